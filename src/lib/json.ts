@@ -1,0 +1,87 @@
+/**
+ * JSON that keeps its numbers.
+ *
+ * Manifests carry integers above 2^53 and decimals such as `1.0`, which a JavaScript double
+ * changes. Such a number is kept as `JSON.rawJSON`, so that writing gives back what was read.
+ */
+
+import { MaestroError } from "./errors.ts";
+
+/** A JSON object of unknown members. */
+export type JsonObject = { [key: string]: unknown };
+
+type RawJson = { readonly rawJSON: string };
+type SourceReviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+
+const rawJson = (JSON as unknown as { rawJSON: (text: string) => RawJson }).rawJSON;
+const isRawJson = (JSON as unknown as { isRawJSON: (value: unknown) => value is RawJson })
+  .isRawJSON;
+
+// Sixteen digits, a decimal point, an exponent or a minus zero: all that a double may change.
+// A match inside a string only costs the slower path.
+const MAY_LOSE = /\d{16}|\d\.\d|\d[eE][+-]?\d|-0[,\]}\s]/;
+
+const ESCAPED_NUL = /(?<!\\)(?:\\\\)*\\u0000/;
+
+/** Parses JSON without losing a digit. Throws the engine's `SyntaxError` on anything else. */
+export function parseJson(text: string): unknown {
+  if (!MAY_LOSE.test(text)) return JSON.parse(text);
+  const keepNumber: SourceReviver = (_, value, { source }) =>
+    typeof value === "number" && source !== undefined && source !== JSON.stringify(value)
+      ? rawJson(source)
+      : value;
+  return JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown);
+}
+
+/** Parses a JSON object; `what` names it in the error. Refuses U+0000, which PostgreSQL cannot keep. */
+export function parseJsonObject(text: string, what: string): JsonObject {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (cause) {
+    throw new MaestroError("invalid_argument", `Cannot read ${what}: it is not JSON`, { cause });
+  }
+  if (!isObject(value)) {
+    throw new MaestroError("invalid_argument", `Cannot read ${what}: it must be a JSON object`);
+  }
+  if (ESCAPED_NUL.test(text)) {
+    throw new MaestroError("invalid_argument", `Cannot read ${what}: it contains \\u0000`);
+  }
+  return value;
+}
+
+/** True for a JSON object, which a list, null and a kept number are not. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJson(value);
+}
+
+/** The digits of a number that was kept as text, or undefined for any other value. */
+export function rawNumber(value: unknown): string | undefined {
+  return isRawJson(value) ? value.rawJSON : undefined;
+}
+
+/** Compact JSON with object keys sorted by their bytes, for hashes and comparisons. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value) ?? "null";
+  const members: string[] = [];
+  for (const key of Object.keys(value).sort(byBytes)) {
+    if (value[key] === undefined) continue;
+    members.push(`${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+  }
+  return `{${members.join(",")}}`;
+}
+
+/** JSON text as Go's encoder escapes it: `<`, `>`, `&`, U+2028 and U+2029 as `\u` sequences. */
+export function escapeLikeGo(json: string): string {
+  return json.replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+// UTF-16 order differs from byte order only where a surrogate meets U+E000 or above.
+function byBytes(a: string, b: string): number {
+  if (/[\ud800-\udfff]/.test(a + b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : a > b ? 1 : 0;
+}

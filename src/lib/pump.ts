@@ -1,0 +1,74 @@
+/** A loop that runs at its own pace and can be woken. */
+
+import type { Logger } from "./log.ts";
+
+export interface Pump extends AsyncDisposable {
+  /** Asks for a run now. Any number of wakes during a run make one more run. */
+  wake(): void;
+}
+
+export interface PumpOptions {
+  name: string;
+  /** The longest pause between two runs, in milliseconds. A lost wake costs this much. */
+  intervalMs: number;
+  log: Logger;
+}
+
+/**
+ * Runs `run` again and again: at once, when woken, and at the latest after `intervalMs`.
+ *
+ * A run that resolves to `true` has more to do and is followed by the next without a pause. A run that
+ * throws is logged and tried again after the interval; a wake does not shorten that, so a
+ * failing dependency is not hammered. Disposing waits for the run under way.
+ */
+export function startPump(run: () => Promise<boolean | void>, options: PumpOptions): Pump {
+  let stopped = false;
+  let woken = false;
+  let endPause: (() => void) | undefined;
+
+  const pause = (isWakeable: boolean) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(end, options.intervalMs);
+      function end() {
+        clearTimeout(timer);
+        endPause = undefined;
+        resolve();
+      }
+      endPause = () => {
+        if (isWakeable || stopped) end();
+      };
+      if (stopped || (isWakeable && woken)) end();
+    });
+
+  const loop = async () => {
+    while (!stopped) {
+      woken = false;
+      try {
+        const hasMore = await run();
+        if (hasMore === true || woken) {
+          // Timers and sockets get their turn even if there is always more to do.
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          continue;
+        }
+        await pause(true);
+      } catch (error) {
+        if (stopped) return;
+        options.log.error("run failed, trying again", { pump: options.name, error });
+        await pause(false);
+      }
+    }
+  };
+
+  const finished = loop();
+  return {
+    wake() {
+      woken = true;
+      endPause?.();
+    },
+    async [Symbol.asyncDispose]() {
+      stopped = true;
+      endPause?.();
+      await finished;
+    },
+  };
+}

@@ -1,0 +1,92 @@
+/** A CloudEvent as every transport carries it, and the lenient reading of its attributes. */
+
+import { MaestroError } from "../errors.ts";
+
+/** What an extension attribute may hold. Times are RFC 3339 text. */
+export type ExtensionValue = string | number | boolean | Uint8Array;
+
+/**
+ * One event. `data` is the JSON text exactly as it travelled, so that no number changes;
+ * it is absent on a deletion. `time` is RFC 3339 with up to nine fractional digits.
+ */
+export interface CloudEvent {
+  id: string;
+  source: string;
+  type: string;
+  time?: string;
+  datacontenttype?: string;
+  subject?: string;
+  dataschema?: string;
+  extensions: Record<string, ExtensionValue>;
+  data?: string;
+}
+
+/** The extension attributes that Maestro reads or writes (CloudEvents names: lower case only). */
+export const EXT = {
+  resourceId: "resourceid",
+  resourceVersion: "resourceversion",
+  clusterName: "clustername",
+  originalSource: "originalsource",
+  deletionTimestamp: "deletiontimestamp",
+  sequenceId: "sequenceid",
+  statusHash: "statushash",
+  metadata: "metadata",
+  logTracing: "logtracing",
+} as const;
+
+/** The type of a heartbeat, the one event without subresource and action. */
+export const HEARTBEAT_TYPE = "io.open-cluster-management.cloudevents.heartbeat";
+
+export const MANIFEST_BUNDLES = "io.open-cluster-management.works.v1alpha1.manifestbundles";
+export const MANIFESTS = "io.open-cluster-management.works.v1alpha1.manifests";
+
+/** The integers that peers can hold: Go's int32. */
+export const RESOURCE_VERSION_MAX = 2_147_483_647;
+
+/** Reads a string extension. Throws if it is absent or anything but a string. */
+export function stringExtension(event: CloudEvent, name: string): string {
+  const value = event.extensions[name];
+  if (typeof value === "string") return value;
+  throw invalid(name, value === undefined ? "it is missing" : "it must be a string");
+}
+
+/** Reads a string extension that may be absent. */
+export function optionalStringExtension(event: CloudEvent, name: string): string | undefined {
+  return event.extensions[name] === undefined ? undefined : stringExtension(event, name);
+}
+
+/**
+ * Reads an integer extension: a number, or a decimal string as MQTT carries it.
+ *
+ * A string may have a fraction, which is cut off, since peers read it as a float first. Throws if it is
+ * absent, no number, or beyond int32.
+ */
+export function integerExtension(event: CloudEvent, name: string): number {
+  const value = event.extensions[name];
+  if (value === undefined) throw invalid(name, "it is missing");
+  const isDecimal = typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(value);
+  const number = typeof value === "number" || isDecimal ? Math.trunc(Number(value)) : NaN;
+  if (Math.abs(number) <= RESOURCE_VERSION_MAX) return number;
+  throw invalid(name, "it must be a 32-bit integer");
+}
+
+/** Reads a time extension that may be absent, as RFC 3339 text. Throws if it is something else. */
+export function timeExtension(event: CloudEvent, name: string): string | undefined {
+  const value = event.extensions[name];
+  if (value === undefined) return undefined;
+  if (typeof value === "string" && isRfc3339(value)) return value;
+  throw invalid(name, "it must be an RFC 3339 time");
+}
+
+/** True for an RFC 3339 date and time with an offset. */
+export function isRfc3339(text: string): boolean {
+  return /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text) &&
+    !Number.isNaN(Date.parse(text));
+}
+
+function invalid(name: string, state: string): MaestroError {
+  return new MaestroError(
+    "invalid_argument",
+    `failed to get ${name} extension: ${state}`,
+  );
+}

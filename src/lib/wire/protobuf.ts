@@ -1,0 +1,197 @@
+/**
+ * Events in the protobuf flavour of the gRPC doors.
+ *
+ * Not the official CloudEvents protobuf binding: attributes are called `ce-<name>`, the content type is
+ * `contenttype`, and data always travels as `binary_data`.
+ */
+
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  type CloudEvent as CloudEventMessage,
+  type CloudEventAttributeValue,
+  CloudEventAttributeValueSchema,
+  CloudEventSchema,
+  type PublishRequest,
+  PublishRequestSchema,
+  type SubscriptionRequest,
+  SubscriptionRequestSchema,
+} from "../../gen/cloudevent_pb.ts";
+import { MaestroError } from "../errors.ts";
+import { type CloudEvent, EXT, type ExtensionValue, MANIFEST_BUNDLES, MANIFESTS } from "./event.ts";
+import { decodeStructured } from "./structured.ts";
+
+const PREFIX = "ce-";
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The bytes of a PublishRequest. */
+export function encodePublishRequest(event: CloudEvent): Uint8Array {
+  return toBinary(
+    PublishRequestSchema,
+    create(PublishRequestSchema, { event: toMessage(event) }),
+  );
+}
+
+/** Reads a PublishRequest. Throws `invalid_argument` on anything that is not a whole event. */
+export function decodePublishRequest(bytes: Uint8Array): CloudEvent {
+  let request: PublishRequest;
+  try {
+    request = fromBinary(PublishRequestSchema, bytes);
+  } catch (cause) {
+    throw undecodable("it is not a PublishRequest", cause);
+  }
+  if (request.event === undefined) throw undecodable("the request has no event");
+  return fromMessage(request.event);
+}
+
+/** The bytes of a CloudEvent message, as a subscription streams it. */
+export function encodeEvent(event: CloudEvent): Uint8Array {
+  return toBinary(CloudEventSchema, toMessage(event));
+}
+
+/** Reads a CloudEvent message. */
+export function decodeEvent(bytes: Uint8Array): CloudEvent {
+  try {
+    return fromMessage(fromBinary(CloudEventSchema, bytes));
+  } catch (cause) {
+    if (cause instanceof MaestroError) throw cause;
+    throw undecodable("it is not a CloudEvent", cause);
+  }
+}
+
+export type Subscription = Pick<SubscriptionRequest, "source" | "clusterName" | "dataType">;
+
+/** The bytes of a SubscriptionRequest. */
+export function encodeSubscription(subscription: Subscription): Uint8Array {
+  return toBinary(
+    SubscriptionRequestSchema,
+    create(SubscriptionRequestSchema, subscription),
+  );
+}
+
+/** Reads a SubscriptionRequest. */
+export function decodeSubscription(bytes: Uint8Array): Subscription {
+  try {
+    return fromBinary(SubscriptionRequestSchema, bytes);
+  } catch (cause) {
+    throw new MaestroError("invalid_argument", "invalid subscription request", { cause });
+  }
+}
+
+function toMessage(event: CloudEvent): CloudEventMessage {
+  const attributes: Record<string, CloudEventAttributeValue> = {};
+  const set = (key: string, attr: CloudEventAttributeValue["attr"]) => {
+    attributes[key] = create(CloudEventAttributeValueSchema, { attr });
+  };
+  if (event.datacontenttype !== undefined) {
+    set("contenttype", { case: "ceString", value: event.datacontenttype });
+  }
+  if (event.time !== undefined) set("ce-time", timestamp(event.time));
+  if (event.subject !== undefined) set("ce-subject", { case: "ceString", value: event.subject });
+  if (event.dataschema !== undefined) {
+    set("ce-dataschema", { case: "ceString", value: event.dataschema });
+  }
+  for (const [name, value] of Object.entries(event.extensions)) {
+    set(PREFIX + name, attribute(event, name, value));
+  }
+  return create(CloudEventSchema, {
+    id: event.id,
+    source: event.source,
+    specVersion: "1.0",
+    type: event.type,
+    attributes,
+    data: event.data === undefined
+      ? { case: undefined }
+      : { case: "binaryData", value: new TextEncoder().encode(event.data) },
+  });
+}
+
+function attribute(
+  event: CloudEvent,
+  name: string,
+  value: ExtensionValue,
+): CloudEventAttributeValue["attr"] {
+  if (name === EXT.deletionTimestamp && typeof value === "string") return timestamp(value);
+  // Peers read a string as well, but their sources expect the number (quirk Q38 of the wire).
+  if (name === EXT.resourceVersion && typeof value === "string" && isWork(event.type)) {
+    const number = Number(value);
+    if (Number.isInteger(number)) return { case: "ceInteger", value: number };
+  }
+  if (typeof value === "number") return { case: "ceInteger", value };
+  if (typeof value === "boolean") return { case: "ceBoolean", value };
+  if (typeof value === "string") return { case: "ceString", value };
+  return { case: "ceBytes", value };
+}
+
+function isWork(type: string): boolean {
+  return type.startsWith(MANIFEST_BUNDLES + ".") || type.startsWith(MANIFESTS + ".");
+}
+
+function fromMessage(message: CloudEventMessage): CloudEvent {
+  const { data } = message;
+  const text = data.case === "binaryData" ? decodeUtf8(data.value) : undefined;
+  const contentType = message.attributes["contenttype"]?.attr;
+  const contentTypeText = contentType?.case === "ceString" ? contentType.value : undefined;
+  if (contentTypeText?.startsWith("application/cloudevents")) {
+    return decodeStructured(text ?? "");
+  }
+  if (message.specVersion !== "1.0" && message.specVersion !== "0.3") {
+    throw undecodable(`the spec version must be "1.0", not "${message.specVersion}"`);
+  }
+  const event: CloudEvent = {
+    id: message.id,
+    source: message.source,
+    type: message.type,
+    extensions: {},
+  };
+  if (contentTypeText !== undefined) event.datacontenttype = contentTypeText;
+  if (text !== undefined) event.data = text;
+  for (const [key, { attr }] of Object.entries(message.attributes)) {
+    if (!key.startsWith(PREFIX) || attr.case === undefined) continue;
+    const name = key.slice(PREFIX.length);
+    const value = attr.case === "ceTimestamp" ? rfc3339(attr.value) : attr.value;
+    if (name === "time" || name === "subject" || name === "dataschema") {
+      if (typeof value === "string") event[name] = value;
+    } else event.extensions[name] = value;
+  }
+  return event;
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw undecodable("its data is not UTF-8", cause);
+  }
+}
+
+/** RFC 3339 text to a protobuf Timestamp, keeping nanoseconds. */
+function timestamp(text: string): CloudEventAttributeValue["attr"] {
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) return { case: "ceString", value: text };
+  const fraction = /\.(\d+)/.exec(text)?.[1] ?? "";
+  return {
+    case: "ceTimestamp",
+    value: {
+      $typeName: "google.protobuf.Timestamp",
+      seconds: BigInt(Math.floor(ms / 1000)),
+      nanos: Number(fraction.slice(0, 9).padEnd(9, "0")),
+    },
+  };
+}
+
+/** A Timestamp as Go writes it: UTC, nanoseconds, trailing zeros trimmed. */
+function rfc3339({ seconds, nanos }: { seconds: bigint; nanos: number }): string {
+  const date = new Date(Number(seconds) * 1000);
+  if (Number.isNaN(date.getTime())) throw undecodable("a timestamp is out of range");
+  const base = date.toISOString().slice(0, 19);
+  const fraction = nanos === 0 ? "" : `.${String(nanos).padStart(9, "0").replace(/0+$/, "")}`;
+  return `${base}${fraction}Z`;
+}
+
+function undecodable(state: string, cause?: unknown): MaestroError {
+  return new MaestroError(
+    "invalid_argument",
+    `failed to convert protobuf to cloudevent: ${state}`,
+    { cause },
+  );
+}
