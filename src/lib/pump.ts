@@ -26,7 +26,7 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
   let woken = false;
   let endPause: (() => void) | undefined;
 
-  const pause = (isWakeable: boolean) =>
+  const pause = (kind: "wakeable" | "fixed") =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(end, options.intervalMs);
       function end() {
@@ -35,9 +35,9 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
         resolve();
       }
       endPause = () => {
-        if (isWakeable || stopped) end();
+        if (kind === "wakeable" || stopped) end();
       };
-      if (stopped || (isWakeable && woken)) end();
+      if (stopped || (kind === "wakeable" && woken)) end();
     });
 
   const loop = async () => {
@@ -50,11 +50,11 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
           await new Promise<void>((resolve) => setImmediate(resolve));
           continue;
         }
-        await pause(true);
+        await pause("wakeable");
       } catch (error) {
         if (stopped) return;
         options.log.error("run failed, trying again", { pump: options.name, error });
-        await pause(false);
+        await pause("fixed");
       }
     }
   };
