@@ -1,0 +1,52 @@
+-- Stores new resources, each with the note that its agent must be told, in one statement.
+--
+-- An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
+-- which. A resource that is created again takes over the last sequence of its earlier life.
+--
+-- $1 ids
+-- $2 names
+-- $3 sources
+-- $4 consumer_names
+-- $5 types
+-- $6 versions
+-- $7 specs
+-- $8 spec_hashes
+-- $9 spec_events
+-- $10 metadatas
+-- not null: position, is_known_consumer
+with input as (
+  select *
+  from unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
+    $9::text[], $10::text[]
+  ) with ordinality as input (
+    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, position
+  )
+), created as (
+  insert into resources (
+    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
+    status_sequence
+  )
+  select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
+    input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
+    tombstone.last_sequence
+  from input
+  join consumers consumer on consumer.name = input.consumer_name
+  left join tombstones tombstone on tombstone.id = input.id
+  on conflict do nothing
+  returning id, consumer_name, created_at
+), noted as (
+  insert into events (resource_id, consumer_name, is_deletion)
+  select id, consumer_name, false from created
+), reborn as (
+  delete from tombstones using created where tombstones.id = created.id
+), woken as (
+  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
+  from created
+  having count(*) > 0
+)
+select input.position::int as position, created.created_at, consumer.id is not null as is_known_consumer
+from input
+left join created on created.id = input.id
+left join consumers consumer on consumer.name = input.consumer_name
+left join woken on true;

@@ -1,0 +1,52 @@
+-- Stores new versions of resources, each with the note that its agent must be told, in one statement.
+--
+-- A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
+-- another source or is the same already stays as it is; the answer tells which, as seen before the update.
+--
+-- $1 ids
+-- $2 sources
+-- $3 versions
+-- $4 specs
+-- $5 spec_hashes
+-- $6 spec_events
+-- $7 metadatas
+-- not null: position, is_deleting, is_same
+-- null: version, source, new_version
+with input as (
+  select *
+  from unnest(
+    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[]
+  ) with ordinality as input (id, source, version, spec, spec_hash, spec_event, metadata, position)
+), updated as (
+  update resources resource
+  set version = resource.version + 1,
+    spec = input.spec::json,
+    spec_hash = input.spec_hash,
+    spec_event = input.spec_event::json,
+    metadata = input.metadata::jsonb,
+    attempts = 0,
+    next_send_at = now(),
+    updated_at = now()
+  from input
+  where resource.id = input.id
+    and resource.deleted_at is null
+    and resource.version in (input.version, case input.version when 0 then resource.version end)
+    and resource.source = coalesce(input.source, resource.source)
+    and resource.spec_hash <> input.spec_hash
+  returning resource.id, resource.consumer_name, resource.version
+), noted as (
+  insert into events (resource_id, consumer_name, is_deletion)
+  select id, consumer_name, false from updated
+), woken as (
+  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
+  from updated
+  having count(*) > 0
+)
+select input.position::int as position, resource.version, resource.source,
+  resource.deleted_at is not null as is_deleting,
+  coalesce(resource.spec_hash = input.spec_hash, false) as is_same,
+  updated.version as new_version
+from input
+left join resources resource on resource.id = input.id
+left join updated on updated.id = input.id
+left join woken on true;
