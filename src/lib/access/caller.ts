@@ -1,0 +1,40 @@
+/** Who is calling, as every door sees it. */
+
+import type { JsonObject } from "../json.ts";
+
+/** An authenticated caller. What it may do follows from its name, groups and claims. */
+export interface Caller {
+  /** For logs and messages: a user name, else what else the token says of its subject. */
+  name: string;
+  groups: string[];
+  /** The verified claims of its token; empty for the admin token. */
+  claims: JsonObject;
+  /** True for the holder of the admin token. */
+  isAdmin: boolean;
+}
+
+/** What a request brings to prove who sent it. */
+export interface Credentials {
+  /** The value of the `Authorization` header, or of gRPC's `authorization` metadata. */
+  authorization?: string | undefined;
+  /** The value of the cookie `cs_jwt`; read only if there is no header. */
+  cookie?: string | undefined;
+}
+
+/** Tells who is calling. Throws `unauthenticated` with the reason, which never contains the token. */
+export type Authenticate = (credentials: Credentials) => Promise<Caller>;
+
+const NAME_CLAIMS = ["username", "preferred_username", "email", "clientId", "client_id", "sub"];
+
+/** The caller that verified claims describe. */
+export function callerOf(claims: JsonObject): Caller {
+  const names = NAME_CLAIMS.map((claim) => claims[claim]);
+  const name = names.find((value) => typeof value === "string" && value !== "");
+  const groups = claims["groups"];
+  return {
+    name: typeof name === "string" ? name : "unknown",
+    groups: Array.isArray(groups) ? groups.filter((group) => typeof group === "string") : [],
+    claims,
+    isAdmin: false,
+  };
+}
