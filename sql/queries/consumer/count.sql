@@ -1,0 +1,5 @@
+-- Counts all consumers.
+--
+-- not null: total
+select count(*) as total
+from consumers;

@@ -1,0 +1,8 @@
+-- Stores a new consumer. A name that is taken violates `consumers_name_key`.
+--
+-- $1 id
+-- $2 name
+-- $3 labels
+insert into consumers (id, name, labels)
+values ($1, $2, $3::jsonb)
+returning id, name, labels, created_at, updated_at;
