@@ -1,0 +1,87 @@
+-- Written by tools/sqlgen.ts (`bun run generate`). Do not edit.
+
+create table changes (
+  id bigint generated always as identity not null,
+  xid xid8 not null default pg_current_xact_id(),
+  kind text not null,
+  resource_id text not null,
+  source text not null,
+  consumer_name text not null,
+  sequence bigint,
+  spec json,
+  metadata jsonb,
+  status json,
+  status_event json,
+  created_at timestamp with time zone not null default now(),
+  resource_created_at timestamp with time zone not null,
+  resource_deleted_at timestamp with time zone,
+  constraint changes_kind_check CHECK ((kind = ANY (ARRAY['status'::text, 'deleted'::text]))),
+  constraint changes_pkey PRIMARY KEY (xid, id)
+);
+CREATE INDEX changes_created_at_idx ON public.changes USING btree (created_at);
+
+create table consumers (
+  id text not null,
+  name text not null,
+  labels jsonb,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  constraint consumers_pkey PRIMARY KEY (id),
+  constraint consumers_name_key UNIQUE (name)
+);
+
+create table events (
+  id bigint generated always as identity not null,
+  resource_id text not null,
+  consumer_name text not null,
+  is_deletion boolean not null,
+  created_at timestamp with time zone not null default now(),
+  constraint events_pkey PRIMARY KEY (consumer_name, is_deletion, id)
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=10000);
+
+create table resources (
+  id text not null,
+  name text not null,
+  source text not null,
+  consumer_name text not null,
+  type text not null,
+  version integer not null,
+  spec json not null,
+  spec_hash text not null,
+  spec_event json not null,
+  metadata jsonb,
+  observed_version integer not null default 0,
+  applied_version integer not null default 0,
+  sent_version integer not null default 0,
+  sent_at timestamp with time zone,
+  attempts integer not null default 0,
+  next_send_at timestamp with time zone not null default now(),
+  status json,
+  status_event json,
+  status_version integer,
+  status_sequence bigint,
+  status_hash text,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  constraint resources_type_check CHECK ((type = ANY (ARRAY['Single'::text, 'Bundle'::text]))),
+  constraint fk_resources_consumers FOREIGN KEY (consumer_name) REFERENCES consumers(name) ON UPDATE RESTRICT ON DELETE RESTRICT,
+  constraint resources_pkey PRIMARY KEY (id),
+  constraint resources_name_key UNIQUE (name)
+) with (fillfactor=80);
+CREATE INDEX resources_consumer_name_id_idx ON public.resources USING btree (consumer_name, id);
+CREATE INDEX resources_created_at_id_idx ON public.resources USING btree (created_at, id);
+CREATE INDEX resources_pending_idx ON public.resources USING btree (consumer_name, id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
+CREATE INDEX resources_source_id_idx ON public.resources USING btree (source, id);
+
+create table tombstones (
+  id text not null,
+  source text not null,
+  consumer_name text not null,
+  version integer not null,
+  last_sequence bigint,
+  deleted_at timestamp with time zone not null,
+  confirmed_at timestamp with time zone not null default now(),
+  constraint tombstones_pkey PRIMARY KEY (id)
+);
+CREATE INDEX tombstones_confirmed_at_idx ON public.tombstones USING btree (confirmed_at);

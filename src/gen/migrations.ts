@@ -1,0 +1,18 @@
+/** Every migration, oldest first. */
+
+// Written by tools/sqlgen.ts (`bun run generate`). Do not edit.
+
+import m1 from "../../sql/migrations/0001_consumers.sql" with { type: "text" };
+import m2 from "../../sql/migrations/0002_resources.sql" with { type: "text" };
+import m3 from "../../sql/migrations/0003_events.sql" with { type: "text" };
+import m4 from "../../sql/migrations/0004_tombstones.sql" with { type: "text" };
+import m5 from "../../sql/migrations/0005_changes.sql" with { type: "text" };
+
+/** Every migration, oldest first. */
+export const MIGRATIONS: readonly { id: string; text: string }[] = [
+  { id: "0001_consumers", text: m1 },
+  { id: "0002_resources", text: m2 },
+  { id: "0003_events", text: m3 },
+  { id: "0004_tombstones", text: m4 },
+  { id: "0005_changes", text: m5 },
+];

@@ -1,0 +1,106 @@
+/** The one place where a query runs, and where the driver's errors get their meaning. */
+
+import postgres from "postgres";
+import { MaestroError } from "../errors.ts";
+import type { Db } from "./connect.ts";
+import { encodeText, type Parameter } from "./types.ts";
+
+/** Runs a query of one statement as a prepared statement, and returns its rows. */
+export async function query<Row>(
+  db: Db,
+  text: string,
+  parameters: readonly Parameter[],
+): Promise<Row[]> {
+  return await run(db, text, parameters) as unknown as Row[];
+}
+
+/** Runs a statement that returns no rows, and returns how many it touched. */
+export async function execute(
+  db: Db,
+  text: string,
+  parameters: readonly Parameter[],
+): Promise<number> {
+  return (await run(db, text, parameters)).count;
+}
+
+/** Runs statements without parameters as one transaction: all of them, or none. */
+export async function runScript(db: Db, text: string): Promise<void> {
+  try {
+    await db.unsafe(text).simple();
+  } catch (error) {
+    throw withMeaning(error);
+  }
+}
+
+/** The SQLSTATE of what PostgreSQL said, also below a `MaestroError`. */
+export function sqlState(error: unknown): string | undefined {
+  return postgresError(error)?.code;
+}
+
+/** Whether the error is the violation of this constraint. */
+export function violates(error: unknown, constraint: string): boolean {
+  const found = postgresError(error);
+  return found !== undefined && found.code.startsWith("23") && found.constraint_name === constraint;
+}
+
+async function run(
+  db: Db,
+  text: string,
+  parameters: readonly Parameter[],
+): Promise<postgres.RowList<postgres.Row[]>> {
+  // Everything leaves as text, so that a statement is prepared once and not once for each mix of
+  // JavaScript types.
+  const encoded = parameters.map((value) => value === null ? null : encodeText(value));
+  try {
+    // Without `simple: false` a query that has no parameters is never prepared.
+    return await db.unsafe(text, encoded, { prepare: true, simple: false } as { prepare: boolean });
+  } catch (error) {
+    throw withMeaning(error);
+  }
+}
+
+/** What says that the same call may succeed later, or on another server. */
+const UNAVAILABLE = new Set([
+  // The driver's own.
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "CONNECTION_DESTROYED",
+  "CONNECT_TIMEOUT",
+  // The socket's.
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOENT",
+  // PostgreSQL's: read-only after a failover, serialization failure, deadlock, lock and statement timeout.
+  "25006",
+  "40001",
+  "40P01",
+  "55P03",
+  "57014",
+]);
+/** Classes of SQLSTATE: connection, insufficient resources, operator intervention, system error. */
+const UNAVAILABLE_CLASS = /^(08|53|57P|58)[0-9A-Z]*$/;
+
+/** Turns what the driver throws into what a flow understands; what is not about reaching the database stays. */
+function withMeaning(error: unknown): unknown {
+  if (!(error instanceof Error) || !("code" in error)) return error;
+  const code = String(error.code);
+  const isState = error instanceof postgres.PostgresError;
+  if (!UNAVAILABLE.has(code) && !(isState && UNAVAILABLE_CLASS.test(code))) return error;
+  return new MaestroError("unavailable", `Cannot reach the database: ${error.message}`, {
+    cause: error,
+  });
+}
+
+function postgresError(error: unknown): postgres.PostgresError | undefined {
+  if (error instanceof postgres.PostgresError) return error;
+  return error instanceof Error && error.cause !== undefined
+    ? postgresError(error.cause)
+    : undefined;
+}

@@ -1,0 +1,110 @@
+/** A real PostgreSQL for the run, and a fresh migrated database for whoever asks. */
+
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type Db } from "../../src/lib/db/connect.ts";
+import { type DatabaseAddress, formatDatabaseUrl } from "../../src/lib/db/address.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/lib/db/embedded.ts";
+import { migrate } from "../../src/lib/db/migrate.ts";
+import { createLogger, type Logger } from "../../src/lib/log.ts";
+
+export interface TestDatabase extends AsyncDisposable {
+  db: Db;
+  url: string;
+  address: DatabaseAddress;
+}
+
+const TEMPLATE = "maestro_template";
+/** Nothing has to survive a power cut here. */
+const SETTINGS = {
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  shared_buffers: "64MB",
+  max_connections: "200",
+  autovacuum: "off",
+};
+
+let started: Promise<EmbeddedPostgres> | undefined;
+let created = 0;
+/** One at a time: PostgreSQL copies a template only while nobody else does. */
+let turn: Promise<void> = Promise.resolve();
+
+/** The run's server, started by the first caller. It ends with the test process, whatever happens. */
+export function startPostgres(): Promise<EmbeddedPostgres> {
+  return started ??= start();
+}
+
+/** A database of its own with the schema in it; `isEmpty` leaves the schema out. */
+export async function createDatabase(
+  options: { isEmpty?: boolean; maxConnections?: number } = {},
+): Promise<TestDatabase> {
+  const server = await startPostgres();
+  const name = `test_${++created}`;
+  const template = options.isEmpty ? "template0" : TEMPLATE;
+  await runAlone(server, `create database ${name} template ${template} strategy file_copy`);
+  const address = { ...server.address, database: name };
+  const db = connect(address, {
+    maxConnections: options.maxConnections ?? 4,
+    applicationName: "test",
+  });
+  return {
+    db,
+    address,
+    url: formatDatabaseUrl(address),
+    [Symbol.asyncDispose]: async () => {
+      await db.end({ timeout: 1 });
+      await runAlone(server, `drop database ${name} with (force)`);
+    },
+  };
+}
+
+/** A logger that keeps quiet, unless the test passes something that gets the lines. */
+export function testLogger(write: (line: string) => void = () => {}): Logger {
+  return createLogger({ level: "debug", isTerminal: false, write });
+}
+
+async function start(): Promise<EmbeddedPostgres> {
+  const folder = mkdtempSync(join(tmpdir(), "maestro-test-"));
+  const server = await startEmbeddedPostgres({
+    stateDirectory: folder,
+    log: testLogger(),
+    searchFrom: [],
+    settings: SETTINGS,
+  });
+  // PostgreSQL ends by itself once we are gone; then nobody is left to remove its folder.
+  process.on("exit", () => {
+    const stop = `kill -QUIT ${server.pid}; while kill -0 ${server.pid}; do sleep 0.02; done`;
+    Bun.spawnSync(["/bin/sh", "-c", `${stop}; rm -rf "$0"`, folder], {
+      stderr: "ignore",
+      timeout: 5000,
+    });
+  });
+  const admin = connect(server.address, { maxConnections: 1, applicationName: "test" });
+  await admin.unsafe(`create database ${TEMPLATE}`);
+  await admin.end();
+  const template = connect(
+    { ...server.address, database: TEMPLATE },
+    { maxConnections: 1, applicationName: "test" },
+  );
+  await migrate(template, testLogger());
+  await template.end();
+  return server;
+}
+
+function runAlone(server: EmbeddedPostgres, statement: string): Promise<void> {
+  const before = turn;
+  const next = (async () => {
+    await before;
+    const admin = connect(server.address, { maxConnections: 1, applicationName: "test" });
+    try {
+      await admin.unsafe(statement);
+    } finally {
+      await admin.end();
+    }
+  })();
+  // The caller gets the failure; whoever is next only waits.
+  turn = next.catch(() => {});
+  return next;
+}
