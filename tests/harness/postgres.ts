@@ -73,14 +73,7 @@ async function start(): Promise<EmbeddedPostgres> {
     searchFrom: [],
     settings: SETTINGS,
   });
-  // PostgreSQL ends by itself once we are gone; then nobody is left to remove its folder.
-  process.on("exit", () => {
-    const stop = `kill -QUIT ${server.pid}; while kill -0 ${server.pid}; do sleep 0.02; done`;
-    Bun.spawnSync(["/bin/sh", "-c", `${stop}; rm -rf "$0"`, folder], {
-      stderr: "ignore",
-      timeout: 5000,
-    });
-  });
+  removeAfterwards(folder, server.pid);
   const admin = connect(server.address, { maxConnections: 1, applicationName: "test" });
   await admin.unsafe(`create database ${TEMPLATE}`);
   await admin.end();
@@ -107,4 +100,18 @@ function runAlone(server: EmbeddedPostgres, statement: string): Promise<void> {
   // The caller gets the failure; whoever is next only waits.
   turn = next.catch(() => {});
   return next;
+}
+
+/**
+ * Removes the folder once we and the server are gone. `bun test` tells nobody that it ends, so a shell
+ * waits for the end of a pipe that the kernel closes.
+ */
+function removeAfterwards(folder: string, pid: number): void {
+  const script = 'cat; while kill -0 "$1" 2>&-; do sleep 0.02; done; rm -rf "$0"';
+  Bun.spawn(["/bin/sh", "-c", script, folder, String(pid)], {
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "ignore",
+    detached: true,
+  }).unref();
 }

@@ -199,17 +199,17 @@ function isReady(state: State, pid: number): boolean {
 }
 
 async function stop(server: PostgresProcess, log: Logger): Promise<void> {
-  const ended = server.exited.then(() => true);
   for (
     const [signal, timeoutMs] of [["INT", STOP_TIMEOUT_MS], ["QUIT", KILL_TIMEOUT_MS]] as const
   ) {
     if (server.hasExited()) return;
     server.signal(signal);
     const timer = new AbortController();
-    const late = delay(timeoutMs, false, { signal: timer.signal }).catch(() => false);
-    const inTime = await Promise.race([ended, late]);
+    // A rejection is the timer that is no longer needed.
+    const late = delay(timeoutMs, "late", { signal: timer.signal }).catch(() => "late");
+    const outcome = await Promise.race([server.exited, late]);
     timer.abort();
-    if (inTime) return;
+    if (outcome !== "late") return;
     log.warn("PostgreSQL does not stop", { pid: server.pid, signal, after_ms: timeoutMs });
   }
   server.signal("KILL");

@@ -59,9 +59,12 @@ export async function startProcess(
     exited: child.exited,
     hasExited: () => child.exitCode !== null,
     signal: (name) => {
-      child.stdin.write(`${name}\n`);
+      const write = async () => {
+        await child.stdin.write(`${name}\n`);
+        await child.stdin.flush();
+      };
       // The pipe is gone if PostgreSQL is; `exited` tells.
-      Promise.resolve(child.stdin.flush()).catch(() => {});
+      write().catch(() => {});
     },
   };
 }

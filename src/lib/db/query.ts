@@ -25,11 +25,7 @@ export async function execute(
 
 /** Runs statements without parameters as one transaction: all of them, or none. */
 export async function runScript(db: Db, text: string): Promise<void> {
-  try {
-    await db.unsafe(text).simple();
-  } catch (error) {
-    throw withMeaning(error);
-  }
+  await attempt(() => db.unsafe(text).simple());
 }
 
 /** The SQLSTATE of what PostgreSQL said, also below a `MaestroError`. */
@@ -43,7 +39,7 @@ export function violates(error: unknown, constraint: string): boolean {
   return found !== undefined && found.code.startsWith("23") && found.constraint_name === constraint;
 }
 
-async function run(
+function run(
   db: Db,
   text: string,
   parameters: readonly Parameter[],
@@ -51,11 +47,26 @@ async function run(
   // Everything leaves as text, so that a statement is prepared once and not once for each mix of
   // JavaScript types.
   const encoded = parameters.map((value) => value === null ? null : encodeText(value));
-  try {
-    // Without `simple: false` a query that has no parameters is never prepared.
-    return await db.unsafe(text, encoded, { prepare: true, simple: false } as { prepare: boolean });
-  } catch (error) {
-    throw withMeaning(error);
+  // Without `simple: false` a query that has no parameters is never prepared.
+  const options = { prepare: true, simple: false };
+  return attempt(() => db.unsafe(text, encoded, options));
+}
+
+/**
+ * A session that PostgreSQL ends says why with a fatal error. The driver (3.4.9) keeps it and gives it to the first
+ * query of the next session as well, instead of running that one. So a query that fails with a fatal error
+ * has not run, and may be sent again; when all sessions of a pool were ended, more than once.
+ */
+const STALE_ERRORS_MAX = 3;
+
+async function attempt<T>(send: () => Promise<T>): Promise<T> {
+  for (let failures = 0;; failures++) {
+    try {
+      return await send();
+    } catch (error) {
+      const isFatal = error instanceof postgres.PostgresError && error.severity === "FATAL";
+      if (!isFatal || failures === STALE_ERRORS_MAX) throw withMeaning(error);
+    }
   }
 }
 
