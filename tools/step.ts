@@ -29,7 +29,7 @@ const MARK = "MAESTRO_GATE_STEP";
  * A step that exits with an error counts at least one failure, whatever its output says; one that
  * leaves a process running fails as well, and the process is ended.
  */
-export async function runStep(step: Step): Promise<Count> {
+export async function runStep(step: Step, print: (line: string) => void = say): Promise<Count> {
   const started = performance.now();
   const folder = mkdtempSync(join(tmpdir(), "maestro-step-"));
   const mark = crypto.randomUUID();
@@ -55,11 +55,12 @@ export async function runStep(step: Step): Promise<Count> {
 
     let output = readFileSync(path, "utf8");
     if (isOverdue) output += `\nstopped after ${step.timeoutMs / 1000} s\n`;
-    const left = endLeftovers(mark);
+    const left = await endLeftovers(mark);
     if (left.length > 0) output += `\nleft running, now ended:\n${left.join("\n")}\n`;
     const count = tally(step, output, exitCode);
     if (left.length > 0) count.failed++;
-    report(step.name, count, performance.now() - started, output, exitCode);
+    const lines = report(step.name, count, performance.now() - started, output, exitCode);
+    for (const line of lines) print(line);
     return count;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -77,36 +78,57 @@ function report(
   elapsedMs: number,
   output: string,
   exitCode: number,
-): void {
+): string[] {
   const seconds = `${(elapsedMs / 1000).toFixed(1)} s`.padStart(8);
   if (count.failed === 0) {
     const tests = count.passed === 1 ? "" : `  ${count.passed} tests`;
     const skipped = count.skipped === 0 ? "" : `, ${count.skipped} skipped`;
-    say(`  ok  ${name.padEnd(24)}${seconds}${tests}${skipped}`);
-    return;
+    return [`  ok  ${name.padEnd(24)}${seconds}${tests}${skipped}`];
   }
-  say(`FAIL  ${name.padEnd(24)}${seconds}  exit code ${exitCode}, ${count.failed} failed`);
-  say(output.trimEnd().replaceAll(/^/gm, "      | "));
+  return [
+    `FAIL  ${name.padEnd(24)}${seconds}  exit code ${exitCode}, ${count.failed} failed`,
+    output.trimEnd().replaceAll(/^/gm, "      | "),
+  ];
 }
 
+/** How long a process may outlive its step: enough to end by itself, not to do more work. */
+const GRACE_MS = 2_000;
+
 /** Ends the processes that carry the mark and says which they were. Linux only. */
-function endLeftovers(mark: string): string[] {
+async function endLeftovers(mark: string): Promise<string[]> {
+  const deadline = performance.now() + GRACE_MS;
+  let left = findMarked(mark);
+  // Twice nothing: one look can miss a process that is just being started.
+  for (let quiet = left.length === 0 ? 1 : 0; quiet < 2 && performance.now() < deadline;) {
+    await Bun.sleep(20);
+    left = findMarked(mark);
+    quiet = left.length === 0 ? quiet + 1 : 0;
+  }
+  for (const { id } of left) {
+    try {
+      process.kill(id, "SIGKILL");
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return left.map(({ id, command }) => `${id} ${command}`);
+}
+
+function findMarked(mark: string): { id: number; command: string }[] {
   if (process.platform !== "linux") return [];
-  const left: string[] = [];
+  const found: { id: number; command: string }[] = [];
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
       if (!readFileSync(`/proc/${name}/environ`, "utf8").includes(`${MARK}=${mark}`)) continue;
       const command = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       // A zombie has no command line: it has ended and waits for its parent.
-      if (command === "") continue;
-      left.push(`${name} ${command}`);
-      process.kill(Number(name), "SIGKILL");
+      if (command !== "") found.push({ id: Number(name), command });
     } catch {
       // It ended while we looked, or belongs to somebody else.
     }
   }
-  return left;
+  return found;
 }
 
 /** Reads the totals that `bun test` prints: ` 14 pass`, ` 1 skip`, ` 0 fail`. */
