@@ -1,6 +1,6 @@
 /** A real PostgreSQL for the run, and a fresh migrated database for whoever asks. */
 
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Db } from "../../src/lib/db/connect.ts";
@@ -15,6 +15,7 @@ export interface TestDatabase extends AsyncDisposable {
   address: DatabaseAddress;
 }
 
+const MEMORY_BYTES_MIN = 2 * 1024 ** 3;
 const TEMPLATE = "maestro_template";
 /** Nothing has to survive a power cut here. */
 const SETTINGS = {
@@ -66,7 +67,7 @@ export function testLogger(write: (line: string) => void = () => {}): Logger {
 }
 
 async function start(): Promise<EmbeddedPostgres> {
-  const folder = mkdtempSync(join(tmpdir(), "maestro-test-"));
+  const folder = mkdtempSync(join(fastestFolder(), "maestro-test-"));
   const server = await startEmbeddedPostgres({
     stateDirectory: folder,
     log: testLogger(),
@@ -114,4 +115,16 @@ function removeAfterwards(folder: string, pid: number): void {
     stderr: "ignore",
     detached: true,
   }).unref();
+}
+
+/** In memory where there is room: a fresh database is hundreds of files, 15 ms there and 250 on a disk. */
+export function fastestFolder(): string {
+  const memory = "/dev/shm";
+  try {
+    const { bavail, bsize } = statfsSync(memory);
+    return bavail * bsize > MEMORY_BYTES_MIN ? memory : tmpdir();
+  } catch {
+    // Only Linux has it.
+    return tmpdir();
+  }
 }

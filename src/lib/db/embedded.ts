@@ -23,6 +23,7 @@ import { type Account, chooseAccount } from "./embedded_account.ts";
 import { findBinaries, type FindOptions, reachableBinaries } from "./embedded_binaries.ts";
 import { type PostgresProcess, startProcess } from "./embedded_process.ts";
 import {
+  give,
   lockState,
   openState,
   removeInitialising,
@@ -86,9 +87,9 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const found = findBinaries(options);
   const account = chooseAccount(join(options.stateDirectory, "postgres"));
   const state = stack.use(openState(options.stateDirectory, account));
-  stack.use(lockState(state));
+  stack.use(await lockState(state));
   const binaries = await reachableBinaries(found, account);
-  const logFd = openLog(state.logFile);
+  const logFd = openLog(state);
   stack.defer(() => closeSync(logFd));
 
   await waitForOldServer(state);
@@ -217,10 +218,12 @@ async function stop(server: PostgresProcess, log: Logger): Promise<void> {
 }
 
 /** One file, and the one before it once it has grown long. */
-function openLog(path: string): number {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > LOG_BYTES_MAX) renameSync(path, `${path}.old`);
-  return openSync(path, "a", 0o600);
+function openLog(state: State): number {
+  const size = statSync(state.logFile, { throwIfNoEntry: false })?.size ?? 0;
+  if (size > LOG_BYTES_MAX) renameSync(state.logFile, `${state.logFile}.old`);
+  const fd = openSync(state.logFile, "a", 0o600);
+  give(state.logFile, state.account);
+  return fd;
 }
 
 function failure(state: State, what: string, logFrom: number): MaestroError {

@@ -55,14 +55,15 @@ export function findBinaries(options: FindOptions): string {
 export async function reachableBinaries(
   folder: string,
   account: Account | undefined,
+  cache = CACHE,
 ): Promise<string> {
   if (account === undefined) return folder;
   const parts = ["bin/postgres", "bin/initdb", "lib", "share"].map((part) => join(folder, part));
   if (parts.every((part) => firstClosed(part, account) === undefined)) return folder;
-  const copy = join(CACHE, `postgres-${version(folder)}`);
+  const copy = join(cache, `postgres-${version(folder)}`);
   if (existsSync(join(copy, "bin/postgres"))) return copy;
-  mkdirSync(CACHE, { recursive: true });
-  chmodSync(CACHE, 0o755);
+  mkdirSync(cache, { recursive: true });
+  chmodSync(cache, 0o755);
   // Under another name first, so that a copy that was cut short is never used.
   const partial = `${copy}.${crypto.randomUUID()}`;
   const script = 'cp -RP "$1" "$2" && chmod -R a+rX,go-w "$2"';

@@ -1,6 +1,6 @@
 /** The state folder of the embedded PostgreSQL: who owns it, who uses it, and what an earlier server left in it. */
 
-import { Database } from "bun:sqlite";
+import { Database, SQLiteError } from "bun:sqlite";
 import {
   chmodSync,
   chownSync,
@@ -35,7 +35,9 @@ export interface State {
 const SOCKET_PATH_BYTES_MAX = 100;
 const SOCKET_NAME = "/.s.PGSQL.5432";
 const OLD_SERVER_TIMEOUT_MS = 10_000;
-const OLD_SERVER_POLL_MS = 20;
+/** A process that was killed holds its lock until the kernel has put it away. */
+const LOCK_TIMEOUT_MS = 1_000;
+const POLL_MS = 20;
 
 /** Makes the folders, and checks that the account can reach them. */
 export function openState(directory: string, account: Account | undefined): State & Disposable {
@@ -80,24 +82,34 @@ export function openState(directory: string, account: Account | undefined): Stat
  * SQLite is here for its portable file lock alone: the kernel drops it when we end, however we end, so no
  * lock is ever stale.
  */
-export function lockState(state: State): Disposable {
+export async function lockState(state: State): Promise<Disposable> {
   const owner = join(state.directory, "server.pid");
-  const lock = new Database(join(state.directory, "lock"));
-  try {
-    lock.run("pragma locking_mode = exclusive");
-    lock.run("begin exclusive");
-  } catch (cause) {
-    lock.close();
-    const pid = existsSync(owner) ? readFileSync(owner, "utf8").trim() : "unknown";
-    throw refusal(state.directory, `another server uses it, process ${pid}`, cause);
-  }
-  writeFileSync(owner, `${process.pid}\n`);
-  return {
-    [Symbol.dispose]: () => {
-      rmSync(owner, { force: true });
+  const path = join(state.directory, "lock");
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  for (;;) {
+    const lock = new Database(path);
+    try {
+      lock.run("pragma locking_mode = exclusive");
+      lock.run("begin exclusive");
+      writeFileSync(owner, `${process.pid}\n`);
+      for (const file of [path, owner]) give(file, state.account);
+      return {
+        [Symbol.dispose]: () => {
+          rmSync(owner, { force: true });
+          lock.close();
+        },
+      };
+    } catch (cause) {
       lock.close();
-    },
-  };
+      const isTaken = cause instanceof SQLiteError && cause.code === "SQLITE_BUSY";
+      if (!isTaken) throw refusal(state.directory, describeError(cause), cause);
+      if (performance.now() > deadline) {
+        const pid = existsSync(owner) ? readFileSync(owner, "utf8").trim() : "unknown";
+        throw refusal(state.directory, `another server uses it, process ${pid}`, cause);
+      }
+    }
+    await delay(POLL_MS);
+  }
 }
 
 /**
@@ -117,7 +129,7 @@ export async function waitForOldServer(state: State): Promise<void> {
     if (performance.now() > deadline) {
       throw refusal(state.directory, `an earlier PostgreSQL, process ${pid}, does not end`);
     }
-    await delay(OLD_SERVER_POLL_MS);
+    await delay(POLL_MS);
   }
 }
 
@@ -149,6 +161,11 @@ async function isPostgres(pid: number, dataDirectory: string): Promise<boolean> 
 
 function own(path: string, account: Account | undefined): void {
   chmodSync(path, 0o700);
+  give(path, account);
+}
+
+/** What root makes belongs to PostgreSQL's account, so that its owner can go on without root. */
+export function give(path: string, account: Account | undefined): void {
   if (account) chownSync(path, account.uid, account.gid);
 }
 
