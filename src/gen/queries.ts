@@ -4,18 +4,91 @@
 
 import type { Db } from "../lib/db/connect.ts";
 import { execute, query } from "../lib/db/query.ts";
+import changeCursorText from "../../sql/queries/change/cursor.sql" with { type: "text" };
+import changePurgeText from "../../sql/queries/change/purge.sql" with { type: "text" };
+import changeReadText from "../../sql/queries/change/read.sql" with { type: "text" };
 import consumerCountText from "../../sql/queries/consumer/count.sql" with { type: "text" };
 import consumerCreateText from "../../sql/queries/consumer/create.sql" with { type: "text" };
 import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { type: "text" };
 import consumerGetText from "../../sql/queries/consumer/get.sql" with { type: "text" };
 import consumerListText from "../../sql/queries/consumer/list.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
+import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
+import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
 import resourceCountText from "../../sql/queries/resource/count.sql" with { type: "text" };
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
 import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
+import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
+import resourcePendingConsumersText from "../../sql/queries/resource/pending_consumers.sql" with { type: "text" };
 import resourceUpdateText from "../../sql/queries/resource/update.sql" with { type: "text" };
+import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { type: "text" };
+import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
+import statusConfirmDeletionText from "../../sql/queries/status/confirm_deletion.sql" with { type: "text" };
+import statusPageText from "../../sql/queries/status/page.sql" with { type: "text" };
+import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
+import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
+import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
+
+/** A row of `change/cursor.sql`. */
+export interface ChangeCursorRow {
+  xid: string;
+}
+
+/** The place in the feed from which a reader that starts now must read. */
+export function changeCursor(
+  db: Db,
+): Promise<ChangeCursorRow[]> {
+  return query<ChangeCursorRow>(db, changeCursorText, []);
+}
+
+/** A row of `change/purge.sql`. */
+export interface ChangePurgeRow {
+  id: string;
+}
+
+/** Drops entries of the feed that are older than its retention. */
+export function changePurge(
+  db: Db,
+  ageSeconds: number,
+  limitCount: number,
+): Promise<ChangePurgeRow[]> {
+  return query<ChangePurgeRow>(db, changePurgeText, [ageSeconds, limitCount]);
+}
+
+/** A row of `change/read.sql`. */
+export interface ChangeReadRow {
+  xid: string;
+  id: string;
+  kind: string;
+  source: string;
+  resource_id: string;
+  consumer_name: string;
+  is_current: boolean;
+  spec: string | null;
+  metadata: string | null;
+  status: string | null;
+  status_event: string | null;
+  resource_created_at: string;
+  resource_deleted_at: string | null;
+}
+
+/**
+ * Reads the feed after a cursor, with the states that these sources are to be told.
+ *
+ * Only rows of transactions older than any that still runs, in their order, so that what commits late
+ * is never passed over. A status is told by its last change only: `is_current` says which that is.
+ */
+export function changeRead(
+  db: Db,
+  afterXid: string,
+  afterId: string | bigint,
+  sources: readonly (string | null)[],
+  limitCount: number,
+): Promise<ChangeReadRow[]> {
+  return query<ChangeReadRow>(db, changeReadText, [afterXid, afterId, sources, limitCount]);
+}
 
 /** A row of `consumer/count.sql`. */
 export interface ConsumerCountRow {
@@ -43,7 +116,7 @@ export function consumerCreate(
   db: Db,
   id: string,
   name: string,
-  labels: string,
+  labels: string | null,
 ): Promise<ConsumerCreateRow[]> {
   return query<ConsumerCreateRow>(db, consumerCreateText, [id, name, labels]);
 }
@@ -109,9 +182,66 @@ export interface ConsumerUpdateLabelsRow {
 export function consumerUpdateLabels(
   db: Db,
   id: string,
-  labels: string,
+  labels: string | null,
 ): Promise<ConsumerUpdateLabelsRow[]> {
   return query<ConsumerUpdateLabelsRow>(db, consumerUpdateLabelsText, [id, labels]);
+}
+
+/** A row of `resource/claim_due.sql`. */
+export interface ResourceClaimDueRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  spec: string;
+  spec_event: string;
+  metadata: string | null;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/**
+ * Takes pending resources whose time to be sent again has come, in fair turns, and marks the sends.
+ *
+ * Due is what the backoff says, and what was last sent before its consumer connected: that
+ * message went to a connection that is gone.
+ *
+ * `turnCount`: rows for each consumer
+ */
+export function resourceClaimDue(
+  db: Db,
+  consumerNames: readonly (string | null)[],
+  connectedAts: readonly (string | null)[],
+  turnCount: number,
+  limitCount: number,
+): Promise<ResourceClaimDueRow[]> {
+  return query<ResourceClaimDueRow>(db, resourceClaimDueText, [consumerNames, connectedAts, turnCount, limitCount]);
+}
+
+/** A row of `resource/claim_resync.sql`. */
+export interface ResourceClaimResyncRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  spec: string;
+  spec_event: string;
+  metadata: string | null;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/**
+ * Marks resources as sent because an agent's resync lacks them, and returns them.
+ *
+ * What the agent says it holds is what is observed: a version that it lost is pending again.
+ *
+ * `heldVersions`: what the agent holds of each
+ */
+export function resourceClaimResync(
+  db: Db,
+  ids: readonly (string | null)[],
+  heldVersions: readonly (number | null)[],
+): Promise<ResourceClaimResyncRow[]> {
+  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, heldVersions]);
 }
 
 /** A row of `resource/count.sql`. */
@@ -230,6 +360,38 @@ export function resourceList(
   return query<ResourceListRow>(db, resourceListText, [type, limitCount, offsetCount]);
 }
 
+/** A row of `resource/page_versions.sql`. */
+export interface ResourcePageVersionsRow {
+  id: string;
+  version: number;
+  is_deleting: boolean;
+  is_sent: boolean;
+}
+
+/** Pages through what a consumer should hold, without the documents, for a spec resync. */
+export function resourcePageVersions(
+  db: Db,
+  consumerName: string,
+  afterId: string,
+  limitCount: number,
+  connectedAt: string,
+): Promise<ResourcePageVersionsRow[]> {
+  return query<ResourcePageVersionsRow>(db, resourcePageVersionsText, [consumerName, afterId, limitCount, connectedAt]);
+}
+
+/** A row of `resource/pending_consumers.sql`. */
+export interface ResourcePendingConsumersRow {
+  consumer_name: string;
+}
+
+/** Lists the consumers that have something pending, by hopping from one to the next along the index. */
+export function resourcePendingConsumers(
+  db: Db,
+  limitCount: number,
+): Promise<ResourcePendingConsumersRow[]> {
+  return query<ResourcePendingConsumersRow>(db, resourcePendingConsumersText, [limitCount]);
+}
+
 /** A row of `resource/update.sql`. */
 export interface ResourceUpdateRow {
   position: number;
@@ -257,4 +419,146 @@ export function resourceUpdate(
   metadatas: readonly (string | null)[],
 ): Promise<ResourceUpdateRow[]> {
   return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas]);
+}
+
+/** A row of `spec_event/claim.sql`. */
+export interface SpecEventClaimRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  spec: string;
+  spec_event: string;
+  metadata: string | null;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/**
+ * Takes the oldest events of each consumer, in fair turns, and marks their resources as sent.
+ *
+ * One statement: the event is gone exactly when the ledger says that the resource was sent, so a
+ * crash after it leaves a pending row that redelivery finds. Events that another server holds are
+ * skipped, not waited for. A resource that was sent at this version already is not sent again.
+ *
+ * `turnCount`: rows for each consumer and lane
+ */
+export function specEventClaim(
+  db: Db,
+  consumerNames: readonly (string | null)[],
+  turnCount: number,
+  limitCount: number,
+): Promise<SpecEventClaimRow[]> {
+  return query<SpecEventClaimRow>(db, specEventClaimText, [consumerNames, turnCount, limitCount]);
+}
+
+/** A row of `spec_event/consumers.sql`. */
+export interface SpecEventConsumersRow {
+  consumer_name: string;
+}
+
+/** Lists the consumers that have events waiting, by hopping from one to the next along the key. */
+export function specEventConsumers(
+  db: Db,
+  limitCount: number,
+): Promise<SpecEventConsumersRow[]> {
+  return query<SpecEventConsumersRow>(db, specEventConsumersText, [limitCount]);
+}
+
+/** A row of `status/confirm_deletion.sql`. */
+export interface StatusConfirmDeletionRow {
+  position: number;
+}
+
+/**
+ * Removes resources whose deletion their agents confirm, leaving a tombstone and an entry in the feed.
+ *
+ * Only what is being deleted, and only by a report that is newer than the last one: a late
+ * confirmation from an earlier life of the same id changes nothing.
+ *
+ * `sequences`: null where the report has none
+ */
+export function statusConfirmDeletion(
+  db: Db,
+  ids: readonly (string | null)[],
+  consumerNames: readonly (string | null)[],
+  sequences: readonly (string | bigint | null)[] | null,
+  statuses: readonly (string | null)[],
+  statusEvents: readonly (string | null)[],
+): Promise<StatusConfirmDeletionRow[]> {
+  return query<StatusConfirmDeletionRow>(db, statusConfirmDeletionText, [ids, consumerNames, sequences, statuses, statusEvents]);
+}
+
+/** A row of `status/page.sql`. */
+export interface StatusPageRow {
+  id: string;
+  spec: string;
+  metadata: string | null;
+  status: string | null;
+  status_event: string | null;
+  status_hash: string | null;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/** Pages through the statuses of a source, for a status resync. */
+export function statusPage(
+  db: Db,
+  source: string,
+  afterId: string,
+  limitCount: number,
+): Promise<StatusPageRow[]> {
+  return query<StatusPageRow>(db, statusPageText, [source, afterId, limitCount]);
+}
+
+/** A row of `status/update.sql`. */
+export interface StatusUpdateRow {
+  position: number;
+}
+
+/**
+ * Stores reports and their entries in the change feed, in one statement.
+ *
+ * A report counts only for the version that is stored and only if it is newer than the last one. No
+ * row means that it is stale, which makes a duplicate harmless wherever it arrives.
+ */
+export function statusUpdate(
+  db: Db,
+  ids: readonly (string | null)[],
+  consumerNames: readonly (string | null)[],
+  versions: readonly (number | null)[],
+  sequences: readonly (string | bigint | null)[],
+  appliedVersions: readonly (number | null)[],
+  statuses: readonly (string | null)[],
+  statusEvents: readonly (string | null)[],
+  statusHashes: readonly (string | null)[],
+): Promise<StatusUpdateRow[]> {
+  return query<StatusUpdateRow>(db, statusUpdateText, [ids, consumerNames, versions, sequences, appliedVersions, statuses, statusEvents, statusHashes]);
+}
+
+/** A row of `tombstone/of_consumer.sql`. */
+export interface TombstoneOfConsumerRow {
+  id: string;
+}
+
+/** Finds which of these resources are known to be deleted on a consumer. */
+export function tombstoneOfConsumer(
+  db: Db,
+  consumerName: string,
+  ids: readonly (string | null)[],
+): Promise<TombstoneOfConsumerRow[]> {
+  return query<TombstoneOfConsumerRow>(db, tombstoneOfConsumerText, [consumerName, ids]);
+}
+
+/** A row of `tombstone/purge.sql`. */
+export interface TombstonePurgeRow {
+  id: string;
+}
+
+/** Drops tombstones that nobody can still ask for. */
+export function tombstonePurge(
+  db: Db,
+  ageSeconds: number,
+  limitCount: number,
+): Promise<TombstonePurgeRow[]> {
+  return query<TombstonePurgeRow>(db, tombstonePurgeText, [ageSeconds, limitCount]);
 }

@@ -3,6 +3,7 @@
 -- $1 id
 -- $2 name
 -- $3 labels
+-- null: labels
 insert into consumers (id, name, labels)
 values ($1, $2, $3::jsonb)
 returning id, name, labels, created_at, updated_at;

@@ -2,6 +2,7 @@
 --
 -- $1 id
 -- $2 labels
+-- null: labels
 update consumers
 set labels = $2::jsonb, updated_at = now()
 where id = $1

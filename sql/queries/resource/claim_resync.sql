@@ -1,0 +1,20 @@
+-- Marks resources as sent because an agent's resync lacks them, and returns them.
+--
+-- What the agent says it holds is what is observed: a version that it lost is pending again.
+--
+-- $1 ids
+-- $2 held_versions what the agent holds of each
+with held as (
+  select * from unnest($1::text[], $2::int[]) as held (id, version)
+)
+update resources resource
+set observed_version = least(resource.observed_version, held.version),
+  sent_version = resource.version,
+  sent_at = now(),
+  attempts = resource.attempts + 1,
+  next_send_at = now() + least(interval '30 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
+    * (0.75 + random() * 0.5)
+from held
+where resource.id = held.id
+returning resource.id, resource.consumer_name, resource.version, resource.spec,
+  resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

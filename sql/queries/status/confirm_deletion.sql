@@ -1,0 +1,54 @@
+-- Removes resources whose deletion their agents confirm, leaving a tombstone and an entry in the feed.
+--
+-- Only what is being deleted, and only by a report that is newer than the last one: a late
+-- confirmation from an earlier life of the same id changes nothing.
+--
+-- $1 ids
+-- $2 consumer_names
+-- $3 sequences null where the report has none
+-- $4 statuses
+-- $5 status_events
+-- not null: position
+with report as (
+  select *
+  from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+    with ordinality as report (id, consumer_name, sequence, status, status_event, position)
+), gone as (
+  delete from resources resource
+  using report
+  where resource.id = report.id
+    and resource.consumer_name = report.consumer_name
+    and resource.deleted_at is not null
+    and (
+      report.sequence is null
+      or resource.status_sequence is null
+      or resource.status_sequence < report.sequence
+    )
+  returning resource.id, resource.source, resource.consumer_name, resource.version, resource.spec,
+    resource.metadata, resource.created_at, resource.deleted_at,
+    greatest(resource.status_sequence, report.sequence) as sequence,
+    report.status, report.status_event, report.position
+), buried as (
+  insert into tombstones (id, source, consumer_name, version, last_sequence, deleted_at)
+  select id, source, consumer_name, version, sequence, deleted_at from gone
+  on conflict (id) do update
+  set source = excluded.source,
+    consumer_name = excluded.consumer_name,
+    version = excluded.version,
+    last_sequence = excluded.last_sequence,
+    deleted_at = excluded.deleted_at,
+    confirmed_at = now()
+), fed as (
+  insert into changes (
+    kind, resource_id, source, consumer_name, sequence, spec, metadata, status, status_event,
+    resource_created_at, resource_deleted_at
+  )
+  select 'deleted', id, source, consumer_name, sequence, spec, metadata, status::json,
+    status_event::json, created_at, deleted_at
+  from gone
+), woken as (
+  select pg_notify('changes', '') from gone having count(*) > 0
+)
+select gone.position::int as position
+from gone
+left join woken on true;

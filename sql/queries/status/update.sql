@@ -1,0 +1,49 @@
+-- Stores reports and their entries in the change feed, in one statement.
+--
+-- A report counts only for the version that is stored and only if it is newer than the last one. No
+-- row means that it is stale, which makes a duplicate harmless wherever it arrives.
+--
+-- $1 ids
+-- $2 consumer_names
+-- $3 versions
+-- $4 sequences
+-- $5 applied_versions
+-- $6 statuses
+-- $7 status_events
+-- $8 status_hashes
+-- not null: position
+with report as (
+  select *
+  from unnest(
+    $1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::text[]
+  ) with ordinality as report (
+    id, consumer_name, version, sequence, applied_version, status, status_event, status_hash,
+    position
+  )
+), stored as (
+  update resources resource
+  set status = report.status::json,
+    status_event = report.status_event::json,
+    status_version = report.version,
+    status_sequence = report.sequence,
+    status_hash = report.status_hash,
+    observed_version = report.version,
+    applied_version = greatest(resource.applied_version, report.applied_version),
+    attempts = case when resource.deleted_at is null then 0 else resource.attempts end,
+    updated_at = now()
+  from report
+  where resource.id = report.id
+    and resource.consumer_name = report.consumer_name
+    and resource.version = report.version
+    and (resource.status_sequence is null or resource.status_sequence < report.sequence)
+  returning resource.id, resource.source, resource.consumer_name, resource.status_sequence,
+    resource.created_at, report.position
+), fed as (
+  insert into changes (kind, resource_id, source, consumer_name, sequence, resource_created_at)
+  select 'status', id, source, consumer_name, status_sequence, created_at from stored
+), woken as (
+  select pg_notify('changes', '') from stored having count(*) > 0
+)
+select stored.position::int as position
+from stored
+left join woken on true;
