@@ -8,7 +8,10 @@ import { SignJWT } from "jose";
 import { createAuthenticator } from "../../src/lib/access/authenticate.ts";
 import type { Authenticate, Credentials } from "../../src/lib/access/caller.ts";
 import { MaestroError } from "../../src/lib/errors.ts";
-import { createIssuer, type Issuer, silentLog as log } from "./tokens.ts";
+import { testLogger } from "../harness/postgres.ts";
+import { createIssuer, type Issuer } from "./tokens.ts";
+
+const log = testLogger();
 
 interface KeyFile extends AsyncDisposable {
   path: string;

@@ -1,8 +1,6 @@
 /** Issues tokens for tests, and publishes the keys that verify them. */
 
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
-import type { LoggerOptions } from "../../src/lib/log.ts";
-import { createLogger } from "../../src/lib/log.ts";
 
 export interface Issuer {
   /** The JWKS document as text. */
@@ -25,8 +23,3 @@ export async function createIssuer(alg = "ES256", kid = `key-${crypto.randomUUID
     },
   };
 }
-
-const SILENT: LoggerOptions = { level: "error", isTerminal: false, write: () => {} };
-
-/** A logger that says nothing. */
-export const silentLog = createLogger(SILENT);
