@@ -70,7 +70,8 @@ export interface ObjectList {
 /**
  * A Kubernetes API. Every call has a time-out and throws `KubeError` when the server refuses.
  *
- * A 404 for an object is a value (`undefined`, or `false`), not an error.
+ * A 404 for an object is a value (`undefined`, or `false`), not an error. A 404 for its type, which is no longer
+ * served, is a `KubeError` with the reason `PathNotFound`; `resolve` will say so from then on.
  */
 export interface Kube {
   /** Text for logs: the server's URL, or "simulated". */
@@ -109,7 +110,11 @@ export class KubeError extends Error {
   constructor(
     /** The HTTP status; 0 if there was no answer. */
     readonly status: number,
-    /** `NotFound`, `Conflict`, `AlreadyExists`, `Forbidden`, `Invalid`, `Timeout` … */
+    /**
+     * `NotFound`, `Conflict`, `AlreadyExists`, `Forbidden`, `Invalid`, `Timeout` …, as the server says it. Ours
+     * are `PathNotFound` (404) and, with status 0, `Unreachable`, `Timeout`, `NoCredentials`, `Aborted`,
+     * `BadRequest` and `InvalidAnswer`.
+     */
     readonly reason: string,
     message: string,
     options?: { cause?: unknown },

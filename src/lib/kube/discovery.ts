@@ -1,0 +1,96 @@
+/** Finds out which types an API server serves, and remembers it. */
+
+import { isObject, type JsonObject } from "../json.ts";
+import { KubeError, type ResourceType } from "../work/kube_api.ts";
+
+export interface Discovery {
+  /** The type of a kind; undefined if the server does not serve it. */
+  resolve(apiVersion: string, kind: string): Promise<ResourceType | undefined>;
+  /** To be called when the server no longer serves a type that we knew. */
+  forget(type: ResourceType): void;
+}
+
+/** A definition that was just made is found this much later, at worst; unknown kinds cost a call this often. */
+const ASK_AGAIN_MS_MIN = 2_000;
+
+interface GroupVersion {
+  types: Map<string, ResourceType>;
+  askedAtMs: number;
+}
+
+/** Discovery over `read`, which gets a path and throws a `KubeError` with 404 where nothing is served. */
+export function createDiscovery(
+  read: (path: string) => Promise<JsonObject>,
+  nowMs: () => number = () => performance.now(),
+): Discovery {
+  const known = new Map<string, GroupVersion>();
+  const asking = new Map<string, Promise<GroupVersion>>();
+
+  const ask = async (group: string, version: string): Promise<GroupVersion> => {
+    const apiVersion = joinApiVersion(group, version);
+    // The clock starts with the question: an answer that took long is an old one.
+    const askedAtMs = nowMs();
+    let types = new Map<string, ResourceType>();
+    try {
+      types = readTypes(await read(basePath(group, version)), group, version);
+    } catch (error) {
+      if (!(error instanceof KubeError && error.status === 404)) throw error;
+    }
+    const found = { types, askedAtMs };
+    known.set(apiVersion, found);
+    return found;
+  };
+
+  return {
+    async resolve(apiVersion, kind) {
+      const parts = parseApiVersion(apiVersion);
+      if (parts === undefined) return undefined;
+      const cached = known.get(apiVersion);
+      const type = cached?.types.get(kind);
+      if (type !== undefined) return type;
+      if (cached !== undefined && nowMs() - cached.askedAtMs < ASK_AGAIN_MS_MIN) return undefined;
+      let answer = asking.get(apiVersion);
+      if (answer === undefined) {
+        answer = ask(parts.group, parts.version).finally(() => asking.delete(apiVersion));
+        asking.set(apiVersion, answer);
+      }
+      return (await answer).types.get(kind);
+    },
+    forget(type) {
+      known.delete(joinApiVersion(type.group, type.version));
+    },
+  };
+}
+
+/** The path below which a group version lives; the core group has one of its own. */
+export function basePath(group: string, version: string): string {
+  const name = encodeURIComponent(version);
+  return group === "" ? `/api/${name}` : `/apis/${encodeURIComponent(group)}/${name}`;
+}
+
+function joinApiVersion(group: string, version: string): string {
+  return group === "" ? version : `${group}/${version}`;
+}
+
+/** Undefined for what can be no apiVersion, which therefore nobody serves. */
+function parseApiVersion(apiVersion: string): { group: string; version: string } | undefined {
+  const parts = apiVersion.split("/");
+  const [group = "", version = ""] = parts.length === 1 ? ["", ...parts] : parts;
+  return version === "" || parts.length > 2 || (parts.length === 2 && group === "")
+    ? undefined
+    : { group, version };
+}
+
+function readTypes(list: JsonObject, group: string, version: string): Map<string, ResourceType> {
+  const types = new Map<string, ResourceType>();
+  const resources: unknown = list["resources"];
+  for (const each of Array.isArray(resources) ? resources : []) {
+    if (!isObject(each)) continue;
+    const { name, kind, namespaced } = each;
+    if (typeof name !== "string" || typeof kind !== "string") continue;
+    // `pods/eviction` and its like are not types of their own.
+    if (name.includes("/") || types.has(kind)) continue;
+    types.set(kind, { group, version, kind, resource: name, isNamespaced: namespaced === true });
+  }
+  return types;
+}

@@ -1,0 +1,200 @@
+/** Sends one request to a Kubernetes API: credentials, trust, pace, time-out, and a second try where that is safe. */
+
+import { isObject, type JsonObject, parseJson } from "../json.ts";
+import { KubeError } from "../work/kube_api.ts";
+import type { Credentials, KubeAccess } from "./access.ts";
+import { abandoned, overdue, refusalOf, unreachable } from "./refusal.ts";
+import { createTokenBucket, pause } from "./token_bucket.ts";
+
+export interface KubeOptions {
+  /** How long one call may take, its body included; 30 s unless given. */
+  timeoutMs?: number;
+  /** Calls a second, and how many may come at once; 50 and 100 unless given. */
+  qps?: number;
+  burst?: number;
+  /** Names us in the server's audit log. */
+  userAgent?: string;
+  /** Ends all calls and watches. */
+  signal?: AbortSignal;
+}
+
+export interface KubeRequest {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With its leading slash, encoded. */
+  path: string;
+  /** Members that are undefined or empty are left out. */
+  query?: Record<string, string | undefined>;
+  body?: JsonObject;
+  contentType?: string;
+  accept?: string;
+}
+
+export interface Transport {
+  readonly server: string;
+  /** Sends the request and reads the whole answer. Throws a `KubeError` for whatever is not a success. */
+  send(request: KubeRequest): Promise<JsonObject>;
+  /** Sends the request and returns the body as it comes, until `signal` aborts, which it must in the end. */
+  stream(request: KubeRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** How often a read is tried when the server says "later". Beyond that the caller's own loop is the better place. */
+const READ_ATTEMPTS_MAX = 4;
+/** The longest pause that a server may ask of us inside one call. */
+const RETRY_AFTER_MS_MAX = 5_000;
+
+/** Opens the road to one API server. Nothing is sent yet. */
+export function openTransport(access: KubeAccess, options: KubeOptions = {}): Transport {
+  const { server } = access;
+  const { timeoutMs = 30_000, userAgent = "maestro", signal: lifetime } = options;
+  const pace = createTokenBucket({
+    ratePerSecond: options.qps ?? 50,
+    burst: options.burst ?? 100,
+  });
+
+  const once = async (request: KubeRequest, known: Credentials, signal: AbortSignal) =>
+    await fetch(server + request.path + queryText(request.query), {
+      method: request.method,
+      headers: headersOf(request, known, userAgent),
+      signal,
+      // A redirect could carry our token to somebody else.
+      redirect: "error",
+      // Ours is the only clock: a quiet watch is not a broken one.
+      timeout: false,
+      tls: {
+        rejectUnauthorized: !access.trust.isInsecure,
+        ...(access.trust.ca === undefined ? {} : { ca: access.trust.ca }),
+        ...(access.trust.serverName === undefined ? {} : { serverName: access.trust.serverName }),
+        ...known.certificate,
+      },
+      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+    });
+
+  /** A request that was turned down for its credentials has not been carried out: it may be sent again. */
+  const authenticated = async (request: KubeRequest, signal: AbortSignal) => {
+    const known = await access.credentials();
+    const response = await once(request, known, signal);
+    if (response.status !== 401) return response;
+    const renewed = await access.credentials(known);
+    if (Bun.deepEquals(renewed, known)) return response;
+    await response.body?.cancel();
+    return await once(request, renewed, signal);
+  };
+
+  /** Runs one exchange under the time-out; `signal` is a second way to end it. */
+  const limited = async <T>(
+    signal: AbortSignal | undefined,
+    exchange: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> => {
+    const call = new AbortController();
+    const timer = setTimeout(() => call.abort(overdue(server, timeoutMs)), timeoutMs);
+    const release = follow(call, server, [lifetime, signal]);
+    try {
+      return await exchange(call.signal);
+    } catch (thrown) {
+      throw unreachable(server, call.signal.aborted ? call.signal.reason : thrown);
+    } finally {
+      clearTimeout(timer);
+      release();
+    }
+  };
+
+  const turn = async (signal?: AbortSignal) => {
+    const waiting = new AbortController();
+    const release = follow(waiting, server, [lifetime, signal]);
+    try {
+      await pace.take(waiting.signal);
+    } finally {
+      release();
+    }
+  };
+
+  return {
+    server,
+    async send(request) {
+      for (let attempt = 1;; attempt++) {
+        await turn();
+        const { status, text, retryAfterMs } = await limited(undefined, async (signal) => {
+          const response = await authenticated(request, signal);
+          return {
+            status: response.status,
+            text: await response.text(),
+            retryAfterMs: retryAfterOf(response),
+          };
+        });
+        if (status < 300) return parseAnswer(text, status);
+        const mayTryAgain = request.method === "GET" && retryAfterMs !== undefined;
+        if (!mayTryAgain || attempt === READ_ATTEMPTS_MAX) throw refusalOf(status, text);
+        await pause(retryAfterMs, lifetime).catch(() => Promise.reject(abandoned(server)));
+      }
+    },
+    async stream(request, signal) {
+      await turn(signal);
+      return await limited(signal, async (call) => {
+        // The call's own signal ends with its time-out; the stream goes on until `signal` or `lifetime`.
+        const streaming = new AbortController();
+        const release = follow(streaming, server, [call]);
+        const response = await authenticated(request, streaming.signal);
+        if (response.status >= 300) throw refusalOf(response.status, await response.text());
+        release();
+        const undo = follow(streaming, server, [lifetime, signal]);
+        signal.addEventListener("abort", undo, { once: true });
+        return response.body ?? new ReadableStream();
+      });
+    },
+  };
+}
+
+/** Aborts `controller` when one of the signals does. Returns what takes the listeners off again. */
+function follow(
+  controller: AbortController,
+  server: string,
+  signals: readonly (AbortSignal | undefined)[],
+): () => void {
+  const undo: (() => void)[] = [];
+  for (const signal of signals) {
+    if (signal === undefined) continue;
+    const end = () =>
+      controller.abort(signal.reason instanceof KubeError ? signal.reason : abandoned(server));
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+    undo.push(() => signal.removeEventListener("abort", end));
+  }
+  return () => undo.forEach((each) => each());
+}
+
+function headersOf(
+  request: KubeRequest,
+  credentials: Credentials,
+  userAgent: string,
+): Record<string, string> {
+  return {
+    accept: request.accept ?? "application/json",
+    "user-agent": userAgent,
+    ...(request.body ? { "content-type": request.contentType ?? "application/json" } : {}),
+    ...(credentials.authorization ? { authorization: credentials.authorization } : {}),
+  };
+}
+
+function queryText(query: KubeRequest["query"] = {}): string {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => !!pair[1]);
+  return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
+}
+
+/** What the server asks us to wait; a server in trouble says so with 429, or with 5xx and this header. */
+function retryAfterOf(response: Response): number | undefined {
+  if (response.status !== 429 && response.status < 500) return undefined;
+  const header = response.headers.get("retry-after") ?? "";
+  if (!/^\d+$/.test(header)) return undefined;
+  return Math.min(Number(header) * 1000, RETRY_AFTER_MS_MAX);
+}
+
+function parseAnswer(text: string, status: number): JsonObject {
+  let answer: unknown;
+  try {
+    answer = parseJson(text);
+  } catch (cause) {
+    throw new KubeError(status, "InvalidAnswer", "The answer of Kubernetes is not JSON", { cause });
+  }
+  if (isObject(answer)) return answer;
+  throw new KubeError(status, "InvalidAnswer", "The answer of Kubernetes is not a JSON object");
+}
