@@ -65,7 +65,7 @@ export async function sqlgen(options: SqlgenOptions): Promise<string[]> {
 }
 
 /** Reads the folder of migrations, in order, and insists on numbers without gaps. */
-export function readMigrations(folder: string): Migration[] {
+function readMigrations(folder: string): Migration[] {
   const names = readdirSync(folder).filter((name) => name.endsWith(".sql")).sort();
   return names.map((name, index) => {
     const number = String(index + 1).padStart(4, "0");

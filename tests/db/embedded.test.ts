@@ -23,6 +23,7 @@ import {
 import { findBinaries, reachableBinaries } from "../../src/lib/db/embedded_binaries.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { eventually } from "../harness/eventually.ts";
+import type { Line } from "../harness/embedded_server.ts";
 import { fastestFolder, testLogger } from "../harness/postgres.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -50,14 +51,6 @@ async function run<T>(server: { url: string }, statement: string): Promise<T[]> 
   } finally {
     await db.end();
   }
-}
-
-interface Line {
-  pid?: number;
-  url: string;
-  error?: string;
-  signal?: string;
-  rows?: unknown;
 }
 
 /** The same in a process of its own, which may be killed. */

@@ -5,8 +5,17 @@ import { startEmbeddedPostgres } from "../../src/lib/db/embedded.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { createLogger } from "../../src/lib/log.ts";
 
+/** What the program prints, as JSON: first where PostgreSQL is or why not, at the end what ended it. */
+export interface Line {
+  pid?: number;
+  url: string;
+  error?: string;
+  signal?: string;
+  rows?: unknown;
+}
+
 const log = createLogger({ level: "error", isTerminal: false, write: () => {} });
-const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const say = (line: Partial<Line>) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 try {
   await using server = await startEmbeddedPostgres({

@@ -33,7 +33,7 @@ let created = 0;
 let turn: Promise<void> = Promise.resolve();
 
 /** The run's server, started by the first caller. It ends with the test process, whatever happens. */
-export function startPostgres(): Promise<EmbeddedPostgres> {
+function startPostgres(): Promise<EmbeddedPostgres> {
   return started ??= start();
 }
 

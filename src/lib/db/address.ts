@@ -5,7 +5,7 @@ import { userInfo } from "node:os";
 import { describeError, MaestroError } from "../errors.ts";
 
 /** How far TLS is asked for, in the words of PostgreSQL's own clients. */
-export const SSL_MODES = [
+const SSL_MODES = [
   "disable",
   "allow",
   "prefer",
@@ -107,11 +107,6 @@ export function formatDatabaseUrl(address: DatabaseAddress): string {
   query.set("sslmode", address.sslMode);
   return `postgres://${text(address.user)}${password}@${host}:${address.port}/` +
     `${text(address.database)}?${query}`;
-}
-
-/** The name without secrets that log lines and errors show. */
-export function describeAddress(address: DatabaseAddress): string {
-  return `${address.host}:${address.port}/${address.database}`;
 }
 
 function parseSslMode(given: string): SslMode {

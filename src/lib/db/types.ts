@@ -89,7 +89,7 @@ function encodeArray(values: readonly unknown[]): string {
 }
 
 /** Reads a one-dimensional array, such as `{1,NULL,"a \"b\""}`. */
-export function parseArray<T>(text: string, parse: (text: string) => T): (T | null)[] {
+function parseArray<T>(text: string, parse: (text: string) => T): (T | null)[] {
   const values: (T | null)[] = [];
   for (let at = 1; at < text.length - 1; at++) {
     if (text[at] === '"') {
@@ -112,6 +112,6 @@ export function parseArray<T>(text: string, parse: (text: string) => T): (T | nu
 }
 
 /** RFC 3339 in UTC as Go prints it: microseconds, no trailing zeros. The session's zone is UTC. */
-export function formatTimestamp(text: string): string {
+function formatTimestamp(text: string): string {
   return text.replace(/^(\d{4}-\d\d-\d\d) (\S+)\+00$/, "$1T$2Z");
 }
