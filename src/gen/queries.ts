@@ -7,6 +7,7 @@ import { execute, query } from "../lib/db/query.ts";
 import changeCursorText from "../../sql/queries/change/cursor.sql" with { type: "text" };
 import changePurgeText from "../../sql/queries/change/purge.sql" with { type: "text" };
 import changeReadText from "../../sql/queries/change/read.sql" with { type: "text" };
+import clockNowText from "../../sql/queries/clock/now.sql" with { type: "text" };
 import consumerCountText from "../../sql/queries/consumer/count.sql" with { type: "text" };
 import consumerCreateText from "../../sql/queries/consumer/create.sql" with { type: "text" };
 import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { type: "text" };
@@ -20,6 +21,7 @@ import resourceCreateText from "../../sql/queries/resource/create.sql" with { ty
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
 import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
+import resourceObserveText from "../../sql/queries/resource/observe.sql" with { type: "text" };
 import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
 import resourcePendingConsumersText from "../../sql/queries/resource/pending_consumers.sql" with { type: "text" };
 import resourceUpdateText from "../../sql/queries/resource/update.sql" with { type: "text" };
@@ -88,6 +90,18 @@ export function changeRead(
   limitCount: number,
 ): Promise<ChangeReadRow[]> {
   return query<ChangeReadRow>(db, changeReadText, [afterXid, afterId, sources, limitCount]);
+}
+
+/** A row of `clock/now.sql`. */
+export interface ClockNowRow {
+  now: string;
+}
+
+/** The database's clock, by which sends are marked. */
+export function clockNow(
+  db: Db,
+): Promise<ClockNowRow[]> {
+  return query<ClockNowRow>(db, clockNowText, []);
 }
 
 /** A row of `consumer/count.sql`. */
@@ -260,7 +274,7 @@ export function resourceCount(
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   position: number;
-  created_at: string;
+  created_at: string | null;
   is_known_consumer: boolean;
 }
 
@@ -360,11 +374,26 @@ export function resourceList(
   return query<ResourceListRow>(db, resourceListText, [type, limitCount, offsetCount]);
 }
 
+/** A row of `resource/observe.sql`. */
+export interface ResourceObserveRow {
+  id: string;
+}
+
+/** Marks resources as held by their agent, which says so in a resync though no report came. */
+export function resourceObserve(
+  db: Db,
+  ids: readonly (string | null)[],
+  versions: readonly (number | null)[],
+): Promise<ResourceObserveRow[]> {
+  return query<ResourceObserveRow>(db, resourceObserveText, [ids, versions]);
+}
+
 /** A row of `resource/page_versions.sql`. */
 export interface ResourcePageVersionsRow {
   id: string;
   version: number;
   is_deleting: boolean;
+  is_observed: boolean;
   is_sent: boolean;
 }
 

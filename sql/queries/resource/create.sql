@@ -14,6 +14,7 @@
 -- $9 spec_events
 -- $10 metadatas
 -- not null: position, is_known_consumer
+-- null: created_at
 with input as (
   select *
   from unnest(

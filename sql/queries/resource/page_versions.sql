@@ -4,8 +4,8 @@
 -- $2 after_id
 -- $3 limit_count
 -- $4 connected_at
--- not null: is_deleting, is_sent
-select id, version, deleted_at is not null as is_deleting,
+-- not null: is_deleting, is_sent, is_observed
+select id, version, deleted_at is not null as is_deleting, observed_version = version as is_observed,
   sent_version = version and coalesce(sent_at >= $4::timestamptz, false) as is_sent
 from resources
 where consumer_name = $1 and id > $2

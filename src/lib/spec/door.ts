@@ -1,43 +1,40 @@
-/** What the doors ask of the spec flow: create, update and delete resources. */
+/** The acceptor for callers who want to see what is stored afterwards. */
 
-import type { ResourceGetRow } from "../../gen/queries.ts";
-import type { CloudEvent } from "../wire/event.ts";
+import * as q from "../../gen/queries.ts";
+import type { Db } from "../db/connect.ts";
+import {
+  type Acceptor,
+  type NewResource,
+  notFound,
+  type ResourceDeletion,
+  type ResourceUpdate,
+} from "./accept.ts";
 
-/** A resource as it is stored; documents are JSON text, times RFC 3339. */
-export type ResourceRow = ResourceGetRow;
+/** A resource as people see it. Documents are JSON text, times RFC 3339. */
+export type ResourceRow = q.ResourceGetRow;
 
-export type ResourceType = "Single" | "Bundle";
-
-export interface NewResource {
-  id: string;
-  name: string;
-  source: string;
-  consumerName: string;
-  type: ResourceType;
-  version: number;
-  /** JSON text of a `BundleSpec`. */
-  spec: string;
-  /** JSON text of a ManifestWork's metadata. */
-  metadata?: string;
-  /** Its attributes are stored; its data is not read. */
-  event: CloudEvent;
-}
-
-export interface ResourceUpdate {
-  id: string;
-  /** Refused if the resource belongs to another source. */
-  source?: string;
-  /** The version it replaces; 0 replaces whatever is stored. */
-  version: number;
-  spec: string;
-  metadata?: string;
-  event: CloudEvent;
-}
-
-/** Accepts specs. Its `MaestroError`s have texts that callers may see. */
 export interface SpecDoor {
   create(resource: NewResource): Promise<ResourceRow>;
   update(update: ResourceUpdate): Promise<ResourceRow>;
-  /** What is not there, or being deleted already, is no error. */
-  delete(id: string, by: { source?: string }): Promise<void>;
+  delete(deletion: ResourceDeletion): Promise<void>;
+}
+
+/** Wraps an acceptor: each create and update is followed by a reading of its row. */
+export function createSpecDoor(db: Db, acceptor: Acceptor): SpecDoor {
+  const read = async (id: string) => {
+    const [row] = await q.resourceGet(db, id);
+    if (row === undefined) throw notFound(id);
+    return row;
+  };
+  return {
+    create: async (resource) => {
+      await acceptor.create(resource);
+      return await read(resource.id);
+    },
+    update: async (update) => {
+      await acceptor.update(update);
+      return await read(update.id);
+    },
+    delete: (deletion) => acceptor.delete(deletion),
+  };
 }

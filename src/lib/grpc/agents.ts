@@ -1,0 +1,160 @@
+/** The gRPC broker for agents: specs go out, reports come in. */
+
+import type { Logger } from "../log.ts";
+import type { AcceptReport } from "../status/accept.ts";
+import { readReport } from "../status/accept.ts";
+import type { ReadyConsumer } from "../spec/publish.ts";
+import { type CloudEvent, EXT, stringExtension } from "../wire/event.ts";
+import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
+import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
+import { decodeSpecResync, type HeldVersion } from "../wire/resync.ts";
+import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
+import { PUBLISH, SUBSCRIBE } from "./paths.ts";
+import type { Methods, ResponseStream } from "./server.ts";
+import { createSubscriber, type Subscriber } from "./subscriber.ts";
+
+export interface AgentDoorOptions {
+  acceptReport: AcceptReport;
+  /** Sends an agent what it lacks. */
+  answerResync: (
+    deliver: (event: CloudEvent) => Promise<boolean>,
+    consumer: ReadyConsumer,
+    held: HeldVersion[],
+  ) => Promise<unknown>;
+  /** The database's clock. */
+  now: () => Promise<string>;
+  /** Called when a consumer has connected, or has caught up after being slow. */
+  wake: (consumerName: string) => void;
+  sourceId: string;
+  heartbeatMs: number;
+  log: Logger;
+}
+
+export interface AgentDoor {
+  methods: Methods;
+  /** The consumers that can take events now. */
+  ready(): Map<string, ReadyConsumer>;
+  /** True if an agent of this consumer is connected here. */
+  isConnected(consumerName: string): boolean;
+  /** Hands an event to the agents of a consumer; false if there is none any more. */
+  publish(consumerName: string, event: CloudEvent): boolean;
+}
+
+interface Connected {
+  subscribers: Set<Subscriber>;
+  connectedAt: string;
+}
+
+/** Only one turn of the publisher ever waits here: a consumer that is not ready is passed over. */
+const WAITING_MAX = 10_000;
+const NO_CONTENT = new Uint8Array();
+
+/** Makes the methods of the broker. */
+export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
+  const consumers = new Map<string, Connected>();
+
+  const publish = (consumerName: string, event: CloudEvent) => {
+    const connected = consumers.get(consumerName);
+    let isSent = false;
+    for (const subscriber of connected?.subscribers ?? []) {
+      isSent = subscriber.push(event) || isSent;
+    }
+    return isSent;
+  };
+
+  const resync = (event: CloudEvent) => {
+    const consumerName = stringExtension(event, EXT.clusterName);
+    const held = decodeSpecResync(event.data);
+    const connected = consumers.get(consumerName);
+    if (connected === undefined) {
+      throw new GrpcError(
+        STATUS.failedPrecondition,
+        `Cannot resync consumer "${consumerName}": it has no subscription here`,
+      );
+    }
+    const deliver = async (answer: CloudEvent) => {
+      if (!publish(consumerName, answer)) return false;
+      const all = await Promise.all([...connected.subscribers].map((one) => one.caughtUp()));
+      return all.includes(true);
+    };
+    const consumer = { name: consumerName, connectedAt: connected.connectedAt };
+    // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
+    options.answerResync(deliver, consumer, held).catch((error) => {
+      options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
+      for (const one of connected.subscribers) one.restart("the resync failed");
+    });
+  };
+
+  const receive = async (message: Uint8Array) => {
+    const event = decodePublishRequest(message);
+    const { action, subresource } = parseEventType(event.type);
+    if (action === ACTION.resyncRequest) return resync(event);
+    if (subresource !== "status") {
+      throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
+    }
+    // Stale reports are fine: something newer is stored.
+    await options.acceptReport(readReport(event, options.sourceId));
+  };
+
+  const subscribe = async (message: Uint8Array, stream: ResponseStream) => {
+    const consumerName = readSubscription(message);
+    // Before it can be sent anything: what is marked as sent from here on goes to this connection.
+    const connectedAt = await options.now();
+    if (stream.isClosed) return;
+    const subscriber = createSubscriber(stream, {
+      heartbeatMs: options.heartbeatMs,
+      waitingMax: WAITING_MAX,
+      caughtUp: () => options.wake(consumerName),
+    });
+    const connected = consumers.get(consumerName) ?? { subscribers: new Set(), connectedAt };
+    connected.connectedAt = connectedAt;
+    connected.subscribers.add(subscriber);
+    consumers.set(consumerName, connected);
+    options.log.info("an agent subscribed", { consumer: consumerName });
+    stream.onClose(() => {
+      connected.subscribers.delete(subscriber);
+      if (connected.subscribers.size === 0) consumers.delete(consumerName);
+      options.log.info("an agent left", { consumer: consumerName });
+    });
+    options.wake(consumerName);
+  };
+
+  return {
+    methods: {
+      unary: {
+        [PUBLISH]: (message) =>
+          receive(message).then(() => NO_CONTENT, (error) => Promise.reject(refuseAgent(error))),
+      },
+      streaming: {
+        [SUBSCRIBE]: (message, stream) =>
+          subscribe(message, stream).catch((error) => Promise.reject(refuseAgent(error))),
+      },
+    },
+    ready: () => readyConsumers(consumers),
+    isConnected: (consumerName) => consumers.has(consumerName),
+    publish,
+  };
+}
+
+function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyConsumer> {
+  const ready = new Map<string, ReadyConsumer>();
+  for (const [name, { subscribers, connectedAt }] of consumers) {
+    if ([...subscribers].every((one) => one.isReady)) ready.set(name, { name, connectedAt });
+  }
+  return ready;
+}
+
+/** The texts are those of the Go broker. */
+function readSubscription(message: Uint8Array): string {
+  const { clusterName, dataType } = decodeSubscription(message);
+  if (clusterName === "") {
+    throw new GrpcError(STATUS.unknown, "invalid subscription request: missing cluster name");
+  }
+  if (!isDataType(dataType)) {
+    throw new GrpcError(
+      STATUS.unknown,
+      `invalid subscription request: invalid data type "${dataType}"`,
+    );
+  }
+  return clusterName;
+}

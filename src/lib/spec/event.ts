@@ -1,0 +1,96 @@
+/** A stored resource as the event that its agent gets. */
+
+import type { SpecEventClaimRow } from "../../gen/queries.ts";
+import { isObject, parseJson } from "../json.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
+import { ACTION, formatEventType } from "../wire/event_type.ts";
+import { decodeStructured } from "../wire/structured.ts";
+
+/** A resource that has just been marked as sent. */
+export type SentRow = SpecEventClaimRow;
+
+export interface SpecEventOptions {
+  /** Who sends: the server's own source id, which agents learn and answer to. */
+  sourceId: string;
+  /** The answer to a resync request has an action of its own. */
+  isResync?: boolean;
+}
+
+/**
+ * Makes the event for an agent.
+ *
+ * It keeps the id and the time of the event that brought the spec, and what else that carried; a deletion
+ * gets fresh ones each time. The work is named after the resource id, so that names of two sources cannot
+ * clash on a cluster.
+ */
+export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptions): CloudEvent {
+  const origin = decodeStructured(row.spec_event);
+  const action = isResync
+    ? ACTION.resyncResponse
+    : row.deleted_at !== null
+    ? ACTION.delete
+    : row.version === 1
+    ? ACTION.create
+    : ACTION.update;
+  const extensions: CloudEvent["extensions"] = {
+    ...origin.extensions,
+    [EXT.resourceId]: row.id,
+    [EXT.resourceVersion]: row.version,
+    [EXT.clusterName]: row.consumer_name,
+    [EXT.originalSource]: "",
+  };
+  delete extensions[EXT.deletionTimestamp];
+  if (row.metadata !== null) extensions[EXT.metadata] = workMetadata(row);
+  if (row.deleted_at !== null) extensions[EXT.deletionTimestamp] = row.deleted_at;
+  const isFresh = row.deleted_at !== null;
+  return {
+    id: isFresh ? crypto.randomUUID() : origin.id,
+    source: sourceId,
+    type: formatEventType({ dataType: MANIFEST_BUNDLES, subresource: "spec", action }),
+    time: isFresh ? new Date().toISOString() : origin.time,
+    datacontenttype: "application/json",
+    extensions,
+    data: row.spec,
+  };
+}
+
+/** A deletion for what an agent holds and the server knows to be gone. */
+export function toForgottenEvent(
+  consumerName: string,
+  held: { resourceId: string; version: number },
+  { sourceId }: SpecEventOptions,
+): CloudEvent {
+  const now = new Date().toISOString();
+  return {
+    id: crypto.randomUUID(),
+    source: sourceId,
+    type: formatEventType({
+      dataType: MANIFEST_BUNDLES,
+      subresource: "spec",
+      action: ACTION.resyncResponse,
+    }),
+    time: now,
+    extensions: {
+      [EXT.resourceId]: held.resourceId,
+      // The agent's codec refuses a deletion without a version (quirk Q1 of the wire).
+      [EXT.resourceVersion]: held.version,
+      [EXT.clusterName]: consumerName,
+      [EXT.originalSource]: "",
+      [EXT.deletionTimestamp]: now,
+    },
+  };
+}
+
+function workMetadata(row: SentRow): string {
+  const stored = parseJson(row.metadata ?? "{}");
+  const metadata = isObject(stored) ? stored : {};
+  metadata["name"] = row.id;
+  metadata["creationTimestamp"] = toSeconds(row.created_at);
+  if (row.deleted_at !== null) metadata["deletionTimestamp"] = toSeconds(row.deleted_at);
+  return JSON.stringify(metadata);
+}
+
+/** Kubernetes times have second precision. */
+function toSeconds(time: string): string {
+  return time.replace(/\.\d+/, "");
+}

@@ -1,0 +1,88 @@
+/**
+ * From the database to the agents: the first sending of each change, and what was not answered.
+ *
+ * A change is claimed, marked as sent and taken off the outbox in one statement, then handed to the
+ * transport. What happens when the process dies:
+ *
+ *   before the statement     the outbox row is still there; the next server claims it
+ *   after it, before sending the resource is pending with a time to send it again; it is also sent as soon
+ *                            as its consumer connects, since it was last sent before that
+ *   after sending            the same; the agent sees it twice and ignores the second
+ */
+
+import * as q from "../../gen/queries.ts";
+import type { Db } from "../db/connect.ts";
+import type { Logger } from "../log.ts";
+import type { CloudEvent } from "../wire/event.ts";
+import { type SentRow, toSpecEvent } from "./event.ts";
+
+/** A consumer that can take more events now. */
+export interface ReadyConsumer {
+  name: string;
+  /** When its connection was made, by the database's clock. What was sent before is lost. */
+  connectedAt: string;
+}
+
+/** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
+export type Publish = (consumerName: string, event: CloudEvent) => boolean;
+
+/** Events of one consumer in one turn, so that nobody waits for another's backlog. */
+const TURN_COUNT = 50;
+/** Events in one statement, over all consumers. */
+const CLAIM_MAX = 500;
+/** Consumers that one sweep looks at; the rest has its turn in the next. */
+const SWEEP_MAX = 10_000;
+
+/**
+ * Sends what waits in the outbox for these consumers; resolves to true if there may be more.
+ *
+ * `hinted` are the consumers that a notification named. Without it all that have something waiting
+ * are looked for, which costs little when the outbox is empty.
+ */
+export async function publishSpecEvents(
+  db: Db,
+  publish: Publish,
+  log: Logger,
+  options: { sourceId: string; ready: Map<string, ReadyConsumer>; hinted?: Iterable<string> },
+): Promise<boolean> {
+  const candidates = options.hinted ??
+    (await q.specEventConsumers(db, SWEEP_MAX)).map((row) => row.consumer_name);
+  const names = [...candidates].filter((name) => options.ready.has(name));
+  if (names.length === 0) return false;
+  const rows = await q.specEventClaim(db, names, TURN_COUNT, CLAIM_MAX);
+  send(rows, publish, log, options.sourceId);
+  return rows.length > 0;
+}
+
+/**
+ * Sends again what is pending and due; resolves to true if there may be more.
+ *
+ * Only to consumers that are connected: for others it would be work without end.
+ */
+export async function redeliverSpecs(
+  db: Db,
+  publish: Publish,
+  log: Logger,
+  options: { sourceId: string; ready: Map<string, ReadyConsumer> },
+): Promise<boolean> {
+  const waiting = await q.resourcePendingConsumers(db, SWEEP_MAX);
+  const due = waiting.flatMap(({ consumer_name }) => options.ready.get(consumer_name) ?? []);
+  if (due.length === 0) return false;
+  const rows = await q.resourceClaimDue(
+    db,
+    due.map(({ name }) => name),
+    due.map(({ connectedAt }) => connectedAt),
+    TURN_COUNT,
+    CLAIM_MAX,
+  );
+  send(rows, publish, log, options.sourceId);
+  return rows.length > 0;
+}
+
+function send(rows: SentRow[], publish: Publish, log: Logger, sourceId: string): void {
+  for (const row of rows) {
+    const isSent = publish(row.consumer_name, toSpecEvent(row, { sourceId }));
+    const fields = { resource: row.id, version: row.version, consumer: row.consumer_name };
+    log.debug(isSent ? "sent a spec" : "lost the connection before a spec was sent", fields);
+  }
+}

@@ -1,0 +1,86 @@
+/** The answer to an agent that says what it holds. */
+
+import * as q from "../../gen/queries.ts";
+import type { Db } from "../db/connect.ts";
+import type { Logger } from "../log.ts";
+import type { CloudEvent } from "../wire/event.ts";
+import type { HeldVersion } from "../wire/resync.ts";
+import { toForgottenEvent, toSpecEvent } from "./event.ts";
+
+const PAGE_MAX = 500;
+/** Documents read at once: at most about 50 MB, if each is as large as an agent takes. */
+const SEND_MAX = 100;
+
+export interface ResyncRequest {
+  consumerName: string;
+  held: HeldVersion[];
+  sourceId: string;
+  /** When the consumer's connection was made; what was sent since is on its way. */
+  connectedAt: string;
+}
+
+/**
+ * Sends what the agent lacks, page by page, and resolves to the number of events.
+ *
+ * Sent are resources that the agent holds in an older version or not at all, and all that are being deleted.
+ * An id that is not stored is deleted only if its tombstone says so: a server that was restored
+ * from a backup, or is empty, must not remove workloads (promise I6). `deliver` resolves when the
+ * connection can take more, and false when it is gone.
+ */
+export async function answerSpecResync(
+  db: Db,
+  deliver: (event: CloudEvent) => Promise<boolean>,
+  log: Logger,
+  request: ResyncRequest,
+): Promise<number> {
+  const { consumerName, sourceId, connectedAt } = request;
+  const held = new Map(request.held.map(({ resourceId, version }) => [resourceId, version]));
+  const unknown = new Map(held);
+  let sent = 0;
+  let afterId = "";
+  for (;;) {
+    const page = await q.resourcePageVersions(db, consumerName, afterId, PAGE_MAX, connectedAt);
+    const due: string[] = [];
+    const unreported: string[] = [];
+    for (const { id, version, is_deleting, is_sent, is_observed } of page) {
+      unknown.delete(id);
+      const isBehind = version > (held.get(id) ?? 0);
+      if ((is_deleting || isBehind) && !is_sent) due.push(id);
+      if (version === held.get(id) && !is_observed) unreported.push(id);
+    }
+    if (unreported.length > 0) {
+      await q.resourceObserve(db, unreported, unreported.map((id) => held.get(id) ?? 0));
+    }
+    for (let from = 0; from < due.length; from += SEND_MAX) {
+      const ids = due.slice(from, from + SEND_MAX);
+      const rows = await q.resourceClaimResync(db, ids, ids.map((id) => held.get(id) ?? 0));
+      for (const row of rows) {
+        if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
+        sent++;
+      }
+    }
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_MAX) break;
+    afterId = last.id;
+  }
+  sent += await forget(db, deliver, { consumerName, sourceId, unknown });
+  log.debug("answered a spec resync", { consumer: consumerName, held: held.size, sent });
+  return sent;
+}
+
+async function forget(
+  db: Db,
+  deliver: (event: CloudEvent) => Promise<boolean>,
+  options: { consumerName: string; sourceId: string; unknown: Map<string, number> },
+): Promise<number> {
+  if (options.unknown.size === 0) return 0;
+  const { consumerName, sourceId, unknown } = options;
+  const buried = await q.tombstoneOfConsumer(db, consumerName, [...unknown.keys()]);
+  let sent = 0;
+  for (const { id } of buried) {
+    const held = { resourceId: id, version: unknown.get(id) ?? 0 };
+    if (!await deliver(toForgottenEvent(consumerName, held, { sourceId }))) break;
+    sent++;
+  }
+  return sent;
+}

@@ -1,0 +1,148 @@
+/** From the agents into the database: reports on resources, and confirmations of deletions. */
+
+import * as q from "../../gen/queries.ts";
+import { createBatch } from "../batch.ts";
+import type { Db } from "../db/connect.ts";
+import { MaestroError } from "../errors.ts";
+import { parseJsonObject } from "../json.ts";
+import type { Logger } from "../log.ts";
+import {
+  type CloudEvent,
+  EXT,
+  integerExtension,
+  optionalStringExtension,
+  stringExtension,
+} from "../wire/event.ts";
+import { encodeStructured } from "../wire/structured.ts";
+import { isSequence } from "../wire/sequence.ts";
+import { appliedVersion, type BundleStatus, isDeleted } from "../wire/work_status.ts";
+
+/** A report, read and checked. */
+export interface Report {
+  resourceId: string;
+  consumerName: string;
+  version: number;
+  /** Undefined only on a deletion. */
+  sequence: string | undefined;
+  appliedVersion: number;
+  isDeleted: boolean;
+  /** The event's data as it travelled. */
+  status: string;
+  /** The event's other attributes as JSON text. */
+  event: string;
+  hash: string | null;
+}
+
+/** Resolved means committed. `stale` is a report that something newer has overtaken. */
+export type AcceptReport = (report: Report) => Promise<"stored" | "deleted" | "stale">;
+
+/**
+ * Reads a status event.
+ *
+ * Throws `invalid_argument` if it lacks what peers always send (wire.md §1.3), or was meant for another
+ * source than `sourceId`.
+ */
+export function readReport(event: CloudEvent, sourceId: string): Report {
+  const originalSource = stringExtension(event, EXT.originalSource);
+  if (originalSource !== sourceId) {
+    throw new MaestroError(
+      "invalid_argument",
+      `unmatched source: the event is for "${originalSource}", this server is "${sourceId}"`,
+    );
+  }
+  const data = event.data ?? "{}";
+  const status = parseJsonObject(data, "the status") as unknown as BundleStatus;
+  checkConditions(status);
+  const deleted = isDeleted(status);
+  const sequence = optionalStringExtension(event, EXT.sequenceId);
+  if (sequence === undefined ? !deleted : !isSequence(sequence)) {
+    throw new MaestroError(
+      "invalid_argument",
+      `failed to get sequenceid extension: ${
+        sequence === undefined ? "it is missing" : "it must be a decimal snowflake id"
+      }`,
+    );
+  }
+  const { metadata: _, ...extensions } = event.extensions;
+  return {
+    resourceId: stringExtension(event, EXT.resourceId),
+    consumerName: stringExtension(event, EXT.clusterName),
+    version: integerExtension(event, EXT.resourceVersion),
+    sequence,
+    appliedVersion: appliedVersion(status) ?? 0,
+    isDeleted: deleted,
+    status: data,
+    event: encodeStructured({ ...event, extensions, data: undefined }),
+    hash: optionalStringExtension(event, EXT.statusHash) ?? null,
+  };
+}
+
+function checkConditions({ conditions }: BundleStatus): void {
+  if (conditions === undefined || conditions === null || Array.isArray(conditions)) return;
+  throw new MaestroError("invalid_argument", "Cannot read the status: conditions must be a list");
+}
+
+const BATCH = { sizeMax: 64, concurrency: 2, waitingMax: 20_000 };
+
+/** Starts accepting reports. Those that arrive together share a statement; one resource's keep their order. */
+export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
+  return createBatch((reports: Report[]) => run(db, log, reports), {
+    ...BATCH,
+    name: "store a report",
+    key: (report) => report.resourceId,
+  });
+}
+
+async function run(
+  db: Db,
+  log: Logger,
+  reports: Report[],
+): Promise<("stored" | "deleted" | "stale")[]> {
+  // Sorted by id, so that two servers lock rows in the same order.
+  const sorted = [...reports].sort((a, b) => (a.resourceId < b.resourceId ? -1 : 1));
+  const stored = await store(db, sorted.filter((report) => !report.isDeleted));
+  const gone = await confirm(db, sorted.filter((report) => report.isDeleted));
+  return reports.map((report) => {
+    if (stored.has(report)) return "stored";
+    if (gone.has(report)) return "deleted";
+    log.debug("dropped a stale report", {
+      resource: report.resourceId,
+      version: report.version,
+      sequence: report.sequence,
+    });
+    return "stale";
+  });
+}
+
+async function store(db: Db, reports: Report[]): Promise<Set<Report>> {
+  if (reports.length === 0) return new Set();
+  const rows = await q.statusUpdate(
+    db,
+    reports.map(({ resourceId }) => resourceId),
+    reports.map(({ consumerName }) => consumerName),
+    reports.map(({ version }) => version),
+    reports.map(({ sequence }) => sequence ?? null),
+    reports.map(({ appliedVersion }) => appliedVersion),
+    reports.map(({ status }) => status),
+    reports.map(({ event }) => event),
+    reports.map(({ hash }) => hash),
+  );
+  return pick(reports, rows);
+}
+
+async function confirm(db: Db, reports: Report[]): Promise<Set<Report>> {
+  if (reports.length === 0) return new Set();
+  const rows = await q.statusConfirmDeletion(
+    db,
+    reports.map(({ resourceId }) => resourceId),
+    reports.map(({ consumerName }) => consumerName),
+    reports.map(({ sequence }) => sequence ?? null),
+    reports.map(({ status }) => status),
+    reports.map(({ event }) => event),
+  );
+  return pick(reports, rows);
+}
+
+function pick(reports: Report[], rows: { position: number }[]): Set<Report> {
+  return new Set(rows.flatMap(({ position }) => reports[position - 1] ?? []));
+}
