@@ -73,7 +73,9 @@ function joinApiVersion(group: string, version: string): string {
 }
 
 /** Undefined for what can be no apiVersion, which therefore nobody serves. */
-function parseApiVersion(apiVersion: string): { group: string; version: string } | undefined {
+export function parseApiVersion(
+  apiVersion: string,
+): { group: string; version: string } | undefined {
   const parts = apiVersion.split("/");
   const [group = "", version = ""] = parts.length === 1 ? ["", ...parts] : parts;
   return version === "" || parts.length > 2 || (parts.length === 2 && group === "")

@@ -1,0 +1,131 @@
+/**
+ * A cluster that exists only in memory, for demos and benches.
+ *
+ * It keeps objects, versions, owners and finalizers as an API server and its garbage collector do, and plays the
+ * Deployment controller. It knows no schema: any kind is accepted, nothing is validated or defaulted. No test
+ * that claims Kubernetes behaviour runs on it.
+ */
+
+import type { JsonObject } from "../json.ts";
+import { guessResource } from "../wire/work_spec.ts";
+import { type Kube, KubeError, type ObjectRef, type ResourceType } from "../work/kube_api.ts";
+import { parseApiVersion } from "./discovery.ts";
+import { matcherOf } from "./selectors.ts";
+import { availableStatus } from "./simulated_deployment.ts";
+import {
+  changedObject,
+  mergePatch,
+  metadataOf,
+  newObject,
+  shownName,
+  timestamp,
+} from "./simulated_object.ts";
+import { read, readAll, remove, type Store, watch, write } from "./simulated_store.ts";
+import { inNamespace, presented } from "./simulated_watch.ts";
+
+export interface SimulationOptions {
+  /** How long the pods of a Deployment take to run; 5 ms unless given. */
+  availableAfterMs?: number;
+}
+
+/** Kinds without a namespace; any other kind has one. */
+const CLUSTER_SCOPED = new Set(
+  ("APIService AppliedManifestWork CertificateSigningRequest ClusterRole ClusterRoleBinding " +
+    "CSIDriver CSINode CustomResourceDefinition FlowSchema IngressClass ManagedCluster " +
+    "MutatingWebhookConfiguration Namespace Node PersistentVolume PriorityClass " +
+    "PriorityLevelConfiguration RuntimeClass SelfSubjectAccessReview StorageClass " +
+    "SubjectAccessReview TokenReview ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding " +
+    "ValidatingWebhookConfiguration VolumeAttachment").split(" "),
+);
+
+/** Starts an empty cluster. */
+export function createSimulatedKube(options: SimulationOptions = {}): Kube {
+  const { availableAfterMs = 5 } = options;
+  const store: Store = {
+    shelves: new Map(),
+    version: 1,
+    onWritten: (ref, object) => playDeployment(store, ref, object, availableAfterMs),
+  };
+  return {
+    description: "simulated",
+    resolve: (apiVersion, kind) => Promise.resolve(typeOf(apiVersion, kind)),
+    get: async (ref) => read(store, ref),
+    async create(given, object) {
+      const ref = { ...given, name: given.name || generatedName(object) };
+      // Nobody here may do less than anybody else.
+      if (/Review$/.test(ref.type.kind)) return { ...object, status: { allowed: true } };
+      if (read(store, ref)) {
+        throw new KubeError(409, "AlreadyExists", `${shownName(ref)} already exists`);
+      }
+      const created = newObject(ref, object, timestamp());
+      // Nobody would read events here; they would only pile up.
+      return ref.type.kind === "Event" ? created : write(store, ref, undefined, created);
+    },
+    async replace(ref, object) {
+      const before = read(store, ref);
+      if (before === undefined) throw notFound(ref);
+      return write(store, ref, before, changedObject(ref, before, object));
+    },
+    async patch(ref, patch, { type, subresource }) {
+      const before = read(store, ref);
+      if (before !== undefined) {
+        const after = changedObject(ref, before, mergePatch(before, patch), subresource);
+        return write(store, ref, before, after);
+      }
+      if (type === "merge") return undefined;
+      if (subresource !== undefined) throw notFound(ref);
+      return write(store, ref, undefined, newObject(ref, mergePatch({}, patch), timestamp()));
+    },
+    async delete(ref, { uid, propagationPolicy }) {
+      const before = read(store, ref);
+      if (before === undefined) return false;
+      const actual = metadataOf(before)["uid"];
+      if (actual !== uid) {
+        const ids = `UID in precondition: ${uid}, UID in object meta: ${actual}`;
+        throw new KubeError(409, "Conflict", `Precondition failed: ${ids}`);
+      }
+      remove(store, ref, propagationPolicy);
+      return true;
+    },
+    async list(type, namespace, listOptions = {}) {
+      const matches = inNamespace(namespace, matcherOf(listOptions));
+      const items = readAll(store, type).filter(matches);
+      return {
+        items: items.map((item) => presented(item, listOptions)),
+        resourceVersion: String(store.version),
+      };
+    },
+    watch: (type, namespace, watchOptions) => watch(store, type, namespace, watchOptions),
+  };
+}
+
+/** Does what the Deployment controller and the pods would do: a moment after a change everything runs. */
+function playDeployment(store: Store, ref: ObjectRef, written: JsonObject, afterMs: number): void {
+  if (ref.type.group !== "apps" || ref.type.kind !== "Deployment") return;
+  const { uid, generation } = metadataOf(written);
+  const status = written["status"] as JsonObject | undefined;
+  if (status?.["observedGeneration"] === generation) return;
+  // A timer that nobody waits for must not keep the process.
+  setTimeout(() => {
+    const now = read(store, ref);
+    if (now === undefined) return;
+    const metadata = metadataOf(now);
+    if (metadata["uid"] !== uid || metadata["generation"] !== generation) return;
+    write(store, ref, now, { ...now, status: availableStatus(now, timestamp()) });
+  }, afterMs).unref();
+}
+
+function typeOf(apiVersion: string, kind: string): ResourceType | undefined {
+  const parts = parseApiVersion(apiVersion);
+  if (parts === undefined || kind === "") return undefined;
+  return { ...parts, kind, resource: guessResource(kind), isNamespaced: !CLUSTER_SCOPED.has(kind) };
+}
+
+function generatedName(object: JsonObject): string {
+  const { name, generateName = "" } = metadataOf(object);
+  return String(name ?? `${generateName}${crypto.randomUUID().slice(0, 5)}`);
+}
+
+function notFound(ref: ObjectRef): KubeError {
+  return new KubeError(404, "NotFound", `${shownName(ref)} not found`);
+}
