@@ -60,6 +60,14 @@ export function validateManifest(manifest: JsonObject): string[] {
   return errors;
 }
 
+/** What a manifest changes of the object it names, which an update must not. */
+export function immutabilityErrors(manifest: JsonObject, stored: JsonObject): string[] {
+  return ["apiVersion", "kind", "metadata.name", "metadata.namespace"].flatMap((path) => {
+    const value = textAt(manifest, path);
+    return value === textAt(stored, path) ? [] : [invalidValue(path, value, "field is immutable")];
+  });
+}
+
 /** Throws `invalid_argument` with these messages: one as it is, several in brackets. */
 export function refuse(noun: string, errors: string[]): void {
   if (errors.length > 0) throw invalid(noun, errors);
@@ -148,6 +156,12 @@ function mapErrors(
   return Object.entries(map).flatMap(([key, value]) =>
     typeof value === "string" ? check(key, value) : [notText(`${path}.${key}`, value)]
   );
+}
+
+function textAt(manifest: JsonObject, path: string): unknown {
+  let value: unknown = manifest;
+  for (const key of path.split(".")) value = isObject(value) ? value[key] : undefined;
+  return value ?? "";
 }
 
 function describeIdentity({ apiVersion, kind, metadata }: JsonObject): string {

@@ -1,0 +1,148 @@
+/** The REST door: who is calling, what is asked, how long it may take, and how errors are told. */
+
+import { Hono } from "hono";
+import { getCookie } from "hono/cookie";
+import { routePath } from "hono/route";
+import type { Authenticate } from "../access/caller.ts";
+import type { Db } from "../db/connect.ts";
+import { MaestroError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import type { SpecDoor } from "../spec/door.ts";
+import { addAboutRoutes, isPublic } from "./about.ts";
+import { addConsumerRoutes } from "./consumers.ts";
+import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
+import { createOperationId, isOperationId } from "./operation_id.ts";
+import { addResourceRoutes } from "./resources.ts";
+import { type RestContext, type RestEnv, sendJson, sendText } from "./routes.ts";
+
+/** What the REST door stands on. */
+export interface RestParts {
+  db: Db;
+  spec: SpecDoor;
+  /** Without it, whoever reaches the port may do everything. */
+  authenticate?: Authenticate | undefined;
+  log: Logger;
+  metrics: Metrics;
+  /** The source that owns what is created here. */
+  sourceId?: string;
+  /** How long a request may take before it is answered with 503. */
+  requestTimeoutMs?: number;
+}
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const OPERATION_ID = "X-Operation-ID";
+const PATH_SHOWN_MAX = 200;
+
+type Next = () => Promise<void>;
+
+/** Creates the door. Its `fetch` answers requests; nothing listens yet. */
+export function createRestApp(parts: RestParts): Hono<RestEnv> {
+  const app = new Hono<RestEnv>({ getPath: readPath });
+  app.onError((error, c) => answerError(error, c));
+  // An unknown path is told to those who may come in, so this is no `notFound` outside the login.
+  app.notFound((c) => answerUnknownPath(c));
+  app.use(identify);
+  app.use((c, next) => observe(parts, c, next));
+  app.use((c, next) => login(parts.authenticate, c, next));
+  app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
+  addAboutRoutes(app);
+  addConsumerRoutes(app, parts.db);
+  const { db, spec, sourceId = "maestro" } = parts;
+  addResourceRoutes(app, { db, spec, sourceId });
+  return app;
+}
+
+/** The path of a request without one trailing slash. */
+function readPath(request: Request): string {
+  const { pathname } = new URL(request.url);
+  return pathname.length > 1 && pathname.endsWith("/") ? pathname.slice(0, -1) : pathname;
+}
+
+async function identify(c: RestContext, next: Next): Promise<void> {
+  const given = c.req.header(OPERATION_ID);
+  const id = given && isOperationId(given) ? given : createOperationId(Date.now());
+  c.set("operationId", id);
+  c.header(OPERATION_ID, id);
+  await next();
+}
+
+async function observe({ log, metrics }: RestParts, c: RestContext, next: Next): Promise<void> {
+  const start = performance.now();
+  await next();
+  const seconds = (performance.now() - start) / 1000;
+  const { status } = c.res;
+  const labels = { method: methodLabel(c.req.method), path: pathLabel(c), code: String(status) };
+  metrics.restRequests.inc(labels);
+  metrics.restDuration.observe(labels, seconds);
+  const level = status >= 500 ? "error" : status >= 400 ? "info" : "debug";
+  log[level]("answered a request", {
+    method: c.req.method,
+    path: c.req.path.slice(0, PATH_SHOWN_MAX),
+    status,
+    elapsed_ms: Math.round(seconds * 1000),
+    operation_id: c.get("operationId"),
+    caller: c.get("caller")?.name,
+    ...(status >= 500 && { error: c.error }),
+  });
+}
+
+// Labels come from closed sets only: a client must not be able to fill the registry.
+function pathLabel(c: RestContext): string {
+  const template = routePath(c, -1);
+  return template.includes("*") ? "-" : template.replace(/:\w+/g, "-");
+}
+
+function methodLabel(method: string): string {
+  return /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/.test(method) ? method : "other";
+}
+
+async function login(
+  authenticate: Authenticate | undefined,
+  c: RestContext,
+  next: Next,
+): Promise<void> {
+  if (authenticate && !isPublic(c.req.path)) {
+    const authorization = c.req.header("Authorization");
+    refuseCrossSite(c, authorization);
+    c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
+  }
+  await next();
+}
+
+// A browser adds the cookie to what any other site makes it send, but says where that came from.
+function refuseCrossSite(c: RestContext, authorization: string | undefined): void {
+  if (authorization !== undefined || c.req.method === "GET" || c.req.method === "HEAD") return;
+  const site = c.req.header("Sec-Fetch-Site");
+  if (site === undefined || site === "same-origin" || site === "none") return;
+  const message = "Cannot accept a change by cookie: another site sent it";
+  throw new MaestroError("permission_denied", message);
+}
+
+async function withDeadline(next: Next, timeoutMs: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `Cannot answer within ${timeoutMs} ms; a change may still take effect`;
+      reject(new MaestroError("unavailable", message));
+    }, timeoutMs);
+  });
+  try {
+    await Promise.race([next(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function answerError(error: Error, c: RestContext): Response {
+  const { status, number, reason, headers } = explainError(error);
+  for (const [name, value] of Object.entries(headers)) c.header(name, value);
+  if (status === 401) return sendText(c, 401, JSON.stringify(presentUnauthenticated(reason)));
+  return sendJson(c, status, presentError(number, reason, c.get("operationId")));
+}
+
+function answerUnknownPath(c: RestContext): Response {
+  const path = c.req.path.slice(0, PATH_SHOWN_MAX);
+  const reason = `The requested resource '${path}' doesn't exist`;
+  return sendJson(c, 404, presentError(404, reason, c.get("operationId")));
+}

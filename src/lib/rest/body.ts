@@ -1,0 +1,142 @@
+/** Reads request bodies: how large, of what shape, and which members they may have. */
+
+import { HTTPException } from "hono/http-exception";
+import { describeError, MaestroError } from "../errors.ts";
+import { isObject, type JsonObject, parseJsonObject, rawNumber } from "../json.ts";
+import { BODY_UNREADABLE } from "./errors.ts";
+
+/** As much as a gRPC message may have, so that both doors take the same bundles. */
+export const BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Kubernetes' own objects stay far below; deeper ones would exhaust a stack somewhere. */
+const DEPTH_MAX = 500;
+
+/** Reads a JSON object. Throws what the client did wrong. */
+export async function readJsonObject(request: Request): Promise<JsonObject> {
+  const text = decode(await readBytes(request));
+  let body: JsonObject;
+  try {
+    body = parseJsonObject(text, "the request body");
+  } catch (error) {
+    const syntax = error instanceof MaestroError ? error.cause ?? error : error;
+    throw invalidFormat(describeError(syntax), error);
+  }
+  checkValue(body, 0);
+  return body;
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
+  // A client that says its length is refused before it sends.
+  if (Number(request.headers.get("content-length") ?? 0) > BODY_BYTES_MAX) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of request.body ?? []) {
+      length += chunk.length;
+      if (length > BODY_BYTES_MAX) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof HTTPException) throw cause;
+    const reason = `Unable to read request body: ${describeError(cause)}`;
+    throw new MaestroError("invalid_argument", reason, { cause, peerNumber: BODY_UNREADABLE });
+  }
+  return Buffer.concat(chunks, length);
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw invalidFormat("it is not UTF-8", cause);
+  }
+}
+
+// Half a surrogate pair is no character: PostgreSQL and Go refuse it, each in its own way.
+function checkValue(value: unknown, depth: number): void {
+  if (depth > DEPTH_MAX) throw invalidFormat(`it is nested deeper than ${DEPTH_MAX} levels`);
+  if (typeof value === "string" && !value.isWellFormed()) {
+    throw invalidFormat("it contains half a surrogate pair");
+  }
+  if (Array.isArray(value)) {
+    for (const item of value) checkValue(item, depth + 1);
+  } else if (isObject(value)) {
+    for (const [key, member] of Object.entries(value)) {
+      checkValue(key, depth);
+      checkValue(member, depth + 1);
+    }
+  }
+}
+
+/** Throws if the body has members of other names. */
+export function refuseUnknown(body: JsonObject, known: readonly string[]): void {
+  const unknown = Object.keys(body).filter((key) => !known.includes(key));
+  if (unknown.length === 0) return;
+  const shown = unknown.slice(0, 10).map((key) => JSON.stringify(key.slice(0, 100))).join(", ");
+  const noun = unknown.length === 1 ? "field" : "fields";
+  throw invalid(`unknown ${noun} ${shown}; known are ${known.join(", ")}`);
+}
+
+/** Reads text. As in Go, null and an empty text are the same as none. */
+export function textMember(body: JsonObject, path: string): string | undefined {
+  const value = member(body, path);
+  if (value === undefined || value === "") return undefined;
+  if (typeof value !== "string") throw invalid(`${path} must be a string`);
+  return value;
+}
+
+/** Reads an object. */
+export function objectMember(body: JsonObject, path: string): JsonObject | undefined {
+  const value = member(body, path);
+  if (value === undefined) return undefined;
+  if (!isObject(value)) throw invalid(`${path} must be an object`);
+  return value;
+}
+
+/** Reads an object whose values are all text. */
+export function textMapMember(body: JsonObject, path: string): Record<string, string> | undefined {
+  const map = objectMember(body, path);
+  for (const [key, value] of Object.entries(map ?? {})) {
+    if (typeof value !== "string") {
+      throw invalid(`${path}[${JSON.stringify(key)}] must be a string`);
+    }
+  }
+  return map as Record<string, string> | undefined;
+}
+
+/** Reads a whole number within limits. */
+export function integerMember(
+  body: JsonObject,
+  path: string,
+  { min, max }: { min: number; max: number },
+): number | undefined {
+  const value = member(body, path);
+  if (value === undefined) return undefined;
+  const kept = rawNumber(value);
+  const number = kept === undefined ? value : Number(kept);
+  if (typeof number === "number" && Number.isInteger(number) && number >= min && number <= max) {
+    return number;
+  }
+  throw invalid(`${path} must be a whole number from ${min} to ${max}`);
+}
+
+/** A general validation failure. */
+export function invalid(reason: string): MaestroError {
+  return new MaestroError("invalid_argument", reason);
+}
+
+function member(body: JsonObject, path: string): unknown {
+  const value = body[path.slice(path.lastIndexOf(".") + 1)];
+  return value === null ? undefined : value;
+}
+
+function invalidFormat(reason: string, cause?: unknown): MaestroError {
+  const message = `Invalid request format: ${reason}`;
+  return new MaestroError("invalid_argument", message, { cause, peerNumber: BODY_UNREADABLE });
+}
+
+function tooLarge(): HTTPException {
+  return new HTTPException(413, {
+    message: `Unable to read request body: it is larger than ${BODY_BYTES_MAX} bytes`,
+  });
+}

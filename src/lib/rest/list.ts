@@ -1,0 +1,54 @@
+/** The parameters and the envelope that all lists share. */
+
+import { MaestroError } from "../errors.ts";
+import type { JsonObject } from "../json.ts";
+import { BAD_REQUEST } from "./errors.ts";
+
+/** What part of a list is asked for. */
+export interface Page {
+  page: number;
+  limit: number;
+  offset: number;
+}
+
+const SIZE_DEFAULT = 100;
+/** The most rows of one page. A larger or a negative size asks for as many as there may be. */
+const SIZE_MAX = 65_500;
+const PAGE_MAX = 2_147_483_647;
+
+/** Understood by peers' servers. They are refused rather than ignored, so that no list is mistaken. */
+const UNSUPPORTED = ["search", "orderBy", "fields"];
+
+/** Reads `page` and `size`. A page below 1 is the first, as peers have it. */
+export function parsePage(query: URLSearchParams): Page {
+  for (const name of UNSUPPORTED) {
+    if (!query.get(name)?.trim()) continue;
+    throw badRequest(`the parameter "${name}" is not supported here; supported are page and size`);
+  }
+  const page = Math.max(1, integer(query, "page") ?? 1);
+  const size = integer(query, "size") ?? SIZE_DEFAULT;
+  const limit = size < 0 || size > SIZE_MAX ? SIZE_MAX : size;
+  return { page, limit, offset: (page - 1) * limit };
+}
+
+/** A list as clients see it: `size` is the number of items on this page, `total` that of all. */
+export function presentList(
+  kind: string,
+  items: JsonObject[],
+  { page, total }: { page: number; total: number },
+): JsonObject {
+  return { items, kind, page, size: items.length, total };
+}
+
+function integer(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name)?.trim();
+  if (!text) return undefined;
+  const number = Number(text);
+  if (/^[+-]?\d+$/.test(text) && Math.abs(number) <= PAGE_MAX) return number;
+  const shown = JSON.stringify(text.slice(0, 100));
+  throw badRequest(`the parameter "${name}" must be a whole number, not ${shown}`);
+}
+
+function badRequest(reason: string): MaestroError {
+  return new MaestroError("invalid_argument", reason, { peerNumber: BAD_REQUEST });
+}

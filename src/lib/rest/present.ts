@@ -1,0 +1,61 @@
+/** Resources and consumers as clients see them. */
+
+import type { Consumer } from "../consumer/consumers.ts";
+import { type JsonObject, parseJson } from "../json.ts";
+import type { ResourceRow } from "../spec/door.ts";
+import type { BundleSpec } from "../wire/work_spec.ts";
+import type { BundleStatus } from "../wire/work_status.ts";
+
+/** Presents a consumer. */
+export function presentConsumer(consumer: Consumer): JsonObject {
+  return { ...consumer, href: `/api/maestro/v1/consumers/${consumer.id}`, kind: "Consumer" };
+}
+
+/** Presents a resource of one manifest. What is unknown yet, as its status, is left out. */
+export function presentResource(row: ResourceRow): JsonObject {
+  const spec = parseJson(row.spec) as BundleSpec;
+  const config = spec.manifestConfigs?.[0];
+  const identifier = config?.resourceIdentifier;
+  return {
+    consumer_name: row.consumer_name,
+    created_at: row.created_at,
+    ...(row.deleted_at !== null && { deleted_at: row.deleted_at }),
+    ...(spec.deleteOption && { delete_option: spec.deleteOption }),
+    ...(identifier && {
+      group_resource: { group: identifier.group, resource: identifier.resource },
+    }),
+    href: `/api/maestro/v1/resources/${row.id}`,
+    id: row.id,
+    kind: "Resource",
+    manifest: spec.manifests[0] ?? {},
+    name: row.name,
+    ...(row.status !== null && { status: presentStatus(row, row.status) }),
+    ...(config?.updateStrategy && { update_strategy: config.updateStrategy }),
+    updated_at: row.updated_at,
+    version: row.version,
+  };
+}
+
+function presentStatus(row: ResourceRow, text: string): JsonObject {
+  const { resourceStatus } = parseJson(text) as BundleStatus;
+  const values = resourceStatus?.[0]?.statusFeedback?.values ?? [];
+  const feedback = values.find(({ name }) => name === "status");
+  return {
+    ContentStatus: parseFeedback(feedback?.fieldValue?.jsonRaw),
+    ReconcileStatus: {
+      Conditions: resourceStatus?.[0]?.conditions ?? [],
+      ObservedVersion: row.status_version ?? 0,
+      SequenceID: row.status_sequence ?? "",
+    },
+  };
+}
+
+// What an agent reports is not ours to trust: one bad report must not break a whole list.
+function parseFeedback(jsonRaw: unknown): unknown {
+  if (typeof jsonRaw !== "string") return null;
+  try {
+    return parseJson(jsonRaw);
+  } catch {
+    return null;
+  }
+}

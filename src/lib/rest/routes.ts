@@ -1,0 +1,64 @@
+/** What every route is made of. */
+
+import type { Context, Hono } from "hono";
+import { canonicalJson, type JsonObject } from "../json.ts";
+import type { Caller } from "../access/caller.ts";
+import { MaestroError } from "../errors.ts";
+import { METHOD_NOT_ALLOWED, presentError } from "./errors.ts";
+
+/** What a request carries from the first middleware to its handler. */
+export interface RestEnv {
+  Variables: { operationId: string; caller?: Caller };
+}
+export type RestContext = Context<RestEnv>;
+
+/** The longest part of a request that an error repeats. */
+const SHOWN_LENGTH_MAX = 200;
+
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type Handler = (c: RestContext) => Promise<Response> | Response;
+
+/** Adds the handlers of a path; any other method there is refused with the list of these. */
+export function addRoute(
+  app: Hono<RestEnv>,
+  path: string,
+  handlers: Partial<Record<Method, Handler>>,
+): void {
+  const methods = Object.keys(handlers);
+  // GET and POST before an `all` of the same path: the first that was added answers.
+  for (const [method, handler] of Object.entries(handlers)) app.on(method, path, handler);
+  // Hono answers HEAD by GET.
+  const allow = methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : method).join(", ");
+  app.all(path, (c) => {
+    c.header("Allow", allow);
+    const shown = c.req.path.slice(0, SHOWN_LENGTH_MAX);
+    const reason = `The method ${c.req.method} is not allowed on '${shown}'; allowed: ${allow}`;
+    return sendJson(c, 405, presentError(METHOD_NOT_ALLOWED, reason, c.get("operationId")));
+  });
+}
+
+/** Answers with JSON whose keys are sorted. */
+export function sendJson(c: RestContext, status: number, body: JsonObject): Response {
+  return sendText(c, status, canonicalJson(body));
+}
+
+/** Answers with JSON text as it is. */
+export function sendText(c: RestContext, status: number, json: string): Response {
+  c.header("Content-Type", "application/json");
+  c.header("Vary", "Authorization");
+  c.status(status as Parameters<RestContext["status"]>[0]);
+  return c.body(json);
+}
+
+/** Answers that there is nothing to say. */
+export function sendNothing(c: RestContext): Response {
+  c.header("Vary", "Authorization");
+  return c.body(null, 204);
+}
+
+/** The id in the path, which no row can have if PostgreSQL cannot keep it. */
+export function idOf(c: RestContext): string {
+  const id = c.req.param("id") ?? "";
+  if (!id.includes("\0")) return id;
+  throw new MaestroError("invalid_argument", "the id in the path must not contain \\u0000");
+}

@@ -1,0 +1,98 @@
+/** The REST door over a real database, called without a socket. */
+
+import type { Hono } from "hono";
+import type { Authenticate } from "../../src/lib/access/caller.ts";
+import type { JsonObject } from "../../src/lib/json.ts";
+import type { Logger } from "../../src/lib/log.ts";
+import { createMetrics, type Metrics } from "../../src/lib/metrics.ts";
+import { createRestApp } from "../../src/lib/rest/app.ts";
+import type { RestEnv } from "../../src/lib/rest/routes.ts";
+import { createAcceptor } from "../../src/lib/spec/accept.ts";
+import { createSpecDoor, type SpecDoor } from "../../src/lib/spec/door.ts";
+import { createDatabase, type TestDatabase, testLogger } from "../harness/postgres.ts";
+
+/** An answer with its body both as text and parsed. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  // deno-lint-ignore no-explicit-any
+  body: any;
+}
+
+export interface RestHarness extends AsyncDisposable {
+  app: Hono<RestEnv>;
+  database: TestDatabase;
+  metrics: Metrics;
+  /** Sends a request; an object becomes a JSON body, a text is sent as it is. */
+  call(
+    method: string,
+    path: string,
+    body?: JsonObject | string,
+    headers?: Record<string, string>,
+  ): Promise<Answer>;
+  /** Creates a consumer and returns its name. */
+  consumer(): Promise<string>;
+}
+
+export const V1 = "/api/maestro/v1";
+
+/** Opens the door; nobody needs a token unless `authenticate` is given. */
+export async function openRest(
+  options: {
+    authenticate?: Authenticate;
+    spec?: SpecDoor;
+    log?: Logger;
+    requestTimeoutMs?: number;
+  } = {},
+): Promise<RestHarness> {
+  const database = await createDatabase();
+  const metrics = createMetrics();
+  const app = createRestApp({
+    db: database.db,
+    spec: createSpecDoor(database.db, createAcceptor(database.db)),
+    log: testLogger(),
+    metrics,
+    ...options,
+  });
+  const call: RestHarness["call"] = async (method, path, body, headers = {}) => {
+    const response = await app.request(path, {
+      method,
+      headers,
+      ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: text === "" ? undefined : JSON.parse(text),
+    };
+  };
+  return {
+    app,
+    database,
+    metrics,
+    call,
+    async consumer() {
+      const { body } = await call("POST", `${V1}/consumers`, {});
+      return body.name;
+    },
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+  };
+}
+
+/** The manifest of the first README. */
+export const NGINX = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "nginx", namespace: "default" },
+  spec: {
+    replicas: 1,
+    selector: { matchLabels: { app: "nginx" } },
+    template: {
+      metadata: { labels: { app: "nginx" } },
+      spec: { containers: [{ image: "nginxinc/nginx-unprivileged", name: "nginx" }] },
+    },
+  },
+};
