@@ -7,12 +7,12 @@ const SHOWN_LENGTH_MAX = 2000;
 /**
  * Calls `probe` again and again until `until` holds for its value, and returns that value.
  *
- * Without `until`, any value but undefined, null and false will do. A probe that throws is tried again. At the
+ * Without `until` it waits for a truthy value: something found, a length above zero. A probe that throws is tried again. At the
  * deadline it throws an error with the last value or the last failure.
  */
 export async function eventually<T>(
   probe: () => T | Promise<T>,
-  until: (value: T) => boolean = isThere,
+  until: (value: T) => boolean = Boolean,
   options: { timeoutMs?: number; intervalMs?: number } = {},
 ): Promise<T> {
   const { timeoutMs = 10_000, intervalMs = 20 } = options;
@@ -35,10 +35,6 @@ export async function eventually<T>(
     }
     await Bun.sleep(intervalMs);
   }
-}
-
-function isThere(value: unknown): boolean {
-  return value !== undefined && value !== null && value !== false;
 }
 
 function show(value: unknown): string {
