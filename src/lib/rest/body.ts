@@ -8,6 +8,13 @@ import { BODY_UNREADABLE } from "./errors.ts";
 /** As much as a gRPC message may have, so that both doors take the same bundles. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
+/**
+ * How much of a body that is too large is read and dropped before the refusal.
+ *
+ * Over HTTP/2 a client that is still sending may never see an answer.
+ */
+const DROPPED_BYTES_MAX = 4 * BODY_BYTES_MAX;
+
 /** Kubernetes' own objects stay far below; deeper ones would exhaust a stack somewhere. */
 const DEPTH_MAX = 500;
 
@@ -26,21 +33,21 @@ export async function readJsonObject(request: Request): Promise<JsonObject> {
 }
 
 async function readBytes(request: Request): Promise<Uint8Array> {
-  // A client that says its length is refused before it sends.
-  if (Number(request.headers.get("content-length") ?? 0) > BODY_BYTES_MAX) throw tooLarge();
+  if (Number(request.headers.get("content-length") ?? 0) > DROPPED_BYTES_MAX) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const chunk of request.body ?? []) {
       length += chunk.length;
-      if (length > BODY_BYTES_MAX) throw tooLarge();
-      chunks.push(chunk);
+      if (length > DROPPED_BYTES_MAX) throw tooLarge();
+      if (length <= BODY_BYTES_MAX) chunks.push(chunk);
     }
   } catch (cause) {
     if (cause instanceof HTTPException) throw cause;
     const reason = `Unable to read request body: ${describeError(cause)}`;
     throw new MaestroError("invalid_argument", reason, { cause, peerNumber: BODY_UNREADABLE });
   }
+  if (length > BODY_BYTES_MAX) throw tooLarge();
   return Buffer.concat(chunks, length);
 }
 
