@@ -1,12 +1,10 @@
 /** The REST door over a real database, called without a socket. */
 
-import type { Hono } from "hono";
 import type { Authenticate } from "../../src/lib/access/caller.ts";
 import type { JsonObject } from "../../src/lib/json.ts";
 import type { Logger } from "../../src/lib/log.ts";
 import { createMetrics, type Metrics } from "../../src/lib/metrics.ts";
 import { createRestApp } from "../../src/lib/rest/app.ts";
-import type { RestEnv } from "../../src/lib/rest/routes.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { createSpecDoor, type SpecDoor } from "../../src/lib/spec/door.ts";
 import { createDatabase, type TestDatabase, testLogger } from "../harness/postgres.ts";
@@ -21,7 +19,7 @@ export interface Answer {
 }
 
 export interface RestHarness extends AsyncDisposable {
-  app: Hono<RestEnv>;
+  app: ReturnType<typeof createRestApp>;
   database: TestDatabase;
   metrics: Metrics;
   /** Sends a request; an object becomes a JSON body, a text is sent as it is. */
