@@ -36,7 +36,10 @@ export interface ResponseStream {
 
 export interface Methods {
   unary: Record<string, (message: Uint8Array, call: Call) => Promise<Uint8Array>>;
-  streaming: Record<string, (message: Uint8Array, stream: ResponseStream, call: Call) => Promise<void>>;
+  streaming: Record<
+    string,
+    (message: Uint8Array, stream: ResponseStream, call: Call) => Promise<void>
+  >;
 }
 
 export interface GrpcServerOptions {
@@ -194,7 +197,12 @@ function readMessage(
     try {
       finish(undefined, gunzipSync(message, { maxOutputLength: bytesMax }));
     } catch {
-      finish(new GrpcError(STATUS.resourceExhausted, `a message of at most ${bytesMax} bytes in gzip was expected`));
+      finish(
+        new GrpcError(
+          STATUS.resourceExhausted,
+          `a message of at most ${bytesMax} bytes in gzip was expected`,
+        ),
+      );
     }
   });
 }

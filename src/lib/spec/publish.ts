@@ -86,3 +86,50 @@ function send(rows: SentRow[], publish: Publish, log: Logger, sourceId: string):
     log.debug(isSent ? "sent a spec" : "lost the connection before a spec was sent", fields);
   }
 }
+
+export interface SpecPublisher {
+  /** Notes that these consumers have something waiting; the next run looks at them first. */
+  hint(consumerNames: Iterable<string>): void;
+  /** One turn; resolves to true if there is more to do. */
+  run(): Promise<boolean>;
+}
+
+/**
+ * Makes the publisher that a pump runs.
+ *
+ * A notification names consumers, which saves the search for them. It is only a hint: a sweep over
+ * everything every `sweepMs` finds what a lost one would have told.
+ */
+export function createSpecPublisher(
+  db: Db,
+  publish: Publish,
+  log: Logger,
+  options: { sourceId: string; ready: () => Map<string, ReadyConsumer>; sweepMs: number },
+): SpecPublisher {
+  const hinted = new Set<string>();
+  let sweptAt = 0;
+  const turn = (names?: string[]) =>
+    publishSpecEvents(db, publish, log, {
+      sourceId: options.sourceId,
+      ready: options.ready(),
+      hinted: names,
+    });
+  return {
+    hint(consumerNames) {
+      for (const name of consumerNames) hinted.add(name);
+    },
+    async run() {
+      if (performance.now() - sweptAt >= options.sweepMs) {
+        const hasMore = await turn();
+        if (!hasMore) sweptAt = performance.now();
+        return hasMore || hinted.size > 0;
+      }
+      const names = [...hinted];
+      hinted.clear();
+      if (names.length === 0) return false;
+      const hasMore = await turn(names);
+      if (hasMore) { for (const name of names) hinted.add(name); }
+      return hasMore || hinted.size > 0;
+    },
+  };
+}

@@ -1,0 +1,149 @@
+/** The server, top to bottom: the database, the two flows, the doors. */
+
+import { createAdminToken } from "./lib/access/admin_token.ts";
+import { createAuthenticator } from "./lib/access/authenticate.ts";
+import { isEmbedded, parseServerConfig, type ServerConfig } from "./lib/config.ts";
+import { defaultStateDirectory } from "./lib/db/embedded.ts";
+import { chooseAddress, openDatabase } from "./lib/db/open.ts";
+import { serveGrpc } from "./lib/grpc/server.ts";
+import { describeError, MaestroError } from "./lib/errors.ts";
+import { createLogger, type Logger } from "./lib/log.ts";
+import { createMetrics } from "./lib/metrics.ts";
+import { serveHealth } from "./lib/ops/health.ts";
+import { serveMetrics } from "./lib/ops/metrics.ts";
+import { createRestApp } from "./lib/rest/app.ts";
+import { serveRest } from "./lib/rest/serve.ts";
+import { createSpecDoor } from "./lib/spec/door.ts";
+import { VERSION } from "./lib/version.ts";
+import { type Flows, startFlows } from "./server_flows.ts";
+
+/** Runs the server until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
+export async function runServer(args: readonly string[], stopped: Promise<string>): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const config = parseServerConfig(args, Bun.env);
+  const log = createLogger({
+    level: config["log-level"],
+    isTerminal: process.stderr.isTTY,
+    write: (line) => void process.stderr.write(line),
+  });
+
+  // The database first: every other part reads or writes it.
+  const stateDirectory = config["state-directory"] ??
+    (isEmbedded(config) ? defaultStateDirectory(Bun.env, process.getuid?.()) : "");
+  const database = stack.use(
+    await openDatabase({
+      address: chooseAddress(config),
+      maxConnections: config["db-max-open-connections"],
+      stateDirectory,
+      postgresDirectory: config["postgres-directory"],
+      executable: process.execPath,
+      currentDirectory: process.cwd(),
+    }, log),
+  );
+  const admin = isEmbedded(config) ? await createAdminToken(stateDirectory) : undefined;
+  const authenticate = createAuthenticator({
+    jwks: jwksSource(config),
+    adminToken: admin?.token,
+    log,
+  });
+
+  // The two flows, then the doors in the order in which their users need them: agents and sources, and
+  // last the front door. It closes first.
+  const flows = await startFlows(stack, { db: database.db, config, log, authenticate });
+  const ports = await openGrpc(stack, flows, { config, log });
+  const metrics = createMetrics();
+  const app = createRestApp({
+    db: database.db,
+    spec: createSpecDoor(database.db, flows.acceptor),
+    authenticate: config["enable-jwt"] ? authenticate : undefined,
+    log,
+    metrics,
+    sourceId: config["source-id"],
+  });
+  const hostname = config["server-hostname"];
+  const metricsPort = config["metrics-server-bindport"];
+  stack.use(serveMetrics(metrics, { hostname, port: metricsPort }));
+  const tls = config["enable-https"]
+    ? await readTls(config["https-cert-file"], config["https-key-file"])
+    : undefined;
+  const rest = stack.use(serveRest(app, { hostname, port: config["http-server-bindport"], tls }));
+  const healthPort = config["health-check-server-bindport"];
+  const health = stack.use(serveHealth(flows.readiness, { hostname, port: healthPort }));
+  const url = `${tls === undefined ? "http" : "https"}://${hostname}:${rest.port}`;
+  log.info("serving", { version: VERSION, rest: url, ...ports, health: health.port });
+  warnOpenDoors(config, log);
+  if (admin !== undefined) greet(url, admin.path);
+
+  const reason = await Promise.race([stopped, database.lost]);
+  if (reason instanceof Error) throw reason;
+  log.info("stopping", { reason });
+}
+
+async function openGrpc(
+  stack: AsyncDisposableStack,
+  flows: Flows,
+  { config, log }: { config: ServerConfig; log: Logger },
+): Promise<Record<string, number>> {
+  const hostname = config["server-hostname"];
+  const receiveBytesMax = config["grpc-max-receive-message-size"];
+  const common = { hostname, receiveBytesMax, log };
+  const agents = stack.use(
+    await serveGrpc(flows.agents.methods, {
+      ...common,
+      port: config["grpc-broker-bindport"],
+      tls: await readTls(
+        config["grpc-broker-tls-cert-file"],
+        config["grpc-broker-tls-key-file"],
+        config["grpc-broker-client-ca-file"],
+      ),
+    }),
+  );
+  if (!config["enable-grpc-server"]) return { agents: agents.port };
+  const tls = await readTls(config["grpc-tls-cert-file"], config["grpc-tls-key-file"]);
+  const sources = stack.use(
+    await serveGrpc(flows.sources.methods, {
+      ...common,
+      port: config["grpc-server-bindport"],
+      tls,
+    }),
+  );
+  return { agents: agents.port, sources: sources.port };
+}
+
+async function readTls(certFile?: string, keyFile?: string, caFile?: string) {
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const [cert, key] = await Promise.all([readText(certFile), readText(keyFile)]);
+  return caFile === undefined ? { cert, key } : { cert, key, ca: await readText(caFile) };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await Bun.file(path).text();
+  } catch (cause) {
+    throw new MaestroError("invalid_argument", `Cannot read "${path}": ${describeError(cause)}`);
+  }
+}
+
+function jwksSource(config: ServerConfig) {
+  const file = config["jwk-cert-file"];
+  const url = config["jwk-cert-url"];
+  return file !== undefined ? { file } : url !== undefined ? { url } : undefined;
+}
+
+function warnOpenDoors(config: ServerConfig, log: Logger): void {
+  if (!config["enable-jwt"]) log.warn("REST asks for no token (--enable-jwt=false)");
+  if (config["grpc-authn-type"] === "mock") {
+    log.warn("gRPC asks sources for no token (--grpc-authn-type=mock)");
+  }
+  if (config["grpc-broker-client-ca-file"] === undefined) {
+    log.warn("gRPC asks agents for no certificate (--grpc-broker-client-ca-file)");
+  }
+}
+
+/** What a person needs next. Never the token itself: terminals are recorded. */
+function greet(url: string, tokenPath: string): void {
+  process.stdout.write(
+    `Maestro ${VERSION} serves REST on ${url}. The admin token is in ${tokenPath}. Try:\n` +
+      `  curl -H "Authorization: Bearer $(cat ${tokenPath})" ${url}/api/maestro/v1/resources\n`,
+  );
+}
