@@ -1,0 +1,41 @@
+/** Stands between a client and a server, and can let the connection die without a sound. */
+
+import { connect, createServer, type Socket } from "node:net";
+
+export interface TcpProxy extends AsyncDisposable {
+  port: number;
+  /** From now on nothing is carried in either direction, and nothing is closed: half-open connections. */
+  freeze(): void;
+}
+
+/** Carries every connection to `port` of 127.0.0.1. */
+export async function startTcpProxy(port: number): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  let isFrozen = false;
+  const server = createServer((client) => {
+    const upstream = connect(port, "127.0.0.1");
+    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+      sockets.add(from);
+      from.on("data", (bytes) => {
+        if (!isFrozen) to.write(bytes);
+      });
+      from.on("close", () => {
+        sockets.delete(from);
+        if (!isFrozen) to.destroy();
+      });
+      // The other side learns of it by the close that follows.
+      from.on("error", () => {});
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as { port: number }).port,
+    freeze: () => {
+      isFrozen = true;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
