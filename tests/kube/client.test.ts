@@ -51,8 +51,8 @@ test("an object is created, read, replaced and deleted", async () => {
   expect((await refusal(kube.replace(ref, created, WRITER))).reason).toBe("Conflict");
 
   const { uid = "" } = metadata(created);
-  expect(await kube.delete(ref, { uid, propagationPolicy: "Background" })).toBe(true);
-  expect(await kube.delete(ref, { uid, propagationPolicy: "Background" })).toBe(false);
+  expect(await kube.delete(ref, { uid, propagationPolicy: "Background" })).toBeTrue();
+  expect(await kube.delete(ref, { uid, propagationPolicy: "Background" })).toBeFalse();
   expect(await kube.get(ref)).toBeUndefined();
 });
 
@@ -87,15 +87,15 @@ test("a merge patch changes what it names, removes what is null, and misses quie
 
 test("a server-side apply creates, and conflicts with another owner until it is forced", async () => {
   const ref = await newConfigMap();
-  const apply = (value: string, fieldManager: string, force = false) =>
-    kube.patch(ref, configMap(ref, { a: value }), { type: "apply", fieldManager, force });
+  const apply = (value: string, fieldManager: string, options = {}) =>
+    kube.patch(ref, configMap(ref, { a: value }), { type: "apply", fieldManager, ...options });
   await apply("1", "first");
 
   const error = await refusal(apply("2", "second"));
   expect([error.status, error.reason]).toEqual([409, "Conflict"]);
   expect(error.message).toContain('conflict with "first": .data.a');
 
-  expect((await apply("2", "second", true))?.["data"]).toEqual({ a: "2" });
+  expect((await apply("2", "second", { force: true }))?.["data"]).toEqual({ a: "2" });
 });
 
 test("an apply into a namespace that is missing is an error, not a missing object", async () => {
