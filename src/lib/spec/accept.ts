@@ -203,10 +203,14 @@ async function deleteAll(db: Db, deletions: ResourceDeletion[]): Promise<(number
     deletions.map(({ id }) => id),
     deletions.map(({ source }) => source ?? null),
   );
-  return inOrder(deletions, rows, ({ id, source }, row) =>
-    row?.source && source !== undefined && row.source !== source
-      ? foreign(id, row.source, source)
-      : 0);
+  return inOrder(
+    deletions,
+    rows,
+    ({ id, source }, row) =>
+      row?.source && source !== undefined && row.source !== source
+        ? foreign(id, row.source, source)
+        : 0,
+  );
 }
 
 function inOrder<In, Row extends { position: number }>(

@@ -1,0 +1,255 @@
+/**
+ * The agent: receives works, applies them, removes what is no longer wanted, and reports.
+ *
+ * A work is received, then waits for a pass, then for news: a newer spec, an object that somebody changed, a
+ * removed object that is finally gone. Each asks for another pass; nothing runs by the clock. What a watch sees
+ * becomes the status at once, without a pass.
+ */
+
+import { describeError, MaestroError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
+import { ACTION, parseEventType } from "../wire/event_type.ts";
+import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts";
+import type { Broker, BrokerEvents } from "./broker.ts";
+import { installLedgerType } from "./crd.ts";
+import { followType } from "./follow.ts";
+import { createKeeper } from "./keep.ts";
+import type { Kube } from "./kube_api.ts";
+import { type Ledger, openLedger } from "./ledger.ts";
+import { createOutbox, type Outbox } from "./outbox.ts";
+import { createKeyedQueue, type KeyedQueue } from "./queue.ts";
+import { receiveSpec, type Works } from "./receive.ts";
+import { createReconciler, type Reconciler } from "./reconcile.ts";
+import { restoreWork } from "./record.ts";
+import type { Reporter } from "./report.ts";
+import { answersTo, specResyncRequest } from "./resync.ts";
+import { startWatches } from "./watches.ts";
+import { metadataOf, textOf } from "./work.ts";
+
+export interface WorkAgentOptions {
+  consumerName: string;
+  /** The `source` of the agent's events. */
+  agentId: string;
+  agentVersion: string;
+  /** What to ask the server for after each connect. */
+  dataTypes: readonly string[];
+  /** The pause between polls of objects that may not be watched. */
+  statusSyncIntervalMs: number;
+  /** Works that are applied at once. */
+  workers: number;
+  jsonRawBytesMax: number;
+  nowMs: () => number;
+}
+
+export interface WorkAgent extends AsyncDisposable {
+  /** Why the agent is not in touch with its server; undefined if it is. */
+  readiness(): string | undefined;
+}
+
+const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
+
+/** How far the last sequence id may be ahead of the one on record, which is written a little later. */
+const SEQUENCE_SLACK = 10_000n << 22n;
+
+/**
+ * Starts the agent of one consumer.
+ *
+ * First it reads what its last life left on the cluster; only then events are taken from the broker, so that a
+ * work is never applied or reported as if it were new.
+ */
+export async function startWorkAgent(
+  kube: Kube,
+  connect: (events: BrokerEvents) => Broker | Promise<Broker>,
+  log: Logger,
+  options: WorkAgentOptions,
+): Promise<WorkAgent> {
+  await using starting = new AsyncDisposableStack();
+  const gate = Promise.withResolvers<BrokerEvents>();
+  // A start that fails ends the broker; whoever waits at the gate is then gone as well.
+  gate.promise.catch(() => {});
+  let offline: string | undefined = "not connected yet";
+  let opened: BrokerEvents | undefined;
+  const broker = starting.use(
+    await connect({
+      receive: async (event) => await (await gate.promise).receive(event),
+      subscribed: async () => await (await gate.promise).subscribed(),
+      disconnected(reason) {
+        offline = reason;
+        opened?.disconnected(reason);
+      },
+    }),
+  );
+  starting.defer(() => gate.reject(new MaestroError("unavailable", "the agent did not start")));
+
+  const type = await installLedgerType(kube);
+  const ledger = openLedger(kube, type, broker.hubName);
+  const { works, floor, orphans } = await recall(ledger);
+  const counter = createSequence(options.nowMs, floor);
+  let lastSequence = floor;
+  const nextSequence = () => lastSequence = counter();
+
+  const keeper = starting.use(createKeeper(works, ledger, () => lastSequence, log));
+  const reporter: Reporter = options;
+  const outbox: Outbox = starting.use(createOutbox({
+    works,
+    reporter,
+    publish: broker.publish,
+    nextSequence,
+    reported: (work) => keeper.touch(work.uid),
+    ended: (work) => {
+      works.delete(work.uid);
+      reconciler.forget(work.uid);
+    },
+    nowMs: options.nowMs,
+    log,
+  }));
+  const watches = starting.use(
+    startWatches(kube, (uid, ref, sighting) => reconciler.see(uid, ref, sighting), {
+      pollMs: options.statusSyncIntervalMs,
+      log,
+    }),
+  );
+  const { nowMs, jsonRawBytesMax } = options;
+  const around = { kube, ledger, watches, log, nowMs, jsonRawBytesMax };
+  const reconciler: Reconciler = createReconciler(around, works, {
+    changed: (uid, pace) => outbox.mark(uid, pace),
+    drifted: (uid, delayMs) => passes.add(uid, delayMs),
+    passed: (work) => keeper.touch(work.uid),
+  });
+  const passes = starting.use(createKeyedQueue((uid) => turn(uid, ledger, reconciler), {
+    name: "apply",
+    workers: options.workers,
+    backoff: BACKOFF,
+    log,
+  }));
+  starting.use(followLedger(kube, ledger, works, passes, options, log));
+  for (const workName of orphans) passes.add(ENTRY_PREFIX + workName);
+
+  opened = {
+    receive: (event) => Promise.resolve(receive({ works, passes, outbox, log, options }, event)),
+    async subscribed() {
+      for (const dataType of options.dataTypes) {
+        await broker.publish(specResyncRequest(works, dataType, options));
+      }
+      offline = undefined;
+      log.info("connected", { server: broker.hubName, works: works.size });
+      outbox.open();
+    },
+    disconnected(reason) {
+      outbox.close();
+      log.warn("disconnected", { server: broker.hubName, reason });
+    },
+  };
+  gate.resolve(opened);
+  const running = starting.move();
+  return {
+    readiness: () => offline,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** Jobs for an AppliedManifestWork that was deleted and has no work any more. */
+const ENTRY_PREFIX = "entry:";
+const ORPHAN_POLL_MS = 5_000;
+
+async function turn(
+  key: string,
+  ledger: Ledger,
+  reconciler: Reconciler,
+): Promise<number | undefined> {
+  if (!key.startsWith(ENTRY_PREFIX)) return await reconciler.reconcile(key);
+  const entry = ledger.get(key.slice(ENTRY_PREFIX.length));
+  if (entry === undefined || !entry.isDeleting) return undefined;
+  return await reconciler.finalise(entry) ? undefined : ORPHAN_POLL_MS;
+}
+
+/** What the last life knew: its works, its last sequence id, and deletions that it had begun. */
+async function recall(ledger: Ledger) {
+  const works: Works = new Map();
+  const orphans: string[] = [];
+  let last: string | undefined;
+  for (const { entry, record } of await ledger.load()) {
+    if (entry.isDeleting) orphans.push(entry.workName);
+    if (record === undefined) continue;
+    works.set(record.uid, restoreWork(record, entry.workName));
+    const { sequence } = record;
+    if (sequence !== undefined && isSequence(sequence) && isNewerSequence(sequence, last)) {
+      last = sequence;
+    }
+  }
+  const floor = last === undefined ? undefined : (BigInt(last) + SEQUENCE_SLACK).toString();
+  return { works, orphans, floor };
+}
+
+/** Notices when somebody deletes an AppliedManifestWork by hand. */
+function followLedger(
+  kube: Kube,
+  ledger: Ledger,
+  works: Works,
+  passes: KeyedQueue,
+  { statusSyncIntervalMs }: WorkAgentOptions,
+  log: Logger,
+): AsyncDisposable {
+  const wake = (workName: string | undefined) => {
+    if (workName === undefined) return;
+    const work = [...works.values()].find(({ name }) => name === workName);
+    passes.add(work?.uid ?? ENTRY_PREFIX + workName);
+  };
+  const nameOf = (object: Parameters<typeof metadataOf>[0]) => textOf(metadataOf(object), "name");
+  const follower = {
+    listed() {
+      // What was deleted while nobody watched is noticed when its work is applied next.
+    },
+    changed: (object: Parameters<typeof metadataOf>[0]) =>
+      wake(ledger.observe(nameOf(object), object)),
+    deleted: (object: Parameters<typeof metadataOf>[0]) =>
+      wake(ledger.observe(nameOf(object), undefined)),
+    poll: () => Promise.resolve(),
+  };
+  return followType(kube, ledger.type, "", follower, {
+    metadataOnly: true,
+    pollMs: statusSyncIntervalMs,
+    log,
+  });
+}
+
+interface Reception {
+  works: Works;
+  passes: KeyedQueue;
+  outbox: Outbox;
+  log: Logger;
+  options: WorkAgentOptions;
+}
+
+/** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
+function receive({ works, passes, outbox, log, options }: Reception, event: CloudEvent): void {
+  try {
+    const type = parseEventType(event.type);
+    if (type.dataType !== MANIFEST_BUNDLES && type.dataType !== MANIFESTS) return;
+    if (type.subresource === "status") {
+      if (type.action !== ACTION.resyncRequest) return;
+      const asked = { consumerName: options.consumerName, nowMs: options.nowMs() };
+      for (const uid of answersTo(works, event, type.dataType, asked)) outbox.answer(uid);
+      return;
+    }
+    if (type.action === ACTION.resyncRequest) return;
+    if (event.extensions[EXT.clusterName] !== options.consumerName) return;
+    const receipt = receiveSpec(works, event, type);
+    const uid = String(event.extensions[EXT.resourceId]);
+    log.debug("received", { resource_id: uid, type: event.type, receipt });
+    const work = works.get(uid);
+    if (receipt === "changed") passes.add(uid);
+    else if (receipt === "repeated" && work !== undefined) {
+      // The server would not send it again if it had our status.
+      work.mustReport = true;
+      outbox.mark(uid);
+    }
+  } catch (error) {
+    log.warn("cannot use event", {
+      event_id: event.id,
+      type: event.type,
+      reason: describeError(error),
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/** Brings one manifest to the cluster, by the strategy that its work asks for. */
+
+import type { JsonObject } from "../json.ts";
+import type { UpdateStrategy } from "../wire/work_spec.ts";
+import type { Kube, ObjectRef } from "./kube_api.ts";
+import { forCreation, type Ownership } from "./metadata.ts";
+import { patchOwners } from "./owners.ts";
+import { Refusal } from "./refusal.ts";
+import { applyServerSide } from "./server_side_apply.ts";
+import { updateObject } from "./update.ts";
+import { FIELD_MANAGER, metadataOf } from "./work.ts";
+
+/** One manifest, ready to be applied. */
+export interface Target {
+  ref: ObjectRef;
+  manifest: JsonObject;
+  strategy: UpdateStrategy;
+  ownership: Ownership;
+  /** The manifest or its options are not those that were applied last. */
+  isNew: boolean;
+}
+
+type Apply = (kube: Kube, target: Target) => Promise<JsonObject | undefined>;
+
+const STRATEGIES = new Map<string, Apply>([
+  ["Update", updateObject],
+  ["CreateOnly", createOnly],
+  ["ServerSideApply", applyServerSide],
+  ["ReadOnly", (kube, { ref }) => kube.get(ref)],
+]);
+
+/**
+ * Applies one manifest and returns the object as it is then; undefined if a read-only object is not there.
+ *
+ * Writes only what differs. Throws a `Refusal` for options that make no sense, and what the API refuses.
+ */
+export async function applyManifest(
+  kube: Kube,
+  target: Target,
+): Promise<JsonObject | undefined> {
+  const type = target.strategy.type || "Update";
+  const apply = STRATEGIES.get(type);
+  if (apply === undefined) {
+    throw new Refusal("InvalidConfig", `unknown update strategy "${type}"`);
+  }
+  return await apply(kube, { ...target, manifest: normalise(target.manifest, target.ref) });
+}
+
+/** The manifest without what only the server may say, and with the namespace that its kind has. */
+function normalise(manifest: JsonObject, ref: ObjectRef): JsonObject {
+  const metadata: JsonObject = { ...metadataOf(manifest) };
+  delete metadata["uid"];
+  if (ref.type.isNamespaced) metadata["namespace"] = ref.namespace;
+  else delete metadata["namespace"];
+  return { ...manifest, metadata };
+}
+
+async function createOnly(
+  kube: Kube,
+  { ref, manifest, ownership }: Target,
+): Promise<JsonObject | undefined> {
+  const live = await kube.get(ref);
+  if (live !== undefined) return await patchOwners(kube, ref, live, ownership);
+  const options = { fieldManager: FIELD_MANAGER };
+  return await kube.create(ref, forCreation(manifest, ownership), options);
+}

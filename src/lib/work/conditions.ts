@@ -1,0 +1,175 @@
+/** The conditions of works and manifests: how they change, and how a work sums up its manifests. */
+
+import type { Condition, FeedbackValue } from "../wire/work_status.ts";
+
+/** A condition without its time, which follows from the change. */
+export type NewCondition = Omit<Condition, "lastTransitionTime">;
+
+/** Kubernetes' time of conditions: whole seconds, UTC. */
+export function conditionTime(nowMs: number): string {
+  return `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
+}
+
+/** Sets one condition in place; its transition time moves only when its status does. */
+export function setCondition(list: Condition[], wanted: NewCondition, nowMs: number): void {
+  const index = list.findIndex(({ type }) => type === wanted.type);
+  const found = list[index];
+  const lastTransitionTime = found?.status === wanted.status && found.lastTransitionTime !== null
+    ? found.lastTransitionTime
+    : conditionTime(nowMs);
+  const { type, status, observedGeneration, reason, message } = wanted;
+  const condition: Condition = {
+    type,
+    status,
+    ...(observedGeneration ? { observedGeneration } : {}),
+    lastTransitionTime,
+    reason,
+    message,
+  };
+  if (found === undefined) list.push(condition);
+  else list[index] = condition;
+}
+
+/** Sets a condition that belongs to one version: a new version is a transition, and moves to the end. */
+export function setVersionedCondition(
+  list: Condition[],
+  wanted: NewCondition,
+  nowMs: number,
+): void {
+  const index = list.findIndex(({ type }) => type === wanted.type);
+  if (index >= 0 && list[index]?.observedGeneration !== wanted.observedGeneration) {
+    list.splice(index, 1);
+  }
+  setCondition(list, wanted, nowMs);
+}
+
+/** Removes a condition, so that setting it again is a transition. */
+export function dropCondition(list: Condition[], type: string): void {
+  const index = list.findIndex((condition) => condition.type === type);
+  if (index >= 0) list.splice(index, 1);
+}
+
+const RULE_REASON = /^ConditionRule/;
+
+/** Removes conditions of rules that are no longer in the spec: those of an older version. */
+export function dropOldRules(list: Condition[], version: number): void {
+  for (let index = list.length - 1; index >= 0; index--) {
+    const condition = list[index];
+    if (condition === undefined || !RULE_REASON.test(condition.reason)) continue;
+    if ((condition.observedGeneration ?? 0) !== version) list.splice(index, 1);
+  }
+}
+
+/** Sums up the conditions of the manifests in those of the work. */
+export function aggregate(
+  work: Condition[],
+  manifests: readonly { conditions: Condition[] }[],
+  version: number,
+  nowMs: number,
+): void {
+  const types = new Map<string, Condition[]>();
+  for (const { conditions } of manifests) {
+    for (const condition of conditions) {
+      if (condition.type !== "Available" && !RULE_REASON.test(condition.reason)) continue;
+      types.set(condition.type, [...(types.get(condition.type) ?? []), condition]);
+    }
+  }
+  for (const type of [...types.keys()].sort()) {
+    const found = types.get(type) ?? [];
+    const summed = type === "Available"
+      ? sumAvailable(found, manifests.length)
+      : sumRule(type, found);
+    setCondition(work, { ...summed, type, observedGeneration: version }, nowMs);
+  }
+  dropOldRules(work, version);
+}
+
+type Sum = Pick<Condition, "status" | "reason" | "message">;
+
+function sumAvailable(found: Condition[], total: number): Sum {
+  const count = (status: string) => found.filter((condition) => condition.status === status).length;
+  const [no, unknown] = [count("False"), count("Unknown")];
+  if (no > 0) {
+    return {
+      status: "False",
+      reason: "ResourcesNotAvailable",
+      message: `${no} of ${total} resources are not available`,
+    };
+  }
+  if (unknown > 0) {
+    return {
+      status: "Unknown",
+      reason: "ResourcesStatusUnknown",
+      message: `${unknown} of ${total} resources have unknown status`,
+    };
+  }
+  return {
+    status: "True",
+    reason: "ResourcesAvailable",
+    message: "All resources are available",
+  };
+}
+
+function sumRule(type: string, found: Condition[]): Sum {
+  const has = (status: string) => found.some((condition) => condition.status === status);
+  // Progress anywhere is progress; every other promise needs all of them.
+  const [decisive, other] = type === "Progressing" ? ["True", "False"] : ["False", "True"];
+  const status = has(decisive as string)
+    ? decisive
+    : has("Unknown") || !has(other as string)
+    ? "Unknown"
+    : other;
+  const [only] = found;
+  return {
+    status: status as Condition["status"],
+    reason: "ConditionRulesAggregated",
+    message: found.length === 1 && only !== undefined
+      ? only.message
+      : `Aggregated from ${found.length} manifest conditions`,
+  };
+}
+
+/** A manifest's conditions after its object was read; `undefined` means that it is not there. */
+export function setAvailable(list: Condition[], isThere: boolean, nowMs: number): void {
+  setCondition(
+    list,
+    isThere
+      ? {
+        type: "Available",
+        status: "True",
+        reason: "ResourceAvailable",
+        message: "Resource is available",
+      }
+      : {
+        type: "Available",
+        status: "False",
+        reason: "ResourceNotAvailable",
+        message: "Resource is not available",
+      },
+    nowMs,
+  );
+}
+
+/** The condition that says whether feedback could be read. */
+export function feedbackCondition(
+  hasRules: boolean,
+  values: FeedbackValue[],
+  errors: string[],
+): NewCondition {
+  const type = "StatusFeedbackSynced";
+  if (errors.length > 0) {
+    return {
+      type,
+      status: "False",
+      reason: "StatusFeedbackSyncFailed",
+      message: `Sync status feedback failed with error ${joinErrors(errors)}`,
+    };
+  }
+  const reason = hasRules || values.length > 0 ? "StatusFeedbackSynced" : "NoStatusFeedbackSynced";
+  return { type, status: "True", reason, message: "" };
+}
+
+// As Kubernetes prints a list of errors.
+function joinErrors(errors: string[]): string {
+  return errors.length === 1 ? errors[0] ?? "" : `[${errors.join(", ")}]`;
+}

@@ -1,0 +1,209 @@
+/**
+ * AppliedManifestWorks: the agent's memory on the cluster, and the owners of what it applied.
+ *
+ * Their names, fields and owner references are those of the Go agent, so that either can take over from the other.
+ */
+
+import { createHash } from "node:crypto";
+import { canonicalJson, isObject, type JsonObject } from "../json.ts";
+import { KubeError } from "./kube_api.ts";
+import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
+import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
+import type { OwnerReference } from "./metadata.ts";
+import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
+import { FIELD_MANAGER, metadataOf, textOf } from "./work.ts";
+
+const FINALIZER = "cluster.open-cluster-management.io/applied-manifest-work-cleanup";
+
+/** One object that the agent applied; `uid` is empty if it is not known. */
+export interface AppliedResource {
+  group: string;
+  version: string;
+  resource: string;
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+/** One AppliedManifestWork as the agent knows it. */
+export interface LedgerEntry {
+  readonly name: string;
+  readonly workName: string;
+  uid: string;
+  resources: AppliedResource[];
+  isDeleting: boolean;
+  /** Of the record that was written last. */
+  recordHash?: string;
+}
+
+export interface Ledger {
+  readonly type: ResourceType;
+  /** Those that belong to this hub, with what the last life wrote beside them. */
+  load(): Promise<{ entry: LedgerEntry; record: WorkRecord | undefined }[]>;
+  get(workName: string): LedgerEntry | undefined;
+  /** Returns the entry of a work, creating or adopting its object. */
+  ensure(workName: string, labels: JsonObject): Promise<LedgerEntry>;
+  /** Stores the list of applied resources if it changed. */
+  writeResources(entry: LedgerEntry, resources: AppliedResource[]): Promise<void>;
+  writeRecord(entry: LedgerEntry, text: string): Promise<void>;
+  /** Marks the object as being deleted. It stays until it is released. */
+  startDeletion(entry: LedgerEntry): Promise<void>;
+  /** Lets the object go, after everything that it lists is gone. */
+  release(entry: LedgerEntry): Promise<void>;
+  /** The cluster says that the object changed or is gone. Returns its work's name if that matters. */
+  observe(name: string, object: JsonObject | undefined): string | undefined;
+}
+
+/** The lower-case hex SHA-256 of the broker's name, by which an agent knows its own objects. */
+export function hubHashOf(hubName: string): string {
+  return createHash("sha256").update(hubName).digest("hex");
+}
+
+/** The reference that applied objects carry. */
+export function ownerReference(entry: LedgerEntry): OwnerReference {
+  return {
+    apiVersion: LEDGER_API_VERSION,
+    kind: LEDGER_KIND,
+    name: entry.name,
+    uid: entry.uid,
+  };
+}
+
+/** Opens the ledger of one hub. */
+export function openLedger(kube: Kube, type: ResourceType, hubName: string): Ledger {
+  const hubHash = hubHashOf(hubName);
+  const entries = new Map<string, LedgerEntry>();
+  const nameOf = (workName: string) => `${hubHash}-${workName}`;
+  const refOf = (name: string): ObjectRef => ({ type, namespace: "", name });
+  const options = { fieldManager: FIELD_MANAGER, type: "merge" as const };
+  const specOf = (workName: string) => ({ hubHash, agentID: hubHash, manifestWorkName: workName });
+
+  const remember = (object: JsonObject): LedgerEntry => {
+    const entry = readEntry(object, hubHash);
+    entries.set(entry.workName, entry);
+    return entry;
+  };
+
+  // The uid in a patch is a precondition: an object of the same name that came later is left alone.
+  const patch = (entry: LedgerEntry, body: JsonObject, subresource?: "status") =>
+    kube.patch(
+      refOf(entry.name),
+      { ...body, metadata: { ...metadataOf(body), uid: entry.uid } },
+      { ...options, ...(subresource ? { subresource } : {}) },
+    );
+
+  const create = async (workName: string, labels: JsonObject): Promise<LedgerEntry> => {
+    const ref = refOf(nameOf(workName));
+    const metadata: JsonObject = { name: ref.name, finalizers: [FINALIZER] };
+    if (Object.keys(labels).length > 0) metadata["labels"] = labels;
+    const wanted = {
+      apiVersion: LEDGER_API_VERSION,
+      kind: LEDGER_KIND,
+      metadata,
+      spec: specOf(workName),
+    };
+    try {
+      return remember(await kube.create(ref, wanted, { fieldManager: FIELD_MANAGER }));
+    } catch (error) {
+      if (!(error instanceof KubeError && error.reason === "AlreadyExists")) throw error;
+      const live = await kube.get(ref);
+      if (live === undefined) throw error;
+      return await adopt(live, workName);
+    }
+  };
+
+  // Another agent id with the same hub: its objects are taken over with their names and uids.
+  const adopt = async (live: JsonObject, workName: string): Promise<LedgerEntry> => {
+    const entry = remember(live);
+    if (canonicalJson(live["spec"]) === canonicalJson(specOf(workName))) return entry;
+    await patch(entry, { spec: specOf(workName) });
+    return entry;
+  };
+
+  return {
+    type,
+    async load() {
+      const { items } = await kube.list(type, "");
+      const own = items.filter((item) =>
+        textOf(metadataOf(item), "name").startsWith(`${hubHash}-`)
+      );
+      return own.map((object) => ({ entry: remember(object), record: recordOf(object) }));
+    },
+    get: (workName) => entries.get(workName),
+    ensure: async (workName, labels) => entries.get(workName) ?? await create(workName, labels),
+    async writeResources(entry, resources) {
+      const sorted = resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
+      if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
+      await patch(entry, { status: { appliedResources: sorted } }, "status");
+      entry.resources = sorted;
+    },
+    async writeRecord(entry, text) {
+      const hash = Bun.hash(text).toString(36);
+      if (entry.recordHash === hash) return;
+      await patch(entry, { metadata: { annotations: { [RECORD_ANNOTATION]: text } } });
+      entry.recordHash = hash;
+    },
+    async startDeletion(entry) {
+      if (entry.isDeleting) return;
+      const isThere = await kube.delete(refOf(entry.name), {
+        uid: entry.uid,
+        propagationPolicy: "Background",
+      });
+      entry.isDeleting = true;
+      if (!isThere) entries.delete(entry.workName);
+    },
+    async release(entry) {
+      const live = await kube.get(refOf(entry.name));
+      const metadata = metadataOf(live);
+      if (live !== undefined && metadata["uid"] === entry.uid) {
+        const finalizers = (metadata["finalizers"] as string[] | undefined) ?? [];
+        await patch(entry, {
+          metadata: { finalizers: finalizers.filter((name) => name !== FINALIZER) },
+        });
+      }
+      entries.delete(entry.workName);
+    },
+    observe(name, object) {
+      const entry = entries.get(name.slice(hubHash.length + 1));
+      if (entry === undefined) return undefined;
+      const metadata = metadataOf(object);
+      if (object === undefined || metadata["uid"] !== entry.uid) {
+        if (object === undefined) entries.delete(entry.workName);
+        return entry.workName;
+      }
+      if (metadata["deletionTimestamp"] === undefined || entry.isDeleting) return undefined;
+      entry.isDeleting = true;
+      return entry.workName;
+    },
+  };
+}
+
+function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
+  return [group, version, resource, namespace, name].join("\u0000");
+}
+
+function recordOf(object: JsonObject): WorkRecord | undefined {
+  const { annotations } = metadataOf(object);
+  return isObject(annotations) ? decodeRecord(annotations[RECORD_ANNOTATION]) : undefined;
+}
+
+function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
+  const metadata = metadataOf(object);
+  const { status } = object;
+  const list = isObject(status) ? status["appliedResources"] : undefined;
+  const name = textOf(metadata, "name");
+  return {
+    name,
+    workName: name.slice(hubHash.length + 1),
+    uid: textOf(metadata, "uid"),
+    isDeleting: metadata["deletionTimestamp"] !== undefined,
+    resources: (Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
+      group: textOf(entry, "group"),
+      version: textOf(entry, "version"),
+      resource: textOf(entry, "resource"),
+      namespace: textOf(entry, "namespace"),
+      name: textOf(entry, "name"),
+      uid: textOf(entry, "uid"),
+    })),
+  };
+}

@@ -1,0 +1,63 @@
+/** Finds where each manifest lives on the cluster. */
+
+import { isObject, type JsonObject } from "../json.ts";
+import type { ResourceMeta } from "../wire/work_status.ts";
+import type { Kube, ObjectRef } from "./kube_api.ts";
+import { Refusal } from "./refusal.ts";
+import { textOf } from "./work.ts";
+
+/** A type is served a moment after its definition is applied. */
+const DEFINED_WAIT_MS = 5_000;
+const DEFINED_POLL_MS = 100;
+
+/**
+ * Resolves the kind of a manifest.
+ *
+ * Returns undefined if the cluster does not serve it. Throws a `Refusal` if a namespace is missing; one that
+ * a cluster-scoped kind cannot have is dropped.
+ */
+export async function locate(
+  kube: Kube,
+  meta: ResourceMeta,
+): Promise<ObjectRef | undefined> {
+  const { group, version, kind, name, namespace } = meta;
+  const type = await kube.resolve(group === "" ? version : `${group}/${version}`, kind);
+  if (type === undefined) return undefined;
+  if (type.isNamespaced && namespace === "") {
+    throw new Refusal(
+      "AppliedManifestFailed",
+      `the namespace of ${kind} "${name}" is missing, and the kind is namespaced`,
+    );
+  }
+  return { type, name, namespace: type.isNamespaced ? namespace : "" };
+}
+
+/** Resolves a kind that the same work defines, waiting a little until it is served. */
+export async function locateDefined(
+  kube: Kube,
+  meta: ResourceMeta,
+  manifests: readonly JsonObject[],
+): Promise<ObjectRef> {
+  const isDefinedHere = manifests.some((manifest) => defines(manifest, meta));
+  const deadline = performance.now() + (isDefinedHere ? DEFINED_WAIT_MS : 0);
+  for (;;) {
+    const ref = await locate(kube, meta);
+    if (ref !== undefined) return ref;
+    if (performance.now() >= deadline) {
+      // The words of peers, which users know. A definition may come later from elsewhere.
+      throw new Refusal(
+        "AppliedManifestFailed",
+        `the server doesn't have a resource type "${meta.kind}"`,
+        0,
+      );
+    }
+    await Bun.sleep(DEFINED_POLL_MS);
+  }
+}
+
+function defines(manifest: JsonObject, { group, kind }: ResourceMeta): boolean {
+  if (textOf(manifest, "kind") !== "CustomResourceDefinition") return false;
+  const { spec } = manifest;
+  if (!isObject(spec) || !isObject(spec["names"])) return false;
+  return spec["group"] === group && spec["names"]["kind"] === kind;
+}

@@ -1,0 +1,79 @@
+/** Turns what is seen of an object into the conditions and feedback of its manifest. */
+
+import type { JsonObject } from "../json.ts";
+import { evaluateRules } from "./condition_rules.ts";
+import {
+  dropCondition,
+  dropOldRules,
+  feedbackCondition,
+  setAvailable,
+  setCondition,
+} from "./conditions.ts";
+import { readFeedback } from "./feedback.ts";
+import { markOf } from "./metadata.ts";
+import type { ManifestOptions } from "./options.ts";
+import { valuesHash } from "./record.ts";
+import { metadataOf, type Slot, textOf } from "./work.ts";
+
+/** What the reading of an object depends on. */
+export interface Reading {
+  options: ManifestOptions;
+  version: number;
+  nowMs: number;
+  jsonRawBytesMax: number;
+}
+
+/**
+ * Updates a slot from its object; undefined means that the object is not there.
+ *
+ * A missing object keeps its last feedback, as with peers.
+ */
+export function observeObject(slot: Slot, object: JsonObject | undefined, reading: Reading): void {
+  const { options, version, nowMs, jsonRawBytesMax } = reading;
+  slot.isKnown = true;
+  setAvailable(slot.conditions, object !== undefined, nowMs);
+  if (object === undefined) {
+    delete slot.uid;
+    delete slot.resourceVersion;
+    return;
+  }
+  const metadata = metadataOf(object);
+  slot.uid = textOf(metadata, "uid");
+  slot.resourceVersion = textOf(metadata, "resourceVersion");
+  const { values, errors } = readFeedback(options.feedbackRules, object, jsonRawBytesMax);
+  const hash = valuesHash(values);
+  // New values are a transition, so that watchers see when they came.
+  if (slot.valuesHash !== undefined && slot.valuesHash !== hash) {
+    dropCondition(slot.conditions, "StatusFeedbackSynced");
+  }
+  slot.values = values;
+  slot.valuesHash = hash;
+  const hasRules = options.feedbackRules.length > 0;
+  setCondition(slot.conditions, feedbackCondition(hasRules, values, errors), nowMs);
+  for (const condition of evaluateRules(options.conditionRules, object, version)) {
+    setCondition(slot.conditions, condition, nowMs);
+  }
+  dropOldRules(slot.conditions, version);
+}
+
+/** True if a sighting at this version is older than what the slot has. */
+export function isOutdated(slot: Slot, seen: string): boolean {
+  const held = slot.resourceVersion;
+  if (held === undefined) return false;
+  // Kubernetes promises since 1.35 that versions of one type compare as numbers; they always did.
+  if (!/^\d+$/.test(seen) || !/^\d+$/.test(held)) return false;
+  return BigInt(seen) < BigInt(held);
+}
+
+/** True if somebody changed or removed what the agent had left there. */
+export function isDrifted(slot: Slot, object: JsonObject | undefined, type: string): boolean {
+  if (type === "ReadOnly" || slot.appliedHash === undefined) return false;
+  if (isComplete(slot)) return false;
+  if (object === undefined) return true;
+  return type !== "CreateOnly" && slot.mark !== undefined && slot.mark !== markOf(object);
+}
+
+/** True if a rule found the manifest's job to be done; it is then not applied again. */
+export function isComplete(slot: Slot): boolean {
+  return slot.conditions.some(({ type, status }) => type === "Complete" && status === "True");
+}

@@ -1,0 +1,73 @@
+/** Which options of a work concern one manifest. */
+
+import type {
+  ConditionRule,
+  DeleteOption,
+  FeedbackRule,
+  ManifestConfig,
+  ResourceIdentifier,
+  UpdateStrategy,
+} from "../wire/work_spec.ts";
+import type { ResourceMeta } from "../wire/work_status.ts";
+
+/** The options of one manifest. */
+export interface ManifestOptions {
+  feedbackRules: FeedbackRule[];
+  conditionRules: ConditionRule[];
+  updateStrategy: UpdateStrategy;
+}
+
+/** A configuration without an identifier is the only manifest's own (the legacy data type). */
+export type WorkConfig = Omit<ManifestConfig, "resourceIdentifier"> & {
+  resourceIdentifier?: ResourceIdentifier;
+};
+
+/** The first matching entry with rules wins, and independently the first with a strategy. */
+export function optionsFor(configs: WorkConfig[], meta: ResourceMeta): ManifestOptions {
+  const options: Partial<ManifestOptions> = {};
+  for (const config of configs) {
+    if (config.resourceIdentifier && !isMatch(config.resourceIdentifier, meta)) continue;
+    if (config.feedbackRules?.length) options.feedbackRules ??= config.feedbackRules;
+    if (config.conditionRules?.length) options.conditionRules ??= config.conditionRules;
+    if (config.updateStrategy) options.updateStrategy ??= config.updateStrategy;
+  }
+  return {
+    feedbackRules: options.feedbackRules ?? [],
+    conditionRules: options.conditionRules ?? [],
+    updateStrategy: options.updateStrategy ?? {},
+  };
+}
+
+function isMatch(identifier: ResourceIdentifier, meta: ResourceMeta): boolean {
+  return (identifier.group ?? "") === meta.group && identifier.resource === meta.resource &&
+    isWildcardMatch(identifier.name ?? "", meta.name) &&
+    isWildcardMatch(identifier.namespace ?? "", meta.namespace);
+}
+
+/** True if `*` in the pattern, standing for any run of characters, makes it the whole text. */
+export function isWildcardMatch(pattern: string, text: string): boolean {
+  if (!pattern.includes("*")) return pattern === text;
+  const parts = pattern.split("*");
+  const last = parts.pop() ?? "";
+  const first = parts.shift() ?? "";
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  // Leftmost matches are enough for every part but the last, which is anchored.
+  for (const part of parts) {
+    const found = text.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return text.length - last.length >= at && text.endsWith(last);
+}
+
+/** True if deleting the work deletes this object. */
+export function isOwned(option: DeleteOption | undefined, meta: ResourceMeta): boolean {
+  const policy = option?.propagationPolicy ?? "";
+  if (policy === "Orphan") return false;
+  if (policy !== "SelectivelyOrphan" && policy !== "") return true;
+  return !option?.selectivelyOrphans?.orphaningRules?.some((rule) =>
+    (rule.group ?? "") === meta.group && rule.resource === meta.resource &&
+    rule.name === meta.name && (rule.namespace ?? "") === meta.namespace
+  );
+}

@@ -1,0 +1,114 @@
+/**
+ * Sends statuses to the server: each change once, nothing lost while the server is away.
+ *
+ * A status is not queued but marked: what is sent is the status at the time of sending. A confirmed deletion ends
+ * the work.
+ */
+
+import type { Logger } from "../log.ts";
+import type { CloudEvent } from "../wire/event.ts";
+import { statusHash } from "../wire/status_hash.ts";
+import { aggregate } from "./conditions.ts";
+import { createKeyedQueue } from "./queue.ts";
+import type { Works } from "./receive.ts";
+import { encodeReport, presentStatus, type Reporter } from "./report.ts";
+import type { Work } from "./work.ts";
+
+/** Changes of one work within this time travel together. */
+const DEBOUNCE_MS = 50;
+/** Events under way at once: enough to hide the round trip. */
+const PARALLEL_MAX = 16;
+
+const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 30_000 };
+
+export interface Outbox extends AsyncDisposable {
+  /** The status of this work may have changed; it waits a moment for more unless it is urgent. */
+  mark(uid: string, pace?: "urgent"): void;
+  /** Sends the status even if the server has it, as the answer to its question. */
+  answer(uid: string): void;
+  /** There is a server again: everything that was marked is sent. */
+  open(): void;
+  /** The server is away: marks are kept. */
+  close(): void;
+}
+
+export interface OutboxOptions {
+  works: Works;
+  reporter: Reporter;
+  publish: (event: CloudEvent) => Promise<void>;
+  nextSequence: () => string;
+  /** The server has the status. */
+  reported: (work: Work) => void;
+  /** The server knows that everything of this work is gone. */
+  ended: (work: Work) => void;
+  nowMs: () => number;
+  log: Logger;
+}
+
+/** Creates the outbox, closed. */
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { works, reporter, publish, nextSequence, reported, ended, nowMs, log } = options;
+  const waiting = new Set<string>();
+  const answers = new Set<string>();
+  let isOpen = false;
+
+  const send = async (uid: string): Promise<undefined> => {
+    const work = works.get(uid);
+    if (!isOpen || work === undefined) {
+      if (work !== undefined) waiting.add(uid);
+      return;
+    }
+    if (!work.isSettled && !work.isGone) return;
+    if (!work.isGone) aggregate(work.conditions, work.slots, work.version, nowMs());
+    const status = presentStatus(work, reporter.consumerName, nowMs());
+    const hash = statusHash(status);
+    const { version, mustReport, isGone } = work;
+    const isAnswer = answers.has(uid);
+    const isKnown = work.reportedHash === hash && work.reportedVersion === version;
+    if (isKnown && !mustReport && !isAnswer && !isGone) return;
+    const event = encodeReport(work, status, reporter, { sequence: nextSequence(), isAnswer });
+    try {
+      await publish(event);
+    } catch (error) {
+      waiting.add(uid);
+      // Closed meanwhile: opening sends it. Otherwise the queue tries again.
+      if (!isOpen) return;
+      throw error;
+    }
+    answers.delete(uid);
+    if (mustReport) work.mustReport = false;
+    work.reportedHash = hash;
+    work.reportedVersion = version;
+    log.debug("reported", { resource_id: uid, version });
+    // Another work with the same id may have begun while this one was ending.
+    if (isGone && works.get(uid) === work) ended(work);
+    else reported(work);
+  };
+
+  const queue = createKeyedQueue(send, {
+    name: "report",
+    workers: PARALLEL_MAX,
+    backoff: BACKOFF,
+    log,
+  });
+
+  return {
+    mark(uid, pace) {
+      if (isOpen) queue.add(uid, pace === "urgent" ? 0 : DEBOUNCE_MS);
+      else waiting.add(uid);
+    },
+    answer(uid) {
+      answers.add(uid);
+      queue.add(uid);
+    },
+    open() {
+      isOpen = true;
+      for (const uid of waiting) queue.add(uid);
+      waiting.clear();
+    },
+    close() {
+      isOpen = false;
+    },
+    [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,140 @@
+/** Deletes what a work no longer wants, or releases it if others do. */
+
+import { describeError } from "../errors.ts";
+import type { JsonObject } from "../json.ts";
+import type { Logger } from "../log.ts";
+import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
+import { KubeError } from "./kube_api.ts";
+import type { Kube, ObjectRef } from "./kube_api.ts";
+import type { AppliedResource } from "./ledger.ts";
+import { mergeOwners, type OwnerReference, ownersOf } from "./metadata.ts";
+import { resourceRank } from "./rank.ts";
+import { FIELD_MANAGER, metadataOf } from "./work.ts";
+
+/**
+ * How long objects of a higher rank may take to go before the next rank is deleted as well.
+ *
+ * Longer gives operators time to finalise what they own; shorter lets one stuck object hold up less.
+ */
+const RANK_PATIENCE_MS = 30_000;
+
+/** Objects that are deleted at once. */
+const PARALLEL_MAX = 8;
+
+/** What is left to do, and why if something refused. */
+export interface Pruned {
+  /** Objects that are still there: they terminate, or could not be deleted. */
+  pending: AppliedResource[];
+  errors: string[];
+}
+
+/** Where an applied resource lives. */
+export function refOf({ group, version, resource, namespace, name }: AppliedResource): ObjectRef {
+  const type = { group, version, kind: "", resource, isNamespaced: namespace !== "" };
+  return { type, namespace, name };
+}
+
+/**
+ * Deletes the objects that the owner owns alone; of shared ones it gives up its share.
+ *
+ * Kinds that others need go last. An object that another one replaced, or that is not ours, is forgotten.
+ * `sinceMs` is when this deletion began. The caller calls again until nothing is pending.
+ */
+export async function pruneResources(
+  kube: Kube,
+  log: Logger,
+  resources: readonly AppliedResource[],
+  { owner, sinceMs, nowMs }: { owner: OwnerReference; sinceMs: number; nowMs: number },
+): Promise<Pruned> {
+  const ranks = Map.groupBy(resources, ({ resource }) => resourceRank(resource));
+  const order = [...ranks.keys()].sort((a, b) => b - a);
+  // Every rank in turn gets its patience before the ones below stop waiting for it.
+  const patient = Math.floor((nowMs - sinceMs) / RANK_PATIENCE_MS);
+  const result: Pruned = { pending: [], errors: [] };
+  let waitedFor = 0;
+  for (const rank of order) {
+    const group = ranks.get(rank) ?? [];
+    if (waitedFor > patient) {
+      result.pending.push(...group);
+      continue;
+    }
+    const before = result.pending.length;
+    for (let at = 0; at < group.length; at += PARALLEL_MAX) {
+      const batch = group.slice(at, at + PARALLEL_MAX);
+      const states = await Promise.allSettled(
+        batch.map((entry) => pruneOne(kube, log, entry, owner)),
+      );
+      states.forEach((state, index) => {
+        const entry = batch[index];
+        if (entry === undefined) return;
+        if (state.status === "rejected") {
+          result.errors.push(`${entry.resource} ${entry.name}: ${describeError(state.reason)}`);
+          result.pending.push(entry);
+        } else if (state.value === "pending") result.pending.push(entry);
+      });
+    }
+    if (result.pending.length > before) waitedFor++;
+  }
+  return result;
+}
+
+async function pruneOne(
+  kube: Kube,
+  log: Logger,
+  entry: AppliedResource,
+  owner: OwnerReference,
+): Promise<"gone" | "pending"> {
+  const ref = refOf(entry);
+  const live = await read(kube, ref);
+  if (live === undefined) return "gone";
+  const metadata = metadataOf(live);
+  const owners = ownersOf(metadata["ownerReferences"]);
+  if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
+  if (owners.some((other) => isOtherLedger(other, owner))) {
+    await releaseOwner(kube, ref, metadata, owner);
+    return "gone";
+  }
+  if (entry.uid !== "" && metadata["uid"] !== entry.uid) return "gone";
+  if (metadata["deletionTimestamp"] !== undefined) return "pending";
+  try {
+    const uid = String(metadata["uid"]);
+    const isThere = await kube.delete(ref, { uid, propagationPolicy: "Background" });
+    log.info("deleted", { resource: ref.type.resource, namespace: ref.namespace, name: ref.name });
+    if (!isThere) return "gone";
+    // Most objects go at once; seeing that here saves the caller a round of waiting.
+    const left = await read(kube, ref);
+    return left !== undefined && metadataOf(left)["uid"] === uid ? "pending" : "gone";
+  } catch (error) {
+    // Its uid changed in between: it is somebody else's now.
+    if (error instanceof KubeError && error.status === 409) return "gone";
+    throw error;
+  }
+}
+
+async function read(kube: Kube, ref: ObjectRef): Promise<JsonObject | undefined> {
+  try {
+    return await kube.get(ref);
+  } catch (error) {
+    // A type that is no longer served took its objects with it.
+    if (error instanceof KubeError && error.reason === "PathNotFound") return undefined;
+    throw error;
+  }
+}
+
+function isOtherLedger(other: JsonObject, owner: OwnerReference): boolean {
+  return other["apiVersion"] === LEDGER_API_VERSION && other["kind"] === LEDGER_KIND &&
+    other["uid"] !== owner.uid;
+}
+
+async function releaseOwner(
+  kube: Kube,
+  ref: ObjectRef,
+  { uid, resourceVersion, ownerReferences }: JsonObject,
+  owner: OwnerReference,
+): Promise<void> {
+  const rest = mergeOwners(ownerReferences, { owner, isOwned: false });
+  await kube.patch(ref, { metadata: { uid, resourceVersion, ownerReferences: rest } }, {
+    type: "merge",
+    fieldManager: FIELD_MANAGER,
+  });
+}

@@ -1,0 +1,135 @@
+/**
+ * Takes spec events into the agent's memory.
+ *
+ * Works are matched by their resource id. An older version never replaces a newer one, and a deletion is final:
+ * until the server has the confirmation, whatever else arrives for that id is ignored, so that a late update
+ * cannot bring back what is being deleted.
+ */
+
+import { createHash } from "node:crypto";
+import { isObject, type JsonObject, parseJsonObject } from "../json.ts";
+import {
+  type CloudEvent,
+  EXT,
+  integerExtension,
+  MANIFEST_BUNDLES,
+  optionalStringExtension,
+  stringExtension,
+  timeExtension,
+} from "../wire/event.ts";
+import { ACTION, type EventType } from "../wire/event_type.ts";
+import { rejectionOf } from "./manifest.ts";
+import { textOf, type Work } from "./work.ts";
+
+/** What became of an event. `repeated` means that the server sent again what we hold already. */
+export type Receipt = "changed" | "repeated" | "unchanged" | "ignored";
+
+/** The works of one agent by their resource id. */
+export type Works = Map<string, Work>;
+
+/** Takes one spec event. Throws `invalid_argument` if it does not say what it is about. */
+export function receiveSpec(works: Works, event: CloudEvent, type: EventType): Receipt {
+  const uid = stringExtension(event, EXT.resourceId);
+  const deletionTimestamp = timeExtension(event, EXT.deletionTimestamp);
+  const work = works.get(uid);
+  if (work?.deletionTimestamp !== undefined) {
+    // A deletion that is sent again, and whose confirmation may have been lost.
+    return deletionTimestamp === undefined ? "ignored" : "repeated";
+  }
+  if (deletionTimestamp !== undefined) {
+    // Peers send the deletion of what their store does not know without a version: it means any.
+    const version = event.extensions[EXT.resourceVersion] === undefined
+      ? work?.version ?? 0
+      : integerExtension(event, EXT.resourceVersion);
+    markDeleting(works, work ?? newWork(uid, event, type), version, deletionTimestamp);
+    return "changed";
+  }
+  const version = integerExtension(event, EXT.resourceVersion);
+  const held = Math.max(work?.version ?? 0, work?.versionFloor ?? 0);
+  if (version !== 0 && version < held) return "ignored";
+  return acceptVersion(works, work ?? newWork(uid, event, type), version, event, type);
+}
+
+/** A work that is known by its id only. */
+export function newWork(uid: string, event: CloudEvent, { dataType }: EventType): Work {
+  const metadata = readMetadata(event).metadata;
+  return {
+    uid,
+    name: textOf(metadata, "name") || uid,
+    version: 0,
+    source: event.source,
+    dataType,
+    metadata,
+    logTracing: readLogTracing(event),
+    isGone: false,
+    isSettled: false,
+    conditions: [],
+    slots: [],
+    mustReport: false,
+  };
+}
+
+function markDeleting(
+  works: Works,
+  work: Work,
+  version: number,
+  deletionTimestamp: string,
+): void {
+  work.version = version;
+  work.deletionTimestamp = deletionTimestamp;
+  works.set(work.uid, work);
+}
+
+function acceptVersion(
+  works: Works,
+  work: Work,
+  version: number,
+  event: CloudEvent,
+  { dataType, action }: EventType,
+): Receipt {
+  const { metadata, problem } = readMetadata(event);
+  const hash = createHash("sha256").update(event.data ?? "").digest("hex");
+  const isSame = work.specText !== undefined && work.specHash === hash &&
+    work.version === version && version !== 0;
+  const rejection = isSame ? work.rejection : problem ?? rejectionOf(dataType, event.data);
+  // The name stays: it names the AppliedManifestWork, which owns the objects.
+  work.source = event.source;
+  work.metadata = { ...metadata, name: work.name };
+  work.logTracing = readLogTracing(event);
+  works.set(work.uid, work);
+  if (isSame) return action === ACTION.resyncResponse ? "unchanged" : "repeated";
+  work.version = version;
+  work.dataType = dataType;
+  work.isSettled = false;
+  if (rejection === undefined) {
+    delete work.rejection;
+    work.specText = event.data ?? "";
+    work.specHash = hash;
+  } else work.rejection = rejection;
+  return "changed";
+}
+
+function readMetadata(event: CloudEvent): { metadata: JsonObject; problem?: string } {
+  const text = event.extensions[EXT.metadata];
+  if (typeof text !== "string" || text === "") return { metadata: {} };
+  try {
+    const metadata = parseJsonObject(text, "the metadata extension");
+    // A finalizer of the source's cluster means nothing here and would hold up the deletion for ever.
+    delete metadata["finalizers"];
+    delete metadata["managedFields"];
+    return { metadata };
+  } catch (error) {
+    return { metadata: {}, problem: (error as Error).message };
+  }
+}
+
+function readLogTracing(event: CloudEvent): string {
+  if (!event.type.startsWith(`${MANIFEST_BUNDLES}.`)) return "{}";
+  try {
+    const text = optionalStringExtension(event, EXT.logTracing) ?? "{}";
+    return isObject(parseJsonObject(text, "the log tracing extension")) ? text : "{}";
+  } catch {
+    // It only helps to follow a request through logs; without it everything still works.
+    return "{}";
+  }
+}

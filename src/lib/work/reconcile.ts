@@ -1,0 +1,241 @@
+/**
+ * Decides what a work needs now: an apply pass, its deletion, or nothing.
+ *
+ *   received ──pass──▶ settled ◀── sightings, drift, newer specs ask for another pass
+ *       │                 │
+ *       └── deleted ──────┴──▶ deleting ──objects gone──▶ gone ──confirmed──▶ forgotten
+ *
+ * There is no way back from deleting.
+ */
+
+import { backoffMs } from "../backoff.ts";
+import { setCondition } from "./conditions.ts";
+import type { ObjectRef } from "./kube_api.ts";
+import { type LedgerEntry, ownerReference } from "./ledger.ts";
+import { isDrifted, isOutdated, observeObject } from "./observe.ts";
+import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
+import { pruneResources } from "./prune.ts";
+import type { Works } from "./receive.ts";
+import { labelsOf } from "./report.ts";
+import type { Sighting } from "./watches.ts";
+import { objectKey, type Work } from "./work.ts";
+
+/** Pauses before failed manifests are tried again. */
+const RETRY = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
+/** Pauses between looks at objects that terminate. */
+const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
+/** Pauses before an object that somebody keeps changing is set right again. */
+const HEAL = { firstMs: 100, factor: 3, ceilingMs: 300_000 };
+/** An object that was left alone for so long is healed at once again. */
+const HEAL_MEMORY_MS = 600_000;
+/** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
+const SILENT_FAILURES_MAX = 3;
+
+/** Who is told what the reconciler finds. */
+export interface Told {
+  /** The status may have changed. */
+  changed(uid: string, pace?: "urgent"): void;
+  /** An object is not as it was left: a pass is due after this time. */
+  drifted(uid: string, delayMs: number): void;
+  /** A pass has ended: what it learned is worth keeping. */
+  passed(work: Work): void;
+}
+
+export interface Reconciler {
+  /** Brings one work forward; returns the milliseconds after which it needs another turn. */
+  reconcile(uid: string): Promise<number | undefined>;
+  /** Deletes the objects of an AppliedManifestWork that was deleted; true if all are gone. */
+  finalise(entry: LedgerEntry): Promise<boolean>;
+  /** Takes what a watch saw. */
+  see(uid: string, ref: ObjectRef, sighting: Sighting): void;
+  /** The work is no more. */
+  forget(uid: string): void;
+}
+
+/** What the reconciler remembers of a work between two turns. */
+interface Memory {
+  failures: number;
+  pendingRounds: number;
+  pruningSinceMs?: number;
+  heals: number;
+  healedAtMs: number;
+  /** Sightings that arrived while a pass was under way. */
+  held?: Map<string, { ref: ObjectRef; sighting: Sighting }>;
+}
+
+/** Creates a reconciler over the works of one agent. */
+export function createReconciler(around: Surroundings, works: Works, told: Told): Reconciler {
+  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax } = around;
+  const memories = new Map<string, Memory>();
+
+  const memoryOf = (uid: string): Memory => {
+    const found = memories.get(uid) ?? { failures: 0, pendingRounds: 0, heals: 0, healedAtMs: 0 };
+    memories.set(uid, found);
+    return found;
+  };
+
+  const finalise = async (entry: LedgerEntry): Promise<boolean> => {
+    const memory = memoryOf(entry.name);
+    memory.pruningSinceMs ??= nowMs();
+    const { pending, errors } = await pruneResources(kube, log, entry.resources, {
+      owner: ownerReference(entry),
+      sinceMs: memory.pruningSinceMs,
+      nowMs: nowMs(),
+    });
+    for (const error of errors) log.warn("cannot delete", { work: entry.workName, error });
+    await ledger.writeResources(entry, pending);
+    if (pending.length > 0) return false;
+    await ledger.release(entry);
+    memories.delete(entry.name);
+    return true;
+  };
+
+  const pendingDelay = (memory: Memory) =>
+    backoffMs(memory.pendingRounds++, PENDING, Math.random());
+
+  const finish = async (work: Work): Promise<number | undefined> => {
+    const entry = ledger.get(work.name);
+    if (entry !== undefined && !work.isGone) {
+      setCondition(work.conditions, {
+        type: "Deleting",
+        status: "True",
+        observedGeneration: work.version,
+        reason: "WorkDeleting",
+        message: "ManifestWork is being deleted",
+      }, nowMs());
+      // After a restart nothing is known of the objects, and the server knows more than we could say.
+      work.isSettled = work.slots.length > 0 && work.slots.every((slot) => slot.isKnown);
+      told.changed(work.uid);
+      await ledger.startDeletion(entry);
+      if (!await finalise(entry)) return pendingDelay(memoryOf(work.uid));
+    }
+    watches.want(work.uid, []);
+    work.isGone = true;
+    log.info("deleted work", { resource_id: work.uid });
+    told.changed(work.uid, "urgent");
+    return undefined;
+  };
+
+  /** The entry that owns the objects; one that somebody deleted is carried out first. */
+  const entryOf = async (work: Work): Promise<LedgerEntry | undefined> => {
+    const entry = await ledger.ensure(work.name, labelsOf(work));
+    if (!entry.isDeleting) return entry;
+    if (!await finalise(entry)) return undefined;
+    for (const slot of work.slots) {
+      delete slot.appliedHash;
+      slot.isKnown = false;
+    }
+    return await ledger.ensure(work.name, labelsOf(work));
+  };
+
+  const pass = async (work: Work): Promise<PassResult | undefined> => {
+    const memory = memoryOf(work.uid);
+    memory.held = new Map();
+    try {
+      const entry = await entryOf(work);
+      if (entry === undefined) return undefined;
+      memory.pruningSinceMs ??= nowMs();
+      return await applyWork(around, work, entry, memory.pruningSinceMs);
+    } finally {
+      const { held } = memory;
+      delete memory.held;
+      for (const { ref, sighting } of held.values()) see(work.uid, ref, sighting);
+    }
+  };
+
+  const settle = (work: Work) => {
+    work.isSettled = true;
+    told.changed(work.uid, "urgent");
+  };
+
+  const applyLive = async (work: Work): Promise<number | undefined> => {
+    const memory = memoryOf(work.uid);
+    let result: PassResult | undefined;
+    try {
+      result = await pass(work);
+    } catch (error) {
+      memory.failures++;
+      if (memory.failures >= SILENT_FAILURES_MAX && work.deletionTimestamp === undefined) {
+        setWorkRefused(work, "AppliedManifestWorkFailed", error, nowMs());
+        settle(work);
+      }
+      throw error;
+    }
+    if (result === undefined) return pendingDelay(memory);
+    if (!result.isWhole) return 0;
+    settle(work);
+    told.passed(work);
+    const delays: number[] = [];
+    if (result.pending > 0) delays.push(pendingDelay(memory));
+    else {
+      memory.pendingRounds = 0;
+      delete memory.pruningSinceMs;
+    }
+    if (result.retryAfterMs === undefined) memory.failures = 0;
+    else {
+      const backoff = backoffMs(memory.failures++, RETRY, Math.random());
+      delays.push(result.retryAfterMs > 0 ? result.retryAfterMs : backoff);
+    }
+    return delays.length > 0 ? Math.min(...delays) : undefined;
+  };
+
+  const heal = (uid: string) => {
+    const memory = memoryOf(uid);
+    if (nowMs() - memory.healedAtMs > HEAL_MEMORY_MS) memory.heals = 0;
+    memory.healedAtMs = nowMs();
+    told.drifted(uid, Math.max(1, backoffMs(memory.heals++, HEAL, Math.random())));
+  };
+
+  const see: Reconciler["see"] = (uid, ref, sighting) => {
+    const work = works.get(uid);
+    if (work === undefined) return;
+    const held = memories.get(uid)?.held;
+    const key = objectKey(ref);
+    if (held !== undefined) {
+      held.set(key, { ref, sighting });
+      return;
+    }
+    const { object, resourceVersion } = sighting;
+    for (const slot of work.slots) {
+      const { options } = slot;
+      // Most events are for one slot of many; comparing the name first is the cheap way to it.
+      if (slot.ref?.name !== ref.name || objectKey(slot.ref) !== key || !options) continue;
+      if (isOutdated(slot, resourceVersion)) continue;
+      const isSame = object === undefined
+        ? slot.isKnown && slot.uid === undefined
+        : slot.isKnown && slot.resourceVersion === resourceVersion;
+      if (isSame) continue;
+      const strategy = options.updateStrategy.type || "Update";
+      const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
+      const reading = { options, version: work.version, nowMs: nowMs(), jsonRawBytesMax };
+      observeObject(slot, object, reading);
+      if (isNews && work.deletionTimestamp === undefined) {
+        slot.isDrifted = true;
+        heal(uid);
+      }
+      told.changed(uid);
+    }
+  };
+
+  return {
+    async reconcile(uid) {
+      const work = works.get(uid);
+      if (work === undefined) return undefined;
+      if (work.deletionTimestamp !== undefined) return await finish(work);
+      if (work.rejection !== undefined) {
+        setWorkRefused(work, "InvalidManifest", work.rejection, nowMs());
+        settle(work);
+        return undefined;
+      }
+      // Known from before a restart only: its spec is on the way.
+      if (work.specText === undefined) return undefined;
+      return await applyLive(work);
+    },
+    finalise,
+    see,
+    forget(uid) {
+      memories.delete(uid);
+      watches.want(uid, []);
+    },
+  };
+}

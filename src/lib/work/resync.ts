@@ -1,0 +1,58 @@
+/** The agent's half of both resyncs: what it asks of the server, and what the server asks of it. */
+
+import { type CloudEvent, EXT } from "../wire/event.ts";
+import { ACTION, formatEventType } from "../wire/event_type.ts";
+import { decodeStatusResync, encodeSpecResync } from "../wire/resync.ts";
+import { statusHash } from "../wire/status_hash.ts";
+import type { Works } from "./receive.ts";
+import { presentStatus } from "./report.ts";
+
+/** The request for all specs of one data type that this agent does not hold. */
+export function specResyncRequest(
+  works: Works,
+  dataType: string,
+  { agentId, consumerName }: { agentId: string; consumerName: string },
+): CloudEvent {
+  const held = [...works.values()]
+    .filter((work) => work.dataType === dataType)
+    .map(({ uid, version }) => ({ resourceId: uid, version }));
+  return {
+    id: crypto.randomUUID(),
+    source: agentId,
+    type: formatEventType({ dataType, subresource: "spec", action: ACTION.resyncRequest }),
+    time: new Date().toISOString(),
+    datacontenttype: "application/json",
+    extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
+    data: encodeSpecResync(held),
+  };
+}
+
+/**
+ * The works whose status the asking source does not have.
+ *
+ * Only works of that source: another source would take them for its own. An empty list asks for all.
+ */
+export function answersTo(
+  works: Works,
+  event: CloudEvent,
+  dataType: string,
+  { consumerName, nowMs }: { consumerName: string; nowMs: number },
+): string[] {
+  const clusterName = event.extensions[EXT.clusterName];
+  if (clusterName !== undefined && clusterName !== "" && clusterName !== consumerName) return [];
+  const held = new Map(
+    decodeStatusResync(event.data).map(({ resourceId, hash }) => [
+      resourceId,
+      hash,
+    ]),
+  );
+  return [...works.values()]
+    .filter((work) => work.dataType === dataType && work.source === event.source)
+    .filter((work) => work.isSettled || work.isGone)
+    .filter((work) => {
+      if (held.size === 0) return true;
+      const hash = held.get(work.uid);
+      return hash !== undefined && hash !== statusHash(presentStatus(work, consumerName, nowMs));
+    })
+    .map(({ uid }) => uid);
+}

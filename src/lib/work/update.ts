@@ -1,0 +1,119 @@
+/** The Update strategy: the object becomes what the manifest says, and stays so. */
+
+import { isObject, type JsonObject } from "../json.ts";
+import type { Target } from "./apply.ts";
+import { isSatisfied, withSecretData } from "./compare.ts";
+import { KubeError } from "./kube_api.ts";
+import type { Kube } from "./kube_api.ts";
+import { forCreation, mergeMetadata } from "./metadata.ts";
+import { FIELD_MANAGER, metadataOf } from "./work.ts";
+
+/** Attempts when others write the same object, and the pause before each. */
+const CONFLICT_PAUSES_MS = [0, 10, 50, 250];
+
+/**
+ * Kinds that the server fills with what may not change afterwards (addresses, selectors, volumes): the manifest
+ * is laid over the live object. Any other object is replaced by its manifest, which removes what the
+ * manifest no longer says.
+ */
+const LAID_OVER = new Set([
+  "Namespace",
+  "ServiceAccount",
+  "Pod",
+  "Service",
+  "Job",
+  "PersistentVolume",
+  "PersistentVolumeClaim",
+]);
+
+/**
+ * Reads the object, compares it with the manifest (`isSatisfied`), and writes only if it differs.
+ *
+ * A new manifest is always written, since what it no longer says cannot be seen in the object.
+ */
+export async function updateObject(kube: Kube, target: Target): Promise<JsonObject | undefined> {
+  const { ref, ownership, isNew } = target;
+  const manifest = withSecretData(target.manifest);
+  for (let attempt = 0;; attempt++) {
+    if (attempt > 0) await Bun.sleep(CONFLICT_PAUSES_MS[attempt] ?? 0);
+    try {
+      const live = await kube.get(ref);
+      const options = { fieldManager: FIELD_MANAGER };
+      if (live === undefined) {
+        return await kube.create(ref, forCreation(manifest, ownership), options);
+      }
+      const metadata = mergeMetadata(metadataOf(live), manifest, ownership);
+      const wanted = { ...desired(manifest, live), metadata };
+      if (isSatisfied(manifest, live, ownership) && !(isNew && loses(wanted, live))) return live;
+      return await kube.replace(ref, wanted, options);
+    } catch (error) {
+      if (!isRace(error) || attempt + 1 >= CONFLICT_PAUSES_MS.length) throw error;
+    }
+  }
+}
+
+function isRace(error: unknown): boolean {
+  return error instanceof KubeError && ["Conflict", "AlreadyExists"].includes(error.reason);
+}
+
+function desired(manifest: JsonObject, live: JsonObject): JsonObject {
+  if (LAID_OVER.has(String(manifest["kind"]))) return layOver(manifest, live);
+  const wanted: JsonObject = { ...manifest };
+  // A custom resource without a status subresource would lose its status.
+  if (wanted["status"] === undefined && live["status"] !== undefined) {
+    wanted["status"] = live["status"];
+  }
+  if (isObject(manifest["aggregationRule"])) wanted["rules"] = live["rules"];
+  if (manifest["type"] === "kubernetes.io/service-account-token") return layOver(manifest, live);
+  return /WebhookConfiguration$/.test(String(manifest["kind"]))
+    ? keepBundles(wanted, live)
+    : wanted;
+}
+
+function layOver(manifest: JsonObject, live: JsonObject): JsonObject {
+  const merged: JsonObject = { ...live };
+  for (const [key, value] of Object.entries(manifest)) {
+    const current = merged[key];
+    if (isObject(value) && isObject(current)) merged[key] = layOver(value, current);
+    else if (Array.isArray(value) && Array.isArray(current) && value.length === current.length) {
+      merged[key] = value.map((item, index) =>
+        isObject(item) && isObject(current[index]) ? layOver(item, current[index]) : item
+      );
+    } else merged[key] = value;
+  }
+  return merged;
+}
+
+// Injected by a certificate controller into the live object.
+function keepBundles(wanted: JsonObject, live: JsonObject): JsonObject {
+  const current = Array.isArray(live["webhooks"]) ? live["webhooks"].filter(isObject) : [];
+  const webhooks = Array.isArray(wanted["webhooks"]) ? wanted["webhooks"] : [];
+  return {
+    ...wanted,
+    webhooks: webhooks.map((webhook: unknown) => {
+      if (!isObject(webhook) || !isObject(webhook["clientConfig"])) return webhook;
+      const same = current.find(({ name }) => name === webhook["name"]);
+      const bundle = isObject(same?.["clientConfig"])
+        ? same["clientConfig"]["caBundle"]
+        : undefined;
+      if (webhook["clientConfig"]["caBundle"] || bundle === undefined) return webhook;
+      return { ...webhook, clientConfig: { ...webhook["clientConfig"], caBundle: bundle } };
+    }),
+  };
+}
+
+/** True if writing `wanted` might take something out of the live object. */
+function loses(wanted: JsonObject, live: JsonObject): boolean {
+  return Object.keys(live).some((key) => {
+    if (key === "metadata" || key === "status") return false;
+    return hasMore(live[key], wanted[key]);
+  });
+}
+
+function hasMore(live: unknown, wanted: unknown): boolean {
+  if (Array.isArray(live)) {
+    return !Array.isArray(wanted) || live.some((item, index) => hasMore(item, wanted[index]));
+  }
+  if (!isObject(live)) return wanted === undefined;
+  return !isObject(wanted) || Object.keys(live).some((key) => hasMore(live[key], wanted[key]));
+}
