@@ -1,0 +1,127 @@
+/** The agent's settings, as flags and environment give them. */
+
+import { MaestroError } from "./errors.ts";
+import {
+  boolean,
+  choice,
+  duration,
+  expected,
+  type Flag,
+  type FlagTable,
+  type FlagValues,
+  integer,
+  optionalText,
+  parseFlags,
+  text,
+} from "./flags.ts";
+import { LOG_LEVELS } from "./log.ts";
+
+const COUNT_MAX = 1_000_000;
+
+/** Where to answer probes. */
+export interface Listen {
+  hostname: string;
+  port: number;
+}
+
+/** Every flag of the agent. Those of the Go agent keep their names and defaults where they still mean something. */
+export const AGENT_FLAGS = {
+  "consumer-name": text("name", "", "the cluster's name at the server; required"),
+  "server": optionalText("host:port", "the server's gRPC broker, instead of a config file"),
+  "workload-source-driver": driver(),
+  "workload-source-config": optionalText("file", "where the server is: YAML or JSON with url, …"),
+  "cloudevents-client-id": optionalText(
+    "id",
+    "who the agent says it is (default <consumer-name>-work-agent)",
+  ),
+  "legacy-manifests": boolean(false, "also receive single manifests from servers before 2025-03"),
+  "kubeconfig": optionalText("file", "the cluster; without it KUBECONFIG, or the pod's account"),
+  "simulate": integer(
+    "count",
+    0,
+    { min: 0, max: 10_000 },
+    "serve this many made-up clusters in memory instead of a real one",
+  ),
+  "status-sync-interval": duration("10s", "pause between polls where watching is forbidden"),
+  "kube-api-qps": integer("count", 50, { min: 1, max: COUNT_MAX }, "calls a second to Kubernetes"),
+  "kube-api-burst": integer("count", 100, { min: 1, max: COUNT_MAX }, "calls at once above that"),
+  "workload-agent-workers": integer(
+    "count",
+    10,
+    { min: 1, max: 1000 },
+    "works that are applied at once",
+  ),
+  "max-json-raw-length": integer(
+    "bytes",
+    1024 * 1024,
+    { min: 1, max: 16 * 1024 * 1024 },
+    "the longest JSON value that feedback may hold",
+  ),
+  "listen": listen("127.0.0.1:8084", "address of /healthz, /livez and /readyz; port 0 for any"),
+  "log-level": choice(LOG_LEVELS, "info", "the least important log line that is written"),
+  // Flags of the Go agent that scripts and charts pass, and that change nothing here.
+  "appliedmanifestwork-eviction-grace-period": optionalText(
+    "duration",
+    "without effect: lost contact never removes anything",
+  ),
+  "cloudevents-client-codecs": optionalText("list", "without effect, as in the Go agent"),
+  "max-feedback-watch": optionalText("count", "without effect: everything is watched"),
+  "disable-leader-election": boolean(true, "without effect: run one agent for each consumer"),
+  "namespace": optionalText("name", "without effect: there is no leader election"),
+  "v": optionalText("level", "without effect: see --log-level"),
+} satisfies FlagTable;
+
+export type AgentConfig = FlagValues<typeof AGENT_FLAGS>;
+
+/** Reads the settings. Throws one `invalid_argument` that says what is wrong and what must be. */
+export function parseAgentConfig(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): AgentConfig {
+  const { values, rest } = parseFlags(AGENT_FLAGS, args, env);
+  const [unexpected] = rest;
+  if (unexpected !== undefined) {
+    throw new MaestroError("invalid_argument", `Unknown argument "${unexpected}": see --help`);
+  }
+  if (values["consumer-name"] === "") {
+    throw new MaestroError("invalid_argument", "Cannot start: --consumer-name is required");
+  }
+  const [config, server] = [values["workload-source-config"], values["server"]];
+  if ((config === undefined) === (server === undefined)) {
+    throw new MaestroError(
+      "invalid_argument",
+      "Cannot start: give either --workload-source-config or --server",
+    );
+  }
+  return values;
+}
+
+/** The consumers of this process: one, or as many as are simulated. */
+export function consumerNames(config: AgentConfig): string[] {
+  const { "consumer-name": name, simulate } = config;
+  if (simulate <= 1) return [name];
+  return Array.from({ length: simulate }, (_, index) => `${name}-${index + 1}`);
+}
+
+function driver(): Flag<string> {
+  const drivers = choice(["grpc"], "grpc", "how to reach the server");
+  return {
+    ...drivers,
+    parse(given) {
+      if (/^(mqtt|kube|pubsub|kafka)$/.test(given)) {
+        throw expected(`"grpc", the only driver of this agent`);
+      }
+      return drivers.parse(given);
+    },
+  };
+}
+
+function listen(fallback: string, meaning: string): Flag<Listen> {
+  const parse = (given: string): Listen => {
+    const [, hostname = "", digits] = /^(?:\[?([^\]]*?)\]?):(\d{1,5})$/.exec(given) ?? [];
+    const port = Number(digits ?? "-1");
+    if (port < 0 || port > 65_535) throw expected('an address such as "127.0.0.1:8084"');
+    return { hostname: hostname || "0.0.0.0", port };
+  };
+  return { value: "host:port", shown: fallback, meaning, fallback: parse(fallback), parse };
+}
