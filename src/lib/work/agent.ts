@@ -68,15 +68,14 @@ export async function startWorkAgent(
   const gate = Promise.withResolvers<BrokerEvents>();
   // A start that fails ends the broker; whoever waits at the gate is then gone as well.
   gate.promise.catch(() => {});
-  let offline: string | undefined = "not connected yet";
-  let opened: BrokerEvents | undefined;
+  const state: { events?: BrokerEvents; offline?: string } = { offline: "not connected yet" };
   const broker = starting.use(
     await connect({
       receive: async (event) => await (await gate.promise).receive(event),
       subscribed: async () => await (await gate.promise).subscribed(),
       disconnected(reason) {
-        offline = reason;
-        opened?.disconnected(reason);
+        state.offline = reason;
+        state.events?.disconnected(reason);
       },
     }),
   );
@@ -126,13 +125,13 @@ export async function startWorkAgent(
   starting.use(followLedger(kube, ledger, works, passes, options, log));
   for (const workName of orphans) passes.add(ENTRY_PREFIX + workName);
 
-  opened = {
+  const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(receive({ works, passes, outbox, log, options }, event)),
     async subscribed() {
       for (const dataType of options.dataTypes) {
         await broker.publish(specResyncRequest(works, dataType, options));
       }
-      offline = undefined;
+      delete state.offline;
       log.info("connected", { server: broker.hubName, works: works.size });
       outbox.open();
     },
@@ -141,10 +140,11 @@ export async function startWorkAgent(
       log.warn("disconnected", { server: broker.hubName, reason });
     },
   };
+  state.events = opened;
   gate.resolve(opened);
   const running = starting.move();
   return {
-    readiness: () => offline,
+    readiness: () => state.offline,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
