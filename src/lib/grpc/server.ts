@@ -8,6 +8,7 @@
 import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
+import { describeError, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { GrpcError, type GrpcStatus, STATUS } from "./errors.ts";
 
@@ -81,13 +82,7 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
     stream.on("error", (error) => options.log.debug("a stream failed", { error }));
     serveStream(stream as http2.ServerHttp2Stream, headers, { methods, options, open });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port, options.hostname, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
+  await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
@@ -105,6 +100,23 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
       for (const session of sessions) session.destroy();
     },
   };
+}
+
+async function listen(server: http2.Http2Server, options: GrpcServerOptions): Promise<void> {
+  const { hostname, port } = options;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(port, hostname, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    const reason = describeError(cause);
+    throw new MaestroError("unavailable", `Cannot listen on ${hostname}:${port}: ${reason}`, {
+      cause,
+    });
+  } finally {
+    server.off("error", reject);
+  }
 }
 
 interface Serving {
