@@ -84,17 +84,13 @@ export async function startWorkAgent(
   const type = await installLedgerType(kube);
   const ledger = openLedger(kube, type, broker.hubName);
   const { works, floor, orphans } = await recall(ledger);
-  const counter = createSequence(options.nowMs, floor);
-  let lastSequence = floor;
-  const nextSequence = () => lastSequence = counter();
-
-  const keeper = starting.use(createKeeper(works, ledger, () => lastSequence, log));
+  const keeper = starting.use(createKeeper(works, ledger, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
     works,
     reporter,
     publish: broker.publish,
-    nextSequence,
+    nextSequence: createSequence(options.nowMs, floor),
     reported: (work) => keeper.touch(work.uid),
     ended: (work) => {
       works.delete(work.uid);

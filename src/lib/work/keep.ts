@@ -20,7 +20,6 @@ export interface Keeper extends AsyncDisposable {
 export function createKeeper(
   works: Works,
   ledger: Ledger,
-  lastSequence: () => string | undefined,
   log: Logger,
 ): Keeper {
   const touched = new Set<string>();
@@ -30,7 +29,7 @@ export function createKeeper(
     const work = works.get(uid);
     const entry = work === undefined ? undefined : ledger.get(work.name);
     if (work === undefined || entry === undefined || entry.isDeleting || !work.isSettled) return;
-    await ledger.writeRecord(entry, encodeRecord(work, lastSequence()));
+    await ledger.writeRecord(entry, encodeRecord(work));
   };
 
   const queue = createKeyedQueue(write, {

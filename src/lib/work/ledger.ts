@@ -127,7 +127,12 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       const own = items.filter((item) =>
         textOf(metadataOf(item), "name").startsWith(`${hubHash}-`)
       );
-      return own.map((object) => ({ entry: remember(object), record: recordOf(object) }));
+      return own.map((object) => {
+        const entry = remember(object);
+        const text = recordText(object);
+        if (typeof text === "string") entry.recordHash = hashOf(text);
+        return { entry, record: decodeRecord(text) };
+      });
     },
     get: (workName) => entries.get(workName),
     ensure: async (workName, labels) => entries.get(workName) ?? await create(workName, labels),
@@ -138,7 +143,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       entry.resources = sorted;
     },
     async writeRecord(entry, text) {
-      const hash = Bun.hash(text).toString(36);
+      const hash = hashOf(text);
       if (entry.recordHash === hash) return;
       await patch(entry, { metadata: { annotations: { [RECORD_ANNOTATION]: text } } });
       entry.recordHash = hash;
@@ -182,9 +187,13 @@ function resourceText({ group, version, resource, namespace, name }: AppliedReso
   return [group, version, resource, namespace, name].join("\u0000");
 }
 
-function recordOf(object: JsonObject): WorkRecord | undefined {
+function recordText(object: JsonObject): unknown {
   const { annotations } = metadataOf(object);
-  return isObject(annotations) ? decodeRecord(annotations[RECORD_ANNOTATION]) : undefined;
+  return isObject(annotations) ? annotations[RECORD_ANNOTATION] : undefined;
+}
+
+function hashOf(text: string): string {
+  return Bun.hash(text).toString(36);
 }
 
 function readEntry(object: JsonObject, hubHash: string): LedgerEntry {

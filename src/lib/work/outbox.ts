@@ -66,7 +66,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const isAnswer = answers.has(uid);
     const isKnown = work.reportedHash === hash && work.reportedVersion === version;
     if (isKnown && !mustReport && !isAnswer && !isGone) return;
-    const event = encodeReport(work, status, reporter, { sequence: nextSequence(), isAnswer });
+    const sequence = nextSequence();
+    work.sequence = sequence;
+    const event = encodeReport(work, status, reporter, { sequence, isAnswer });
     try {
       await publish(event);
     } catch (error) {

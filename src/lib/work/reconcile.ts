@@ -111,7 +111,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     }
     watches.want(work.uid, []);
     work.isGone = true;
-    log.info("deleted work", { resource_id: work.uid });
+    log.debug("deleted work", { resource_id: work.uid });
     told.changed(work.uid, "urgent");
     return undefined;
   };

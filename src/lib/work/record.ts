@@ -34,14 +34,14 @@ export interface WorkRecord {
   specHash?: string;
   reportedHash?: string;
   reportedVersion?: number;
-  /** The last sequence id that the agent used for any work. */
+  /** The last sequence id that was used for it. */
   sequence?: string;
   conditions: Condition[];
   slots: SlotRecord[];
 }
 
 /** The annotation's text for a work; one that is too large loses what it says of single manifests. */
-export function encodeRecord(work: Work, sequence: string | undefined): string {
+export function encodeRecord(work: Work): string {
   const record: WorkRecord = {
     layout: LAYOUT,
     uid: work.uid,
@@ -51,7 +51,7 @@ export function encodeRecord(work: Work, sequence: string | undefined): string {
     specHash: work.specHash,
     reportedHash: work.reportedHash,
     reportedVersion: work.reportedVersion,
-    sequence,
+    sequence: work.sequence,
     conditions: work.conditions,
     slots: work.slots.map(({ meta, conditions, valuesHash, appliedHash, mark, uid }) => ({
       meta,
@@ -103,6 +103,7 @@ export function restoreWork(record: WorkRecord, workName: string): Work {
     ...(record.specHash === undefined ? {} : { specHash: record.specHash }),
     ...(record.reportedHash === undefined ? {} : { reportedHash: record.reportedHash }),
     ...(record.reportedVersion === undefined ? {} : { reportedVersion: record.reportedVersion }),
+    ...(record.sequence === undefined ? {} : { sequence: record.sequence }),
     conditions,
     slots: slots.map((slot) => ({ ...slot, values: [], isDrifted: false, isKnown: false })),
   };

@@ -59,6 +59,8 @@ export interface Work {
   slots: Slot[];
   reportedHash?: string;
   reportedVersion?: number;
+  /** The last sequence id that was used for this work. */
+  sequence?: string;
   /** The server seems not to know the status, so it is sent even if it did not change. */
   mustReport: boolean;
 }

@@ -1,0 +1,180 @@
+/** An agent in this process on a given cluster, with a broker that the test plays itself. */
+
+import type { JsonObject } from "../../src/lib/json.ts";
+import { createLogger } from "../../src/lib/log.ts";
+import { parseJsonObject } from "../../src/lib/json.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { decodeSpecResync, type HeldVersion } from "../../src/lib/wire/resync.ts";
+import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
+import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
+import type { BrokerEvents } from "../../src/lib/work/broker.ts";
+import type { Kube } from "../../src/lib/work/kube_api.ts";
+import { eventually } from "../harness/eventually.ts";
+
+/** One status event as the server would have taken it. */
+export interface Report {
+  uid: string;
+  version: number;
+  type: string;
+  sequence: string;
+  status: BundleStatus;
+  event: CloudEvent;
+}
+
+export interface AgentUnderTest extends AsyncDisposable {
+  /** All reports so far, the oldest first. */
+  reports: Report[];
+  /** What the agent said it holds in its last spec resync request. */
+  resyncs: HeldVersion[][];
+  /** Lets publishing fail, as without a server. */
+  isServerAway: boolean;
+  /** Hands an event to the agent as it is. */
+  receive(event: CloudEvent): Promise<void>;
+  /** Sends a spec as the server would. */
+  send(
+    uid: string,
+    version: number,
+    spec: JsonObject | string,
+    options?: SendOptions,
+  ): Promise<void>;
+  /** Sends a deletion. */
+  delete(uid: string, version?: number): Promise<void>;
+  /** The last report of a work once it satisfies the condition. */
+  until(uid: string, isEnough: (report: Report) => boolean): Promise<Report>;
+  /** Takes the connection away and gives it back. */
+  reconnect(): Promise<void>;
+}
+
+interface SendOptions {
+  action?: string;
+  source?: string;
+  metadata?: JsonObject;
+}
+
+export const CONSUMER = "cluster1";
+export const HUB = "server.test:8091";
+
+/** Starts an agent; a second one on the same cluster is the first one restarted. */
+export async function startAgent(
+  kube: Kube,
+  { nowMs = Date.now, hub = HUB }: { nowMs?: () => number; hub?: string } = {},
+): Promise<AgentUnderTest> {
+  const reports: Report[] = [];
+  const resyncs: HeldVersion[][] = [];
+  const log = createLogger({
+    level: (Bun.env["AGENT_LOG"] ?? "error") as "error",
+    isTerminal: false,
+    write: (line) => void process.stderr.write(line),
+  });
+  let events: BrokerEvents | undefined;
+  const broker = {
+    hubName: hub,
+    // deno-lint-ignore require-await
+    async publish(event: CloudEvent) {
+      if (test.isServerAway) throw new Error("the server is away");
+      if (event.type.endsWith(".spec.resync_request")) resyncs.push(decodeSpecResync(event.data));
+      else reports.push(readReport(event));
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  const receive = async (event: CloudEvent) => await events?.receive(event);
+  const specEvent = (uid: string, action: string, source = "maestro"): CloudEvent => ({
+    id: crypto.randomUUID(),
+    source,
+    type: `${MANIFEST_BUNDLES}.spec.${action}`,
+    extensions: { resourceid: uid, clustername: CONSUMER, originalsource: "" },
+  });
+
+  const test: Omit<AgentUnderTest, typeof Symbol.asyncDispose> = {
+    reports,
+    resyncs,
+    isServerAway: false,
+    receive,
+    async send(uid, version, spec, { action = "create_request", source, metadata } = {}) {
+      const event = specEvent(uid, action, source);
+      event.extensions["resourceversion"] = version;
+      event.extensions["metadata"] = JSON.stringify({ ...metadata, name: uid });
+      event.data = typeof spec === "string" ? spec : JSON.stringify(spec);
+      await receive(event);
+    },
+    async delete(uid, version) {
+      const event = specEvent(uid, "delete_request");
+      event.extensions["deletiontimestamp"] = new Date().toISOString();
+      if (version !== undefined) event.extensions["resourceversion"] = version;
+      await receive(event);
+    },
+    async until(uid, isEnough) {
+      const last = () => reports.findLast((report) => report.uid === uid);
+      const found = await eventually(last, (report) => report !== undefined && isEnough(report), {
+        timeoutMs: 20_000,
+      });
+      return found as Report;
+    },
+    async reconnect() {
+      events?.disconnected("the test said so");
+      await events?.subscribed();
+    },
+  };
+  const agent: WorkAgent = await startWorkAgent(
+    kube,
+    (given) => {
+      events = given;
+      return broker;
+    },
+    log,
+    {
+      consumerName: CONSUMER,
+      agentId: `${CONSUMER}-work-agent`,
+      agentVersion: "test",
+      dataTypes: [MANIFEST_BUNDLES],
+      statusSyncIntervalMs: 1_000,
+      workers: 4,
+      jsonRawBytesMax: 1024 * 1024,
+      nowMs,
+    },
+  );
+  await (events as BrokerEvents | undefined)?.subscribed();
+  return Object.assign(test, {
+    [Symbol.asyncDispose]: async () => await agent[Symbol.asyncDispose](),
+  });
+}
+
+function readReport(event: CloudEvent): Report {
+  return {
+    uid: String(event.extensions["resourceid"]),
+    version: Number(event.extensions["resourceversion"]),
+    type: event.type,
+    sequence: String(event.extensions["sequenceid"]),
+    status: parseJsonObject(event.data ?? "", "status") as unknown as BundleStatus,
+    event,
+  };
+}
+
+/** A condition of the work, or of one of its manifests. */
+export function conditionOf(
+  { status }: Report,
+  type: string,
+  ordinal?: number,
+): Condition | undefined {
+  const list = ordinal === undefined
+    ? status.conditions
+    : status.resourceStatus?.[ordinal]?.conditions;
+  return list?.find((condition) => condition.type === type);
+}
+
+/** True if the condition is True for this version of the work. */
+export function isTrue(report: Report, type: string, version?: number): boolean {
+  const condition = conditionOf(report, type);
+  return condition?.status === "True" &&
+    (version === undefined || condition.observedGeneration === version);
+}
+
+/** The feedback values of one manifest. */
+export function feedbackOf({ status }: Report, ordinal = 0): FeedbackValue[] {
+  return status.resourceStatus?.[ordinal]?.statusFeedback.values ?? [];
+}
+
+/** A ConfigMap manifest. */
+export function configMap(name: string, data: Record<string, string>, namespace = "default") {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, data };
+}
