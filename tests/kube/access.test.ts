@@ -138,29 +138,30 @@ test("a program gives the token, told about the cluster, and runs once while it 
   expect(line).toContain(btoa(admin.ca));
 });
 
-test("a program runs again when its credentials expire or are refused", async () => {
-  const runs = await file("runs", "");
-  const program = await file(
-    "plugin.sh",
-    `echo run >> ${runs}
-     token=refused; [ $(wc -l < ${runs}) -gt 1 ] && token=${admin.token}
-     echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{
-       "token":"'$token'","expirationTimestamp":"'$(date -u +%Y-%m-%dT%H:%M:%SZ)'"}}'`,
-  );
-  const access = await open(
-    await kubeconfig({
-      exec: {
-        apiVersion: "client.authentication.k8s.io/v1beta1",
-        command: "bash",
-        args: [program],
-      },
-    }),
-  );
-  const countRuns = async () => (await Bun.file(runs).text()).trim().split("\n").length;
+test("a program runs again when its credentials are refused, or have expired", async () => {
+  /** A program whose first token is wrong, and how often it ran. */
+  const start = async (expirationTimestamp: string) => {
+    const runs = await file("runs", "");
+    const program = await file(
+      "plugin.sh",
+      `echo run >> ${runs}
+       token=refused; [ $(wc -l < ${runs}) -gt 1 ] && token=${admin.token}
+       echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{
+         "token":"'$token'","expirationTimestamp":"${expirationTimestamp}"}}'`,
+    );
+    const apiVersion = "client.authentication.k8s.io/v1beta1";
+    const exec = { apiVersion, command: "bash", args: [program] };
+    const countRuns = async () => (await Bun.file(runs).text()).trim().split("\n").length;
+    return { access: await open(await kubeconfig({ exec })), countRuns };
+  };
+  const lasting = await start("2999-01-01T00:00:00Z");
+  const expired = await start("2001-01-01T00:00:00Z");
 
-  expect(await whoAmI(access)).toBe("admin");
-  // Once for discovery, again since that token was refused, and once for the review: expired by then.
-  expect(await countRuns()).toBe(3);
+  expect(await whoAmI(lasting.access)).toBe("admin");
+  expect(await lasting.countRuns()).toBe(2);
+  expect(await whoAmI(expired.access)).toBe("admin");
+  // For discovery, again since that token was refused, and for the review.
+  expect(await expired.countRuns()).toBe(3);
 });
 
 test("a program may give a client certificate", async () => {

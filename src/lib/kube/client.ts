@@ -173,7 +173,7 @@ async function* watchType(
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", end);
-    // A consumer that stopped in the middle leaves no connection behind.
+    // A consumer that stopped in the middle leaves no connection and no listener behind.
     own.abort();
   }
 }
