@@ -17,8 +17,6 @@ import {
 import { LOG_LEVELS } from "./log.ts";
 
 const COUNT_MAX = 1_000_000;
-const OFF = false;
-const ON = true;
 
 /** Where to answer probes. */
 export interface Listen {
@@ -36,7 +34,7 @@ export const AGENT_FLAGS = {
     "id",
     "who the agent says it is (default <consumer-name>-work-agent)",
   ),
-  "legacy-manifests": boolean(OFF, "also receive single manifests from servers before 2025-03"),
+  "legacy-manifests": boolean("off", "also receive single manifests from servers before 2025-03"),
   "kubeconfig": optionalText("file", "the cluster; without it KUBECONFIG, or the pod's account"),
   "simulate": integer(
     "count",
@@ -68,7 +66,7 @@ export const AGENT_FLAGS = {
   ),
   "cloudevents-client-codecs": optionalText("list", "without effect, as in the Go agent"),
   "max-feedback-watch": optionalText("count", "without effect: everything is watched"),
-  "disable-leader-election": boolean(ON, "without effect: run one agent for each consumer"),
+  "disable-leader-election": boolean("on", "without effect: run one agent for each consumer"),
   "namespace": optionalText("name", "without effect: there is no leader election"),
   "v": optionalText("level", "without effect: see --log-level"),
 } satisfies FlagTable;

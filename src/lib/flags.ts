@@ -37,7 +37,8 @@ export function optionalText(value: string, meaning: string): Flag<string | unde
 }
 
 /** A setting that is true or false. */
-export function boolean(isOn: boolean, meaning: string): Flag<boolean> {
+export function boolean(normally: "on" | "off", meaning: string): Flag<boolean> {
+  const isOn = normally === "on";
   return {
     value: "",
     shown: String(isOn),

@@ -41,12 +41,12 @@ test("attributes have the bytes that peers send", () => {
   const bytes = encodeEvent(EVENT);
 
   // A version of 0 is present, not left out; so is an empty text.
-  expect(holds(bytes, "0a12 63652d7265736f7572636576657273696f6e 1202 1000")).toBe(true);
-  expect(holds(bytes, "0a11 63652d6f726967696e616c736f75726365 1202 1a00")).toBe(true);
+  expect(holds(bytes, "0a12 63652d7265736f7572636576657273696f6e 1202 1000")).toBeTrue();
+  expect(holds(bytes, "0a11 63652d6f726967696e616c736f75726365 1202 1a00")).toBeTrue();
   expect(holds(bytes, "0a14 63652d64656c6574696f6e74696d657374616d70 1208 3a06 08a5ebdcca06"))
-    .toBe(true);
-  expect(holds(bytes, "0a07 63652d74696d65 120e 3a0c 08a5ebdcca06 10f2ebdcc302")).toBe(true);
-  expect(holds(bytes, "0a0b 636f6e74656e7474797065 1212 1a10")).toBe(true);
+    .toBeTrue();
+  expect(holds(bytes, "0a07 63652d74696d65 120e 3a0c 08a5ebdcca06 10f2ebdcc302")).toBeTrue();
+  expect(holds(bytes, "0a0b 636f6e74656e7474797065 1212 1a10")).toBeTrue();
 });
 
 test("a subscription of an agent has the bytes that peers send", () => {
@@ -56,7 +56,7 @@ test("a subscription of an agent has the bytes that peers send", () => {
     dataType: "io.open-cluster-management.works.v1alpha1.manifestbundles",
   });
 
-  expect(holds(bytes, "1208 636c757374657231 1a39")).toBe(true);
+  expect(holds(bytes, "1208 636c757374657231 1a39")).toBeTrue();
 });
 
 test("a version that came over MQTT as text leaves as the integer that peers expect", () => {
@@ -102,6 +102,6 @@ test("a status resync names hashes by resource id", () => {
 
 test("only whole RFC 3339 times are times", () => {
   expect(["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456789+01:00"].every(isRfc3339))
-    .toBe(true);
-  expect(["2026-01-02", "2026-13-02T03:04:05Z", "now", ""].some(isRfc3339)).toBe(false);
+    .toBeTrue();
+  expect(["2026-01-02", "2026-13-02T03:04:05Z", "now", ""].some(isRfc3339)).toBeFalse();
 });

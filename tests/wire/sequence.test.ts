@@ -28,7 +28,7 @@ test("a clock that steps back never makes an id smaller", () => {
   nowMs -= 3_600_000;
   const after = next();
 
-  expect(isNewerSequence(after, before)).toBe(true);
+  expect(isNewerSequence(after, before)).toBeTrue();
 });
 
 test("a new life goes on above the last id of the one before", () => {
@@ -44,6 +44,6 @@ test("an id tells when it was made", () => {
 });
 
 test("only decimals that fit 64 bits are sequence ids", () => {
-  expect(["1", "9223372036854775807"].every(isSequence)).toBe(true);
-  expect(["", "-1", "1.5", "9223372036854775808", "abc"].some(isSequence)).toBe(false);
+  expect(["1", "9223372036854775807"].every(isSequence)).toBeTrue();
+  expect(["", "-1", "1.5", "9223372036854775808", "abc"].some(isSequence)).toBeFalse();
 });

@@ -175,6 +175,10 @@ export function feedbackOf({ status }: Report, ordinal = 0): FeedbackValue[] {
 }
 
 /** A ConfigMap manifest. */
-export function configMap(name: string, data: Record<string, string>, namespace = "default") {
+export function configMap(
+  name: string,
+  data: Record<string, string>,
+  namespace = "default",
+): JsonObject {
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, data };
 }

@@ -188,6 +188,8 @@ test("an older version never replaces a newer one, not even after a restart", as
 
   await using agent = await startAgent(kube);
   await agent.send(uid, 3, { manifests: [configMap(ref.name, { v: "3" })] });
+  await Bun.sleep(200);
+  expect((await kube.get(ref))?.["data"]).toEqual({ v: "5" });
   await agent.send(uid, 6, { manifests: [configMap(ref.name, { v: "6" })] });
   await agent.until(uid, (report) => isTrue(report, "Applied", 6));
   await agent.send(uid, 5, { manifests: [configMap(ref.name, { v: "5" })] });

@@ -75,7 +75,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const deliver = async (answer: CloudEvent) => {
       if (!publish(consumerName, answer)) return false;
       const all = await Promise.all([...connected.subscribers].map((one) => one.caughtUp()));
-      return all.includes(true);
+      return all.some(Boolean);
     };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.

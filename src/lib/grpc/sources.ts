@@ -66,7 +66,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     const deliver = async (answer: CloudEvent) => {
       broadcast(event.source, answer);
       const all = [...subscribers.get(event.source) ?? []];
-      return (await Promise.all(all.map((one) => one.caughtUp()))).includes(true);
+      return (await Promise.all(all.map((one) => one.caughtUp()))).some(Boolean);
     };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which sources ask again.
     options.answerResync(deliver, event.source, held).catch((error) => {
