@@ -174,11 +174,19 @@ export function feedbackOf({ status }: Report, ordinal = 0): FeedbackValue[] {
   return status.resourceStatus?.[ordinal]?.statusFeedback.values ?? [];
 }
 
+/** A ConfigMap as a manifest. */
+export type ConfigMap = {
+  apiVersion: "v1";
+  kind: "ConfigMap";
+  metadata: { name: string; namespace: string };
+  data: Record<string, string>;
+};
+
 /** A ConfigMap manifest. */
 export function configMap(
   name: string,
   data: Record<string, string>,
   namespace = "default",
-): JsonObject {
+): ConfigMap {
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, data };
 }
