@@ -1,0 +1,187 @@
+/** What an agent takes from its server, and what it leaves. */
+
+import { expect, test } from "bun:test";
+import { type CloudEvent, MANIFEST_BUNDLES, MANIFESTS } from "../../src/lib/wire/event.ts";
+import { parseEventType } from "../../src/lib/wire/event_type.ts";
+import { statusHash } from "../../src/lib/wire/status_hash.ts";
+import { receiveSpec, type Works } from "../../src/lib/work/receive.ts";
+import { encodeReport, presentStatus } from "../../src/lib/work/report.ts";
+import { answersTo, specResyncRequest } from "../../src/lib/work/resync.ts";
+import { configMap } from "./agent_under_test.ts";
+
+const UID = "a8e6f3df-1d2b-5ab0-b014-230f8642c9ca";
+const REPORTER = { agentId: "c1-work-agent", consumerName: "c1", agentVersion: "test" };
+
+function spec(version: number, extensions: CloudEvent["extensions"] = {}, name = "cm"): CloudEvent {
+  return {
+    id: crypto.randomUUID(),
+    source: "maestro",
+    type: `${MANIFEST_BUNDLES}.spec.create_request`,
+    extensions: { resourceid: UID, resourceversion: version, clustername: "c1", ...extensions },
+    data: JSON.stringify({ manifests: [configMap(name, {})] }),
+  };
+}
+
+function take(works: Works, event: CloudEvent) {
+  return receiveSpec(works, event, parseEventType(event.type));
+}
+
+test("an older version is ignored, an equal one replaces, and version 0 always counts", () => {
+  const works: Works = new Map();
+  take(works, spec(3, {}, "three"));
+
+  const older = take(works, spec(2, {}, "two"));
+  const equal = take(works, spec(3, {}, "other"));
+  const again = take(works, spec(3, {}, "other"));
+  const unversioned = take(works, spec(0, {}, "zero"));
+
+  expect([older, equal, again, unversioned]).toEqual(["ignored", "changed", "repeated", "changed"]);
+  expect(works.get(UID)?.specText).toContain("zero");
+});
+
+test("a work is deleting from the first deletion on, whatever comes after", () => {
+  const works: Works = new Map();
+  take(works, spec(1));
+
+  const deleted = take(works, { ...spec(1, { deletiontimestamp: "2026-01-02T03:04:05Z" }) });
+  const late = take(works, spec(9));
+
+  expect([deleted, late]).toEqual(["changed", "ignored"]);
+  expect(works.get(UID)).toMatchObject({ version: 1, deletionTimestamp: "2026-01-02T03:04:05Z" });
+});
+
+test("a deletion without a version is one of any version", () => {
+  const works: Works = new Map();
+  take(works, spec(4));
+  const event = spec(0, { deletiontimestamp: "2026-01-02T03:04:05Z" });
+  delete event.extensions["resourceversion"];
+
+  expect(take(works, event)).toBe("changed");
+  expect(works.get(UID)?.version).toBe(4);
+});
+
+test.each([
+  ["Workload manifests should not be empty", "{}"],
+  ["kind is missing", '{"manifests":[{"apiVersion":"v1","metadata":{"name":"x"}}]}'],
+  ["metadata.name is missing", '{"manifests":[{"apiVersion":"v1","kind":"X","metadata":{}}]}'],
+  [
+    "metadata.generateName is not allowed",
+    '{"manifests":[{"apiVersion":"v1","kind":"X","metadata":{"name":"x","generateName":"y"}}]}',
+  ],
+  [
+    "exceeds the 512000 limit",
+    JSON.stringify({ manifests: [configMap("x", { a: "y".repeat(600_000) })] }),
+  ],
+  ["it is not JSON", "{"],
+])("a spec that cannot be applied is held, with the reason: %s", (reason, data) => {
+  const works: Works = new Map();
+
+  expect(take(works, { ...spec(1), data })).toBe("changed");
+
+  expect(works.get(UID)?.rejection).toContain(reason);
+});
+
+test("a source's finalizers do not reach the agent's work", () => {
+  const works: Works = new Map();
+  const metadata = { name: UID, finalizers: ["theirs.io/x"], labels: { a: "b" } };
+  take(works, spec(1, { metadata: JSON.stringify(metadata) }));
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+
+  const status = presentStatus(work, "c1", 0);
+  const event = encodeReport(work, status, REPORTER, { sequence: "1", isAnswer: false });
+
+  expect(JSON.parse(String(event.extensions["metadata"]))).toEqual({
+    name: UID,
+    namespace: "c1",
+    uid: UID,
+    generation: 1,
+    labels: { a: "b", "cloudevents.open-cluster-management.io/originalsource": "maestro" },
+    annotations: { "cloudevents.open-cluster-management.io/datatype": MANIFEST_BUNDLES },
+    finalizers: ["cluster.open-cluster-management.io/manifest-work-cleanup"],
+  });
+});
+
+test("a report echoes what the source sent along, and its hash is that of its status", () => {
+  const works: Works = new Map();
+  const tracing = '{"logging.open-cluster-management.io/op-id":"x"}';
+  take(works, spec(2, { logtracing: tracing }));
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+
+  const status = presentStatus(work, "c1", 0);
+  const event = encodeReport(work, status, REPORTER, { sequence: "5", isAnswer: true });
+
+  expect(event.type).toBe(`${MANIFEST_BUNDLES}.status.resync_response`);
+  expect(event.source).toBe("c1-work-agent");
+  expect(event.extensions).toMatchObject({
+    resourceid: UID,
+    resourceversion: 2,
+    clustername: "c1",
+    originalsource: "maestro",
+    sequenceid: "5",
+    statushash: statusHash(status),
+    logtracing: tracing,
+  });
+});
+
+test("a single manifest of old servers is taken and answered in its own flavour", () => {
+  const works: Works = new Map();
+  const event = { ...spec(1), type: `${MANIFESTS}.spec.create_request` };
+  event.data = JSON.stringify({ manifest: configMap("one", {}) });
+  take(works, event);
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+
+  const status = presentStatus(work, "c1", 0);
+  const report = encodeReport(work, status, REPORTER, { sequence: "5", isAnswer: false });
+
+  expect(work.rejection).toBeUndefined();
+  expect(report.type).toBe(`${MANIFESTS}.status.update_request`);
+  expect(Object.keys(report.extensions)).not.toContain("statushash");
+  expect(JSON.parse(report.data ?? "")).toEqual({ conditions: [] });
+});
+
+test("only works of the asking source are answered, and only for this cluster", () => {
+  const works: Works = new Map();
+  take(works, spec(1));
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+  work.isSettled = true;
+  const hash = statusHash(presentStatus(work, "c1", 0));
+  const ask = (source: string, clustername: string, statusHash?: string) =>
+    answersTo(
+      works,
+      {
+        id: "1",
+        source,
+        type: "x",
+        extensions: { clustername },
+        data: JSON.stringify({
+          statusHashes: statusHash === undefined ? [] : [{ resourceID: UID, statusHash }],
+        }),
+      },
+      MANIFEST_BUNDLES,
+      { consumerName: "c1", nowMs: 0 },
+    );
+
+  expect(ask("maestro", "c1")).toEqual([UID]);
+  expect(ask("maestro", "", "old")).toEqual([UID]);
+  expect(ask("maestro", "c1", hash)).toEqual([]);
+  expect(ask("other", "c1")).toEqual([]);
+  expect(ask("maestro", "c2")).toEqual([]);
+});
+
+test("a resync request lists what is held, by data type", () => {
+  const works: Works = new Map();
+  take(works, spec(7));
+
+  const bundles = specResyncRequest(works, MANIFEST_BUNDLES, REPORTER);
+  const singles = specResyncRequest(works, MANIFESTS, REPORTER);
+
+  expect(bundles.data).toBe(
+    `{"resourceVersions":[{"resourceID":"${UID}","resourceVersion":7}]}`,
+  );
+  expect(singles.data).toBe('{"resourceVersions":[]}');
+  expect(bundles.extensions).toEqual({ clustername: "c1", originalsource: "" });
+});
