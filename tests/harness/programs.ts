@@ -11,6 +11,8 @@ export interface Program extends AsyncDisposable {
   log(): string;
   /** Sends a signal and waits until the process is gone. Resolves with the exit code. */
   kill(signal: "SIGKILL" | "SIGTERM" | "SIGINT"): Promise<number | null>;
+  /** Resolves with the exit code. */
+  exited: Promise<number>;
   /** True until the process is gone. */
   isRunning(): boolean;
 }
@@ -88,6 +90,13 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   }
 }
 
+/** Brings the schema of a database of yours up to date, as an operator does: by `maestro migration`. */
+export async function runMigration(databaseUrl: string): Promise<void> {
+  const program = spawnProgram("maestro", ["migration", "--database-url", databaseUrl]);
+  const code = await program.exited;
+  if (code !== 0) throw new Error(`The migration ended with ${code}; it says\n${program.log()}`);
+}
+
 /** Flags that make a server that is started again open the doors of this one. */
 export function sameDoors({ rest, agents, sources, health }: Server): string[] {
   const ports = {
@@ -140,19 +149,24 @@ function spawnProgram(name: string, args: string[]): Program {
     for await (const chunk of child.stderr) written += decoder.decode(chunk, { stream: true });
   };
   // A stream that breaks ends the log; the exit code tells more.
-  read().catch(() => {});
+  const readAll = read().catch(() => {});
+  const exited = child.exited.then(async (code) => {
+    await readAll;
+    guard.kill("SIGKILL");
+    return code;
+  });
   const kill: Program["kill"] = async (signal) => {
     child.kill(signal);
     const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
-    await child.exited;
+    await exited;
     clearTimeout(timer);
-    guard.kill("SIGKILL");
     return child.exitCode;
   };
   return {
     pid: child.pid,
     log: () => written,
     kill,
+    exited,
     isRunning: () => child.exitCode === null && child.signalCode === null,
     [Symbol.asyncDispose]: async () => void await kill("SIGTERM"),
   };

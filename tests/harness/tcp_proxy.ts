@@ -6,18 +6,21 @@ export interface TcpProxy extends AsyncDisposable {
   port: number;
   /** From now on nothing is carried in either direction, and nothing is closed: half-open connections. */
   freeze(): void;
+  /** From now on what clients send is lost; what the server sends still reaches them. */
+  mute(): void;
 }
 
 /** Carries every connection to `port` of 127.0.0.1. */
 export async function startTcpProxy(port: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isFrozen = false;
+  let isMuted = false;
   const server = createServer((client) => {
     const upstream = connect(port, "127.0.0.1");
     for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
       sockets.add(from);
       from.on("data", (bytes) => {
-        if (!isFrozen) to.write(bytes);
+        if (!isFrozen && !(isMuted && from === client)) to.write(bytes);
       });
       from.on("close", () => {
         sockets.delete(from);
@@ -32,6 +35,9 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
     port: (server.address() as { port: number }).port,
     freeze: () => {
       isFrozen = true;
+    },
+    mute: () => {
+      isMuted = true;
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
