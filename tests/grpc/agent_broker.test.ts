@@ -1,0 +1,278 @@
+/** The agent's connection: what it asks for, what it says, and how it notices that nobody listens. */
+
+import { afterAll, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
+import {
+  type AgentBrokerConfig,
+  parseBrokerConfig,
+  plainBrokerConfig,
+  readBrokerConfig,
+} from "../../src/lib/grpc/agent_broker_config.ts";
+import { GrpcError, STATUS } from "../../src/lib/grpc/errors.ts";
+import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
+import { type GrpcServer, type ResponseStream, serveGrpc } from "../../src/lib/grpc/server.ts";
+import { createLogger } from "../../src/lib/log.ts";
+import { type CloudEvent, HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import {
+  decodePublishRequest,
+  decodeSubscription,
+  encodeEvent,
+  type Subscription,
+} from "../../src/lib/wire/protobuf.ts";
+import type { Broker } from "../../src/lib/work/broker.ts";
+import { eventually } from "../harness/eventually.ts";
+import { startTcpProxy } from "../harness/tcp_proxy.ts";
+
+const log = createLogger({ level: "error", isTerminal: false, write: () => {} });
+const folder = await mkdtemp(join(tmpdir(), "maestro-broker-"));
+
+afterAll(() => rm(folder, { recursive: true }));
+
+interface TestServer extends AsyncDisposable {
+  port: number;
+  subscriptions: Subscription[];
+  tokens: (string | undefined)[];
+  published: CloudEvent[];
+  streams: ResponseStream[];
+  /** Refuses every publish with this status. */
+  refusal: GrpcError | undefined;
+}
+
+async function startServer(port = 0): Promise<TestServer> {
+  const server: Omit<TestServer, "port" | typeof Symbol.asyncDispose> = {
+    subscriptions: [],
+    tokens: [],
+    published: [],
+    streams: [],
+    refusal: undefined,
+  };
+  const methods = {
+    unary: {
+      // deno-lint-ignore require-await
+      async [PUBLISH](message: Uint8Array) {
+        if (server.refusal !== undefined) throw server.refusal;
+        server.published.push(decodePublishRequest(message));
+        return new Uint8Array();
+      },
+    },
+    streaming: {
+      async [SUBSCRIBE](
+        message: Uint8Array,
+        stream: ResponseStream,
+        call: { header(name: string): string | undefined },
+      ) {
+        server.subscriptions.push(decodeSubscription(message));
+        server.tokens.push(call.header("authorization"));
+        server.streams.push(stream);
+        stream.start({ "subscription-id": crypto.randomUUID() });
+        await new Promise<void>((resolve) => stream.onClose(resolve));
+      },
+    },
+  };
+  const options = { hostname: "127.0.0.1", port, receiveBytesMax: 1024 * 1024, log };
+  const running: GrpcServer = await serveGrpc(methods, options);
+  return Object.assign(server, {
+    port: running.port,
+    [Symbol.asyncDispose]: async () => await running[Symbol.asyncDispose](),
+  });
+}
+
+interface Connection extends AsyncDisposable {
+  broker: Broker;
+  received: CloudEvent[];
+  subscribed: number;
+  reasons: string[];
+}
+
+function connect(config: AgentBrokerConfig): Connection {
+  const connection: Omit<Connection, "broker" | typeof Symbol.asyncDispose> = {
+    received: [],
+    subscribed: 0,
+    reasons: [],
+  };
+  const broker = openAgentBroker(config, {
+    // deno-lint-ignore require-await
+    receive: async (event) => void connection.received.push(event),
+    // deno-lint-ignore require-await
+    subscribed: async () => void connection.subscribed++,
+    disconnected: (reason) => void connection.reasons.push(reason),
+  }, { consumerName: "c1", dataTypes: [MANIFEST_BUNDLES], log });
+  return Object.assign(connection, {
+    broker,
+    [Symbol.asyncDispose]: async () => await broker[Symbol.asyncDispose](),
+  });
+}
+
+function event(id: string, type = `${MANIFEST_BUNDLES}.spec.create_request`): CloudEvent {
+  return { id, source: "maestro", type, extensions: { resourceid: "r" }, data: "{}" };
+}
+
+test("it subscribes for its consumer, receives in order without heartbeats, and publishes", async () => {
+  await using server = await startServer();
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+  await eventually(() => connection.subscribed === 1);
+  const stream = server.streams[0];
+
+  stream?.write(encodeEvent(event("1")));
+  stream?.write(encodeEvent({ id: "beat", source: "", type: HEARTBEAT_TYPE, extensions: {} }));
+  stream?.write(encodeEvent(event("2")));
+  await connection.broker.publish(event("mine", `${MANIFEST_BUNDLES}.status.update_request`));
+
+  await eventually(() => connection.received.length === 2);
+  expect(connection.received.map(({ id }) => id)).toEqual(["1", "2"]);
+  expect(server.published.map(({ id }) => id)).toEqual(["mine"]);
+  expect(server.subscriptions[0]).toMatchObject({
+    source: "",
+    clusterName: "c1",
+    dataType: MANIFEST_BUNDLES,
+  });
+});
+
+test("without a connection publishing is refused at once, and a server that comes later is found", async () => {
+  const first = await startServer();
+  const { port } = first;
+  await first[Symbol.asyncDispose]();
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${port}`));
+  await eventually(() => connection.reasons.length > 0);
+
+  const refused = await connection.broker.publish(event("lost")).catch((error) => error);
+  await using server = await startServer(port);
+  await eventually(() => connection.subscribed === 1);
+  await connection.broker.publish(event("found"));
+
+  expect(refused).toMatchObject({ code: "unavailable" });
+  expect(server.published.map(({ id }) => id)).toEqual(["found"]);
+});
+
+test("M24: a connection that says nothing is given up, and a new one is made", async () => {
+  await using server = await startServer();
+  await using proxy = await startTcpProxy(server.port);
+  const config = { ...plainBrokerConfig(`127.0.0.1:${proxy.port}`), healthinessTimeoutMs: 300 };
+  await using connection = connect(config);
+  await eventually(() => connection.subscribed === 1);
+
+  proxy.freeze();
+
+  await eventually(() => connection.reasons.includes("no heartbeat received for 300 ms"));
+});
+
+test("any event keeps a connection alive, not only a heartbeat", async () => {
+  await using server = await startServer();
+  const config = { ...plainBrokerConfig(`127.0.0.1:${server.port}`), healthinessTimeoutMs: 500 };
+  await using connection = connect(config);
+  await eventually(() => connection.subscribed === 1);
+
+  for (let index = 0; index < 8; index++) {
+    server.streams[0]?.write(encodeEvent(event(String(index))));
+    await Bun.sleep(100);
+  }
+
+  expect(connection.reasons).toEqual([]);
+  expect(connection.received).toHaveLength(8);
+});
+
+test("a server that goes away is a reason, and its return another subscription", async () => {
+  const first = await startServer();
+  const { port } = first;
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${port}`));
+  await eventually(() => connection.subscribed === 1);
+
+  await first[Symbol.asyncDispose]();
+  await eventually(() => connection.reasons.length > 0);
+  await using _second = await startServer(port);
+
+  await eventually(() => connection.subscribed === 2);
+});
+
+test("an event that is not one is skipped, and the stream lives on", async () => {
+  await using server = await startServer();
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+  await eventually(() => connection.subscribed === 1);
+
+  server.streams[0]?.write(new Uint8Array([255, 255, 255]));
+  server.streams[0]?.write(encodeEvent(event("good")));
+
+  await eventually(() => connection.received.length === 1);
+  expect(connection.subscribed).toBe(1);
+});
+
+test("what the server refuses is an error with its code and words", async () => {
+  await using server = await startServer();
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+  await eventually(() => connection.subscribed === 1);
+  server.refusal = new GrpcError(STATUS.permissionDenied, "not yours");
+
+  const refused = await connection.broker.publish(event("1")).catch((error) => error);
+
+  expect(refused).toMatchObject({
+    code: "permission_denied",
+    message: "Cannot publish: not yours",
+  });
+});
+
+test("a token file is trimmed and read again for each connection", async () => {
+  await using server = await startServer();
+  const file = join(folder, "token");
+  await Bun.write(file, "first\n");
+  const config = {
+    ...plainBrokerConfig(`127.0.0.1:${server.port}`),
+    readToken: parseBrokerConfig(`url: a:1\ntokenFile: ${file}\ncaData: x`).readToken,
+  } as AgentBrokerConfig;
+  await using connection = connect(config);
+  await eventually(() => connection.subscribed === 1);
+
+  await Bun.write(file, "second\n");
+  server.streams[0]?.end({ code: STATUS.ok });
+
+  await eventually(() => connection.subscribed === 2);
+  expect(server.tokens).toEqual(["Bearer first", "Bearer second"]);
+});
+
+test("the file of the Go agent is understood", async () => {
+  const file = join(folder, "config.yaml");
+  await Bun.write(
+    file,
+    `url: maestro-grpc-broker.maestro:8091
+keepAliveConfig:
+  enable: true
+  time: 20s
+serverHealthinessTimeout: 1m
+`,
+  );
+
+  const config = await readBrokerConfig(file);
+
+  expect(config).toMatchObject({
+    url: "maestro-grpc-broker.maestro:8091",
+    keepAlive: { timeMs: 20_000, timeoutMs: 10_000, permitWithoutStream: false },
+    healthinessTimeoutMs: 60_000,
+  });
+  expect(parseBrokerConfig('{"url":"a:1"}').healthinessTimeoutMs).toBe(25_000);
+});
+
+test.each([
+  ["url is required", "{}"],
+  ['url must be host:port, not "http://a"', "url: http://a"],
+  ["setting token requires authority certificates: set caFile or caData", "url: a:1\ntoken: x"],
+  ['the key "urll" is not known', "urll: a:1"],
+  ["clientCert and clientKey need each other", "url: a:1\nclientCertFile: x"],
+  [
+    'serverHealthinessTimeout "soon": expected a duration',
+    "url: a:1\nserverHealthinessTimeout: soon",
+  ],
+  ["keepAliveConfig must be a mapping", "url: a:1\nkeepAliveConfig: true"],
+])("a bad file is refused with the key: %s", (message, text) => {
+  expect(() => parseBrokerConfig(text)).toThrow(message);
+});
+
+test("a file that is not there is refused by its name", async () => {
+  const path = join(folder, "none.yaml");
+
+  const refused = await readBrokerConfig(path).catch((error) => error);
+
+  expect(refused).toMatchObject({ code: "invalid_argument" });
+  expect(refused.message).toContain(`Cannot read the workload source config "${path}"`);
+});
