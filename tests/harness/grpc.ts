@@ -1,6 +1,13 @@
-/** A source or an agent that says exactly what a test wants, over a real gRPC connection. */
+/** A small gRPC client over the official library: bytes and events, nothing that a door of ours would hide. */
 
-import * as grpc from "@grpc/grpc-js";
+import {
+  Client,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+} from "@grpc/grpc-js";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import { type CloudEvent, HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import {
@@ -10,78 +17,200 @@ import {
 } from "../../src/lib/wire/protobuf.ts";
 import { eventually } from "./eventually.ts";
 
+/** How a call ended that did not succeed. */
 export interface Refusal {
   code: number;
   details: string;
 }
 
-export interface Subscription {
-  /** All but heartbeats, in order. */
+export interface CallOptions {
+  /** The value of the authorization header. */
+  authorization?: string;
+  timeoutMs?: number;
+  /** Sends the request compressed. */
+  gzip?: boolean;
+}
+
+export interface Subscription extends AsyncDisposable {
+  /** Everything but heartbeats, in order. */
   events: CloudEvent[];
   heartbeats: number;
+  /** The value of the header that clients wait for. */
   subscriptionId: string;
-  /** How the stream ended; undefined while it is open. */
-  ended(): Refusal | undefined;
+  /** How many events had come when the headers came. */
+  eventsBeforeHeaders: number;
+  /** Resolves with the first event that the predicate accepts. */
+  waitFor(
+    predicate: (event: CloudEvent) => boolean,
+    options?: { timeoutMs?: number },
+  ): Promise<CloudEvent>;
+  /** Stops reading, as a slow peer does. */
+  pause(): void;
+  resume(): void;
+  /** Resolves when the server has ended the stream. */
+  ended: Promise<Refusal>;
+  close(): void;
 }
 
-export interface GrpcPeer extends Disposable {
-  /** Resolves to undefined if the event was accepted, else to the refusal. */
-  publish(event: CloudEvent, token?: string): Promise<Refusal | undefined>;
-  /** Like `publish`, with bytes that need not be a message. */
-  send(message: Uint8Array, token?: string): Promise<Refusal | undefined>;
-  /** Resolves when the response headers are there. */
-  subscribe(
-    subscription: { source?: string; clusterName?: string },
-    token?: string,
-  ): Promise<Subscription>;
+const PUBLISH_TIMEOUT_MS = 20_000;
+const SUBSCRIBE_TIMEOUT_MS = 20_000;
+const LARGE_BYTES = 64 * 1024 * 1024;
+/** What the library calls gzip. */
+const GZIP = 2;
+
+/** Publishes an event. Rejects with a `Refusal`. */
+export function publish(address: string, event: CloudEvent, options?: CallOptions): Promise<void> {
+  return callUnary(address, PUBLISH, encodePublishRequest(event), options);
 }
 
-const DEADLINE_MS = 15_000;
+/** Publishes an event that is to be refused, and resolves to how. */
+export async function refusal(
+  address: string,
+  event: CloudEvent,
+  options?: CallOptions,
+): Promise<Refusal> {
+  return await refused(publish(address, event, options));
+}
 
-/** Connects to a port of this machine. */
-export function connectPeer(port: number): GrpcPeer {
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
-  const asIs = (bytes: Uint8Array) => Buffer.from(bytes);
-  const headers = (token?: string) => {
-    const metadata = new grpc.Metadata();
-    if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
-    return metadata;
-  };
-  const send = (message: Uint8Array, token?: string) =>
-    new Promise<Refusal | undefined>((resolve) => {
-      const deadline = Date.now() + DEADLINE_MS;
+/** Turns the failure of a call into its result. */
+export async function refused(call: Promise<unknown>): Promise<Refusal> {
+  try {
+    await call;
+  } catch (error) {
+    const { code, details } = error as Refusal;
+    return { code, details };
+  }
+  throw new Error("The call succeeded");
+}
+
+/** Calls a unary method with these bytes. */
+export async function callUnary(
+  address: string,
+  path: string,
+  message: Uint8Array,
+  options: CallOptions = {},
+): Promise<void> {
+  const client = openClient(address, options);
+  try {
+    await new Promise<void>((resolve, reject) => {
       client.makeUnaryRequest(
-        ...[PUBLISH, asIs, asIs, message, headers(token), { deadline }] as const,
-        (error) => resolve(error === null ? undefined : error),
+        path,
+        (bytes: Uint8Array) => Buffer.from(bytes),
+        () => undefined,
+        message,
+        metadataOf(options),
+        { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
+        (error) => error === null ? resolve() : reject(error),
       );
     });
+  } finally {
+    client.close();
+  }
+}
+
+/** A connection of its own for many publishes. */
+export function openPublisher(address: string): {
+  publish(event: CloudEvent, options?: CallOptions): Promise<void>;
+} & Disposable {
+  const client = openClient(address, {});
   return {
-    send,
-    publish: (event, token) => send(encodePublishRequest(event), token),
-    async subscribe({ source = "", clusterName = "" }, token) {
-      const message = encodeSubscription({ source, clusterName, dataType: MANIFEST_BUNDLES });
-      let ended: Refusal | undefined;
-      const subscription: Subscription = {
-        events: [],
-        heartbeats: 0,
-        subscriptionId: "",
-        ended: () => ended,
-      };
-      const stream = client.makeServerStreamRequest(
-        ...[SUBSCRIBE, asIs, decodeEvent, message, headers(token)] as const,
-      );
-      stream.on("data", (event: CloudEvent) => {
-        if (event.type === HEARTBEAT_TYPE) subscription.heartbeats++;
-        else subscription.events.push(event);
-      });
-      stream.on("metadata", (metadata) => {
-        subscription.subscriptionId = String(metadata.get("subscription-id")[0] ?? "");
-      });
-      stream.on("error", () => {});
-      stream.on("status", ({ code, details }) => (ended = { code, details }));
-      await eventually(() => subscription.subscriptionId !== "" || ended !== undefined);
-      return subscription;
-    },
+    publish: (event, options = {}) =>
+      new Promise<void>((resolve, reject) => {
+        client.makeUnaryRequest(
+          PUBLISH,
+          (bytes: Uint8Array) => Buffer.from(bytes),
+          () => undefined,
+          encodePublishRequest(event),
+          metadataOf(options),
+          { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
+          (error) => error === null ? resolve() : reject(error),
+        );
+      }),
     [Symbol.dispose]: () => client.close(),
   };
+}
+
+/** Subscribes, and resolves when the server has sent its headers. Rejects with a `Refusal`. */
+export async function subscribe(
+  address: string,
+  to: { source?: string; clusterName?: string; dataType?: string },
+  options: CallOptions = {},
+): Promise<Subscription> {
+  const { source = "", clusterName = "", dataType = MANIFEST_BUNDLES } = to;
+  const client = openClient(address, options);
+  const stream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
+    SUBSCRIBE,
+    (bytes: Uint8Array) => Buffer.from(bytes),
+    (bytes: Buffer) => bytes,
+    encodeSubscription({ source, clusterName, dataType }),
+    metadataOf(options),
+    {},
+  );
+  const events: CloudEvent[] = [];
+  const ended = Promise.withResolvers<Refusal>();
+  const headers = Promise.withResolvers<string>();
+  let heartbeats = 0;
+  let eventsBeforeHeaders = 0;
+  stream.on("data", (bytes: Buffer) => {
+    const event = decodeEvent(bytes);
+    if (event.type === HEARTBEAT_TYPE) heartbeats++;
+    else events.push(event);
+  });
+  stream.on("metadata", (metadata: Metadata) => {
+    eventsBeforeHeaders = events.length;
+    headers.resolve(String(metadata.get("subscription-id")[0] ?? ""));
+  });
+  // The status says the same and more.
+  stream.on("error", (error: ServiceError) => headers.reject(error));
+  stream.on("status", ({ code, details }: StatusObject) => {
+    ended.resolve({ code, details });
+    headers.reject({ code, details });
+  });
+  const close = () => {
+    stream.cancel();
+    client.close();
+  };
+  const timer = setTimeout(() => headers.reject(new Error("no headers")), SUBSCRIBE_TIMEOUT_MS);
+  const subscriptionId = await headers.promise.finally(() => clearTimeout(timer))
+    .catch((error) => {
+      close();
+      throw error;
+    });
+  return {
+    events,
+    get heartbeats() {
+      return heartbeats;
+    },
+    subscriptionId,
+    eventsBeforeHeaders,
+    waitFor: async (predicate, { timeoutMs = 10_000 } = {}) => {
+      const found = await eventually(() => events.find(predicate), Boolean, { timeoutMs });
+      return found as CloudEvent;
+    },
+    pause: () => void stream.pause(),
+    resume: () => void stream.resume(),
+    ended: ended.promise,
+    close,
+    async [Symbol.asyncDispose]() {
+      close();
+      await ended.promise;
+    },
+  };
+}
+
+function openClient(address: string, options: CallOptions): Client {
+  return new Client(address, credentials.createInsecure(), {
+    "grpc.max_receive_message_length": LARGE_BYTES,
+    "grpc.max_send_message_length": LARGE_BYTES,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_retries": 0,
+    "grpc.initial_reconnect_backoff_ms": 50,
+    ...(options.gzip ? { "grpc.default_compression_algorithm": GZIP } : {}),
+  });
+}
+
+function metadataOf({ authorization }: CallOptions): Metadata {
+  const metadata = new Metadata();
+  if (authorization !== undefined) metadata.set("authorization", authorization);
+  return metadata;
 }

@@ -1,4 +1,4 @@
-/** The server and the agent as child processes: compiled, as they ship. */
+/** The server and the agent as child processes: compiled, as they ship, or the server from its source. */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -36,6 +36,8 @@ export interface ServerOptions {
   stateDirectory?: string;
   /** PostgreSQL to use in place of the embedded one. */
   databaseUrl?: string;
+  /** Runs the source, which needs no build; without it the executable of `dist/`. */
+  isFromSource?: boolean;
 }
 
 export interface AgentOptions {
@@ -47,6 +49,7 @@ export interface AgentOptions {
 }
 
 const REPOSITORY = join(import.meta.dir, "..", "..");
+const SOURCE = [process.execPath, join(REPOSITORY, "src", "maestro.ts")];
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -56,7 +59,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const stateDirectory = options.stateDirectory ??
     mkdtempSync(join(fastestFolder(), "maestro-e2e-"));
   const isOurs = options.stateDirectory === undefined;
-  const program = spawnProgram("maestro", [
+  const program = spawnProgram(options.isFromSource ? SOURCE : executable("maestro"), [
     ...["server", "--server-hostname", "127.0.0.1", "--state-directory", stateDirectory],
     ...["http", "grpc", "metrics"].flatMap((door) => [`--${door}-server-bindport`, "0"]),
     ...["--grpc-broker-bindport", "0", "--health-check-server-bindport", "0"],
@@ -110,7 +113,7 @@ export function sameDoors({ rest, agents, sources, health }: Server): string[] {
 
 /** Starts `maestro-agent` for a cluster. It connects when it can: a server need not be there yet. */
 export async function startAgent(options: AgentOptions): Promise<Program> {
-  const program = spawnProgram("maestro-agent", [
+  const program = spawnProgram(executable("maestro-agent"), [
     ...["--consumer-name", options.consumerName, "--server", options.server],
     ...["--kubeconfig", options.kubeconfig, "--listen", "127.0.0.1:0", "--log-level", "debug"],
     ...options.args ?? [],
@@ -124,11 +127,15 @@ export async function startAgent(options: AgentOptions): Promise<Program> {
   return program;
 }
 
-/** Starts an executable of `dist/`. It ends with the test process, however that ends. */
-function spawnProgram(name: string, args: string[]): Program {
+function executable(name: string): string[] {
   const path = join(REPOSITORY, "dist", name);
   if (!existsSync(path)) throw new Error(`Cannot start dist/${name}: it is made by bun run build`);
-  const child = Bun.spawn([path, ...args], {
+  return [path];
+}
+
+/** Starts a program. It ends with the test process, however that ends. */
+function spawnProgram(command: string[], args: string[]): Program {
+  const child = Bun.spawn([...command, ...args], {
     cwd: REPOSITORY,
     env: { PATH: process.env.PATH, HOME: process.env.HOME },
     stdin: "ignore",
