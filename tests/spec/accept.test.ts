@@ -15,7 +15,8 @@ interface Stored {
 }
 
 async function stored(db: Db, id: string): Promise<Stored | undefined> {
-  const text = "select version, spec::text as spec, source, deleted_at from resources where id = $1";
+  const text =
+    "select version, spec::text as spec, source, deleted_at from resources where id = $1";
   return (await query<Stored>(db, text, [id]))[0];
 }
 
@@ -90,14 +91,18 @@ test("text that PostgreSQL cannot keep is refused alone, and as the caller's fau
     newResource(specs.consumer, { name: "a\u0000b" }),
     newResource(specs.consumer, { metadata: '{"labels":{"a":"\\ud800"}}' }),
     newResource(`${specs.consumer}\u0000`),
+    // Longer than an entry of an index, however well it is compressed.
+    newResource(specs.consumer, {
+      source: Array.from({ length: 500 }, () => crypto.randomUUID()).join(""),
+    }),
   ];
 
   const answers = await Promise.all(
     [...bad, good].map((resource) => refusal(specs.acceptor.create(resource))),
   );
 
-  for (const answer of answers.slice(0, 3)) expect(answer).toMatch(/^invalid_argument: /);
-  expect(answers[3]).toBe("accepted");
+  for (const answer of answers.slice(0, 4)) expect(answer).toMatch(/^invalid_argument: /);
+  expect(answers[4]).toBe("accepted");
 });
 
 test("an update counts the version up and notes it for the agent", async () => {

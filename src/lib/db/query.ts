@@ -98,11 +98,22 @@ const UNAVAILABLE = new Set([
 /** Classes of SQLSTATE: connection, insufficient resources, operator intervention, system error. */
 const UNAVAILABLE_CLASS = /^(08|53|57P|58)[0-9A-Z]*$/;
 
-/** Turns what the driver throws into what a flow understands; what is not about reaching the database stays. */
+/**
+ * Text that PostgreSQL cannot keep: U+0000, half a surrogate pair in jsonb, a key longer than an index takes.
+ * Whoever sent it has to change it.
+ */
+const UNSTORABLE = new Set(["22021", "22P02", "22P05", "54000"]);
+
+/** Turns what the driver throws into what a flow understands; a bug of ours stays what it is. */
 function withMeaning(error: unknown): unknown {
   if (!(error instanceof Error) || !("code" in error)) return error;
   const code = String(error.code);
   const isState = error instanceof postgres.PostgresError;
+  if (isState && UNSTORABLE.has(code)) {
+    return new MaestroError("invalid_argument", `Cannot store this text: ${error.message}`, {
+      cause: error,
+    });
+  }
   if (!UNAVAILABLE.has(code) && !(isState && UNAVAILABLE_CLASS.test(code))) return error;
   return new MaestroError("unavailable", `Cannot reach the database: ${error.message}`, {
     cause: error,
