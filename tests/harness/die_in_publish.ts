@@ -6,6 +6,9 @@ import { connect } from "../../src/lib/db/connect.ts";
 import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
 import { testLogger } from "./postgres.ts";
 
+/** Its arguments. */
+export type Doom = [url: string, consumerName: string];
+
 const [url = "", consumerName = ""] = process.argv.slice(2);
 const db = connect(url, { maxConnections: 1, applicationName: "doomed" });
 const ready = new Map([[consumerName, {

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
+import type { Doom } from "../harness/die_in_publish.ts";
 import { openDoors } from "../harness/doors.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { publish, subscribe } from "../harness/grpc.ts";
@@ -46,7 +47,8 @@ test("M1: a server killed after claiming and before sending loses nothing", asyn
   await using doors = await openDoors();
   const consumerName = await doors.consumer("killed-after-claim");
   const id = await acceptOnly(doors.database, consumerName);
-  const doomed = Bun.spawn([process.execPath, DOOMED, doors.database.url, consumerName]);
+  const doom: Doom = [doors.database.url, consumerName];
+  const doomed = Bun.spawn([process.execPath, DOOMED, ...doom]);
   await doomed.exited;
   const [row] = await doors.db`select count(*)::int as waiting from events`;
 
