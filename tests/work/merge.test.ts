@@ -42,15 +42,15 @@ test.each<[string, JsonObject, JsonObject, boolean]>([
 test("integers beyond 2^53 are compared by their digits", () => {
   const big = (text: string) => parseJson(`{"a":${text}}`) as JsonObject;
 
-  expect(satisfied(big("9007199254740993"), big("9007199254740993"))).toBe(true);
-  expect(satisfied(big("9007199254740993"), big("9007199254740992"))).toBe(false);
+  expect(satisfied(big("9007199254740993"), big("9007199254740993"))).toBeTrue();
+  expect(satisfied(big("9007199254740993"), big("9007199254740992"))).toBeFalse();
 });
 
 test("a Secret's text counts as its data", () => {
   const secret = { kind: "Secret", stringData: { a: "x" } };
 
-  expect(satisfied(secret, { kind: "Secret", data: { a: btoa("x") } })).toBe(true);
-  expect(satisfied(secret, { kind: "Secret", data: { a: btoa("y") } })).toBe(false);
+  expect(satisfied(secret, { kind: "Secret", data: { a: btoa("x") } })).toBeTrue();
+  expect(satisfied(secret, { kind: "Secret", data: { a: btoa("y") } })).toBeFalse();
 });
 
 test("labels are added and kept; a dash at the end removes", () => {
@@ -85,12 +85,11 @@ test("only an exact rule orphans a selected object", () => {
     selectivelyOrphans: { orphaningRules: [rule] },
   };
 
-  expect(isOwned(option, { ...meta, name: "a", namespace: "n" })).toBe(false);
-  expect(isOwned(option, { ...meta, name: "b", namespace: "n" })).toBe(true);
-  expect(isOwned(undefined, { ...meta, name: "a", namespace: "n" })).toBe(true);
-  expect(isOwned({ propagationPolicy: "Orphan" }, { ...meta, name: "a", namespace: "n" })).toBe(
-    false,
-  );
+  expect(isOwned(option, { ...meta, name: "a", namespace: "n" })).toBeFalse();
+  expect(isOwned(option, { ...meta, name: "b", namespace: "n" })).toBeTrue();
+  expect(isOwned(undefined, { ...meta, name: "a", namespace: "n" })).toBeTrue();
+  expect(isOwned({ propagationPolicy: "Orphan" }, { ...meta, name: "a", namespace: "n" }))
+    .toBeFalse();
 });
 
 test("what others need has the lower rank, by kind and by resource", () => {

@@ -7,7 +7,7 @@ import { statusHash } from "../../src/lib/wire/status_hash.ts";
 import { receiveSpec, type Works } from "../../src/lib/work/receive.ts";
 import { encodeReport, presentStatus } from "../../src/lib/work/report.ts";
 import { answersTo, specResyncRequest } from "../../src/lib/work/resync.ts";
-import { configMap } from "./agent_under_test.ts";
+import { configMap } from "./one_agent.ts";
 
 const UID = "a8e6f3df-1d2b-5ab0-b014-230f8642c9ca";
 const REPORTER = { agentId: "c1-work-agent", consumerName: "c1", agentVersion: "test" };

@@ -2,13 +2,11 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { findKubeAccess } from "../../src/lib/kube/access.ts";
-import { openKube } from "../../src/lib/kube/client.ts";
-import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import type { ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
-import { configMap, feedbackOf, HUB, isTrue, type Report, startAgent } from "./agent_under_test.ts";
+import { openKubeconfig, refOf } from "../kube/objects.ts";
+import { configMap, feedbackOf, isTrue, ledgerRef, type Report, startAgent } from "./one_agent.ts";
 
 const POLICY = `apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -24,12 +22,9 @@ const cluster = await startKubernetes({
   files: { "policy.yaml": POLICY },
   flags: ["--audit-policy-file", "policy.yaml", "--audit-log-path", "audit.log"],
 });
-const access = await findKubeAccess({ kubeconfig: cluster.kubeconfig }, {});
-const kube = openKube(access, { qps: 1000 });
+const kube = await openKubeconfig(cluster.kubeconfig);
 
-afterAll(async () => {
-  await cluster[Symbol.asyncDispose]();
-});
+afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
 
 test("M34: a restarted agent applies and reports nothing that did not change", async () => {
   const uid = crypto.randomUUID();
@@ -204,9 +199,7 @@ test("an AppliedManifestWork deleted by hand takes its objects along, and the wo
   const ref = await configMapRef(`anew-${uid}`);
   await agent.send(uid, 1, { manifests: [configMap(ref.name, {})] });
   await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-  const type = await kube.resolve("work.open-cluster-management.io/v1", "AppliedManifestWork");
-  if (type === undefined) throw new Error("the agent did not install its type");
-  const ledger = { type, namespace: "", name: `${hubHashOf(HUB)}-${uid}` };
+  const ledger = await ledgerRef(kube, uid);
   const [first, before] = [uidOf(await kube.get(ledger)), uidOf(await kube.get(ref))];
 
   await kube.delete(ledger, { uid: first, propagationPolicy: "Background" });
@@ -251,10 +244,8 @@ async function writes(text: string): Promise<string[]> {
   });
 }
 
-async function configMapRef(name: string): Promise<ObjectRef> {
-  const type = await kube.resolve("v1", "ConfigMap");
-  if (type === undefined) throw new Error("no ConfigMaps");
-  return { type, namespace: "default", name };
+function configMapRef(name: string): Promise<ObjectRef> {
+  return refOf(kube, "v1", "ConfigMap", name);
 }
 
 function uidOf(object: Record<string, unknown> | undefined): string {

@@ -8,7 +8,7 @@ import { patchOwners } from "./owners.ts";
 import { Refusal } from "./refusal.ts";
 import { applyServerSide } from "./server_side_apply.ts";
 import { updateObject } from "./update.ts";
-import { FIELD_MANAGER, metadataOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf } from "./work.ts";
 
 /** One manifest, ready to be applied. */
 export interface Target {
@@ -61,6 +61,6 @@ async function createOnly(
 ): Promise<JsonObject | undefined> {
   const live = await kube.get(ref);
   if (live !== undefined) return await patchOwners(kube, ref, live, ownership);
-  const options = { fieldManager: FIELD_MANAGER };
+  const options = { fieldManager: FIELD_OWNER };
   return await kube.create(ref, forCreation(manifest, ownership), options);
 }

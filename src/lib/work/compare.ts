@@ -24,7 +24,7 @@ export function isSatisfied(
   live: JsonObject,
   ownership: Ownership,
 ): boolean {
-  const wanted = withSecretData(manifest);
+  const wanted = secretAsStored(manifest);
   for (const key of Object.keys(wanted)) {
     if (key === "metadata" || key === "status") continue;
     if (!isSubset(wanted[key], live[key])) return false;
@@ -52,7 +52,7 @@ function exactMembers(manifest: JsonObject): readonly string[] {
 }
 
 /** A Secret with its `stringData` where the server puts it. */
-export function withSecretData(manifest: JsonObject): JsonObject {
+export function secretAsStored(manifest: JsonObject): JsonObject {
   const { stringData, ...rest } = manifest;
   if (manifest["kind"] !== "Secret" || !isObject(stringData)) return manifest;
   const data: JsonObject = { ...(isObject(rest["data"]) ? rest["data"] : {}) };
@@ -63,7 +63,7 @@ export function withSecretData(manifest: JsonObject): JsonObject {
 }
 
 /** True if everything in `wanted` is in `live`. Absent, null and empty are the same. */
-export function isSubset(wanted: unknown, live: unknown): boolean {
+function isSubset(wanted: unknown, live: unknown): boolean {
   if (isEmpty(wanted)) return isEmpty(live) || !isLeaf(live);
   if (Array.isArray(wanted)) {
     // The server leaves out empty lists.

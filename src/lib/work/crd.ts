@@ -4,7 +4,7 @@ import { MaestroError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Kube, ResourceType } from "./kube_api.ts";
 import { KubeError } from "./kube_api.ts";
-import { FIELD_MANAGER } from "./work.ts";
+import { FIELD_OWNER } from "./work.ts";
 
 const GROUP = "work.open-cluster-management.io";
 /** The API version of AppliedManifestWork, as owner references spell it. */
@@ -82,7 +82,7 @@ export async function installLedgerType(kube: Kube): Promise<ResourceType> {
   if (type === undefined) throw missing("the cluster serves no CustomResourceDefinition");
   try {
     const ref = { type, namespace: "", name: `appliedmanifestworks.${GROUP}` };
-    await kube.create(ref, definition, { fieldManager: FIELD_MANAGER });
+    await kube.create(ref, definition, { fieldManager: FIELD_OWNER });
   } catch (error) {
     // Another agent was faster.
     if (!(error instanceof KubeError && error.reason === "AlreadyExists")) throw error;

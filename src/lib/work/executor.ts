@@ -4,7 +4,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { Executor } from "../wire/work_spec.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { Refusal } from "./refusal.ts";
-import { FIELD_MANAGER } from "./work.ts";
+import { FIELD_OWNER } from "./work.ts";
 
 /** Rights may be granted at any time; asking more often costs the API server more. */
 const RETRY_MS = 60_000;
@@ -81,7 +81,7 @@ async function isAllowed(
       resourceAttributes: { group, version, resource, namespace, name, verb },
     },
   };
-  const answer = await kube.create(REVIEWS, review, { fieldManager: FIELD_MANAGER });
+  const answer = await kube.create(REVIEWS, review, { fieldManager: FIELD_OWNER });
   const { status } = answer;
   return isObject(status) && status["allowed"] === true;
 }

@@ -11,7 +11,7 @@ import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
 import type { OwnerReference } from "./metadata.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
-import { FIELD_MANAGER, metadataOf, textOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
 const FINALIZER = "cluster.open-cluster-management.io/applied-manifest-work-cleanup";
 
@@ -75,7 +75,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
   const entries = new Map<string, LedgerEntry>();
   const nameOf = (workName: string) => `${hubHash}-${workName}`;
   const refOf = (name: string): ObjectRef => ({ type, namespace: "", name });
-  const options = { fieldManager: FIELD_MANAGER, type: "merge" as const };
+  const options = { fieldManager: FIELD_OWNER, type: "merge" as const };
   const specOf = (workName: string) => ({ hubHash, agentID: hubHash, manifestWorkName: workName });
 
   const remember = (object: JsonObject): LedgerEntry => {
@@ -103,7 +103,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       spec: specOf(workName),
     };
     try {
-      return remember(await kube.create(ref, wanted, { fieldManager: FIELD_MANAGER }));
+      return remember(await kube.create(ref, wanted, { fieldManager: FIELD_OWNER }));
     } catch (error) {
       if (!(error instanceof KubeError && error.reason === "AlreadyExists")) throw error;
       const live = await kube.get(ref);

@@ -4,7 +4,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { isObject, type JsonObject, parseJsonObject } from "../json.ts";
 import { MANIFESTS } from "../wire/event.ts";
 import { type DeleteOption, type Executor, groupOf, parseBundleSpec } from "../wire/work_spec.ts";
-import type { ManifestConfig } from "../wire/work_spec.ts";
+import type { SingleSpec } from "../wire/work_spec.ts";
 import type { ResourceMeta } from "../wire/work_status.ts";
 import type { WorkConfig } from "./options.ts";
 import { metadataOf, textOf } from "./work.ts";
@@ -40,7 +40,7 @@ function parseSingle(text: string): WorkSpec {
   return {
     manifests: [manifest],
     configs: isObject(configOption)
-      ? [configOption as Pick<ManifestConfig, "feedbackRules" | "updateStrategy">]
+      ? [configOption as NonNullable<SingleSpec["configOption"]>]
       : [],
     ...(isObject(deleteOption) ? { deleteOption: deleteOption as DeleteOption } : {}),
   };

@@ -3,7 +3,7 @@
 import { canonicalJson, type JsonObject } from "../json.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { mergeOwners, type Ownership } from "./metadata.ts";
-import { FIELD_MANAGER, metadataOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf } from "./work.ts";
 
 /** Adds or removes our owner reference on a live object, if that changes anything. */
 export async function patchOwners(
@@ -16,5 +16,5 @@ export async function patchOwners(
   const owners = mergeOwners(ownerReferences, ownership);
   if (canonicalJson(owners) === canonicalJson(ownerReferences ?? [])) return live;
   const patch = { metadata: { uid, resourceVersion, ownerReferences: owners } };
-  return await kube.patch(ref, patch, { type: "merge", fieldManager: FIELD_MANAGER });
+  return await kube.patch(ref, patch, { type: "merge", fieldManager: FIELD_OWNER });
 }

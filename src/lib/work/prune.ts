@@ -9,7 +9,7 @@ import type { Kube, ObjectRef } from "./kube_api.ts";
 import type { AppliedResource } from "./ledger.ts";
 import { mergeOwners, type OwnerReference, ownersOf } from "./metadata.ts";
 import { resourceRank } from "./rank.ts";
-import { FIELD_MANAGER, metadataOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf } from "./work.ts";
 
 /**
  * How long objects of a higher rank may take to go before the next rank is deleted as well.
@@ -135,6 +135,6 @@ async function releaseOwner(
   const rest = mergeOwners(ownerReferences, { owner, isOwned: false });
   await kube.patch(ref, { metadata: { uid, resourceVersion, ownerReferences: rest } }, {
     type: "merge",
-    fieldManager: FIELD_MANAGER,
+    fieldManager: FIELD_OWNER,
   });
 }

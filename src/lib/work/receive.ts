@@ -51,7 +51,7 @@ export function receiveSpec(works: Works, event: CloudEvent, type: EventType): R
 }
 
 /** A work that is known by its id only. */
-export function newWork(uid: string, event: CloudEvent, { dataType }: EventType): Work {
+function newWork(uid: string, event: CloudEvent, { dataType }: EventType): Work {
   const metadata = readMetadata(event).metadata;
   return {
     uid,

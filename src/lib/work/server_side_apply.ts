@@ -7,7 +7,7 @@ import { goObjectHash, SPEC_HASH_ANNOTATION, withoutIgnored } from "./ignore_fie
 import type { Kube } from "./kube_api.ts";
 import { mergeMetadata, type Ownership } from "./metadata.ts";
 import { patchOwners } from "./owners.ts";
-import { FIELD_MANAGER, metadataOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf } from "./work.ts";
 
 /**
  * Applies a new manifest always, and one that was applied before only if the live object differs from it.
@@ -61,7 +61,7 @@ async function send(
   // The owner reference travels with the object, so that no crash can leave it without one.
   const applied = await kube.patch(ref, withOwner(manifest, ownership), {
     type: "apply",
-    fieldManager: fieldManager || FIELD_MANAGER,
+    fieldManager: fieldManager || FIELD_OWNER,
     force: force === true,
   });
   return applied === undefined ? undefined : await patchOwners(kube, ref, applied, ownership);

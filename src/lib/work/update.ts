@@ -2,11 +2,11 @@
 
 import { isObject, type JsonObject } from "../json.ts";
 import type { Target } from "./apply.ts";
-import { isSatisfied, withSecretData } from "./compare.ts";
+import { isSatisfied, secretAsStored } from "./compare.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube } from "./kube_api.ts";
 import { forCreation, mergeMetadata } from "./metadata.ts";
-import { FIELD_MANAGER, metadataOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf } from "./work.ts";
 
 /** Attempts when others write the same object, and the pause before each. */
 const CONFLICT_PAUSES_MS = [0, 10, 50, 250];
@@ -33,12 +33,12 @@ const LAID_OVER = new Set([
  */
 export async function updateObject(kube: Kube, target: Target): Promise<JsonObject | undefined> {
   const { ref, ownership, isNew } = target;
-  const manifest = withSecretData(target.manifest);
+  const manifest = secretAsStored(target.manifest);
   for (let attempt = 0;; attempt++) {
     if (attempt > 0) await Bun.sleep(CONFLICT_PAUSES_MS[attempt] ?? 0);
     try {
       const live = await kube.get(ref);
-      const options = { fieldManager: FIELD_MANAGER };
+      const options = { fieldManager: FIELD_OWNER };
       if (live === undefined) {
         return await kube.create(ref, forCreation(manifest, ownership), options);
       }

@@ -6,7 +6,7 @@ import type { ObjectRef } from "./kube_api.ts";
 import type { ManifestOptions } from "./options.ts";
 
 /** Who writes the fields of applied objects, unless a work says otherwise. */
-export const FIELD_MANAGER = "work-agent";
+export const FIELD_OWNER = "work-agent";
 
 /** What the agent knows of one manifest. */
 export interface Slot {

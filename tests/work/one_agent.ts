@@ -8,8 +8,10 @@ import { decodeSpecResync, type HeldVersion } from "../../src/lib/wire/resync.ts
 import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
-import type { Kube } from "../../src/lib/work/kube_api.ts";
+import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
+import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import { eventually } from "../harness/eventually.ts";
+import { refOf } from "../kube/objects.ts";
 
 /** One status event as the server would have taken it. */
 export interface Report {
@@ -52,7 +54,7 @@ interface SendOptions {
 }
 
 export const CONSUMER = "cluster1";
-export const HUB = "server.test:8091";
+const HUB = "server.test:8091";
 
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
@@ -189,4 +191,10 @@ export function configMap(
   namespace = "default",
 ): ConfigMap {
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, data };
+}
+
+/** The AppliedManifestWork of a work. */
+export function ledgerRef(kube: Kube, uid: string): Promise<ObjectRef> {
+  const name = `${hubHashOf(HUB)}-${uid}`;
+  return refOf(kube, "work.open-cluster-management.io/v1", "AppliedManifestWork", name);
 }

@@ -1,0 +1,231 @@
+/** How manifests reach a real API server: strategies, kinds, drift and the executor. */
+
+import { afterAll, expect, test } from "bun:test";
+import type { JsonObject } from "../../src/lib/json.ts";
+import { metadataOf } from "../../src/lib/work/work.ts";
+import { eventually } from "../harness/eventually.ts";
+import { startKubernetes } from "../harness/kubernetes.ts";
+import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { conditionOf, configMap, feedbackOf, isTrue, startAgent } from "./one_agent.ts";
+
+const cluster = await startKubernetes({ pods: true });
+const kube = await openKubeconfig(cluster.kubeconfig);
+const agent = await startAgent(kube);
+
+afterAll(async () => {
+  await agent[Symbol.asyncDispose]();
+  await cluster[Symbol.asyncDispose]();
+}, 20_000);
+
+test("a definition and an object of the new kind travel in one work, in either order", async () => {
+  const uid = crypto.randomUUID();
+  const group = `g${uid.slice(0, 8)}.test.io`;
+  const thing = {
+    apiVersion: `${group}/v1`,
+    kind: "Thing",
+    metadata: { name: "one", namespace: "default" },
+    spec: { big: 0 },
+  };
+  const text = JSON.stringify({ manifests: [thing, thingDefinition(group)] })
+    .replace('"big":0', '"big":9007199254740993')
+    .replace(
+      /\}$/,
+      `,"manifestConfigs":[{"resourceIdentifier":{"group":"${group}","resource":` +
+        `"things","name":"one","namespace":"default"},"feedbackRules":[{"type":"JSONPaths",` +
+        `"jsonPaths":[{"name":"big","path":".spec.big"}]}]}]}`,
+    );
+
+  await agent.send(uid, 1, text);
+
+  const report = await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  expect(report.status.resourceStatus?.map(({ resourceMeta }) => resourceMeta.ordinal))
+    .toEqual([0, 1]);
+  expect(report.event.data).toContain('"integer":9007199254740993');
+  await agent.delete(uid, 1);
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+});
+
+test("M18: an update strategy that nobody knows is refused by name, and the other manifests go on", async () => {
+  const uid = crypto.randomUUID();
+  const identify = (name: string) => ({
+    group: "",
+    resource: "configmaps",
+    name,
+    namespace: "default",
+  });
+
+  await agent.send(uid, 1, {
+    manifests: [configMap(`a-${uid}`, {}), configMap(`b-${uid}`, {}), configMap(`c-${uid}`, {})],
+    manifestConfigs: [
+      { resourceIdentifier: identify(`a-${uid}`), updateStrategy: { type: "Sometimes" } },
+      { resourceIdentifier: identify(`b-${uid}`), updateStrategy: {} },
+    ],
+  });
+
+  const report = await agent.until(uid, () => true);
+  expect(conditionOf(report, "Applied", 0)).toMatchObject({
+    status: "False",
+    reason: "InvalidConfig",
+    message: 'Failed to apply manifest: unknown update strategy "Sometimes"',
+  });
+  expect(conditionOf(report, "Applied", 1)?.status).toBe("True");
+  expect(conditionOf(report, "Applied", 2)?.status).toBe("True");
+});
+
+test("a field of another manager is a conflict, and gone with the field", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "ConfigMap", `conflict-${uid}`);
+  const other = { ...configMap(ref.name, { a: "theirs" }) };
+  await kube.patch(ref, other, { type: "apply", fieldManager: "other" });
+  const spec = (data: Record<string, string>) => ({
+    manifests: [configMap(ref.name, data)],
+    manifestConfigs: [{
+      resourceIdentifier: { group: "", resource: "configmaps", name: ref.name, namespace: "*" },
+      updateStrategy: { type: "ServerSideApply" },
+    }],
+  });
+
+  await agent.send(uid, 1, spec({ a: "ours" }));
+
+  const refused = await agent.until(uid, () => true);
+  expect(conditionOf(refused, "Applied", 0)?.status).toBe("False");
+  expect(conditionOf(refused, "Applied", 0)?.message).toContain("conflict");
+  expect(conditionOf(refused, "Available", 0)?.status).toBe("True");
+  await agent.send(uid, 2, spec({ b: "ours" }));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect((await kube.get(ref))?.["data"]).toEqual({ a: "theirs", b: "ours" });
+});
+
+test("an object that somebody changes or deletes is soon as the work wants it", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "ConfigMap", `drift-${uid}`);
+  await agent.send(uid, 1, { manifests: [configMap(ref.name, { a: "1" })] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+
+  await kube.patch(ref, { data: { a: "2", extra: "3" } }, merge);
+  await eventually(async () => (await kube.get(ref))?.["data"], (data) => same(data, { a: "1" }));
+  const changed = metadataOf(await kube.get(ref))["uid"];
+  await kube.delete(ref, { uid: String(changed), propagationPolicy: "Background" });
+
+  await eventually(async () => (await kube.get(ref))?.["data"], (data) => same(data, { a: "1" }));
+  const report = await agent.until(uid, (report) => isTrue(report, "Available"));
+  expect(isTrue(report, "Applied", 1)).toBeTrue();
+});
+
+test("labels and finalizers of others stay, and a read-only object is only read", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "ConfigMap", `mine-${uid}`);
+  const seen = await refOf(kube, "v1", "ConfigMap", `seen-${uid}`);
+  await kube.create(seen, configMap(seen.name, { token: "abc" }), WRITER);
+  const spec = (value: string) => ({
+    manifests: [
+      { ...configMap(ref.name, { a: value }), metadata: named(ref.name, { ours: value }) },
+      { apiVersion: "v1", kind: "ConfigMap", metadata: named(seen.name) },
+    ],
+    manifestConfigs: [{
+      resourceIdentifier: { group: "", resource: "configmaps", name: seen.name, namespace: "*" },
+      updateStrategy: { type: "ReadOnly" },
+      feedbackRules: [{ type: "JSONPaths", jsonPaths: [{ name: "data", path: ".data" }] }],
+    }],
+  });
+  await agent.send(uid, 1, spec("1"));
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  await kube.patch(ref, {
+    metadata: { labels: { theirs: "x" }, finalizers: ["test.io/theirs"] },
+  }, merge);
+
+  await agent.send(uid, 2, spec("2"));
+
+  const report = await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(feedbackOf(report, 1)[0]?.fieldValue.jsonRaw).toBe('{"token":"abc"}');
+  const metadata = metadataOf(await kube.get(ref));
+  expect(metadata["labels"]).toEqual({ ours: "2", theirs: "x" });
+  expect(metadata["finalizers"]).toEqual(["test.io/theirs"]);
+  await kube.patch(seen, { data: { token: "def" } }, merge);
+  await agent.until(
+    uid,
+    (report) => feedbackOf(report, 1)[0]?.fieldValue.jsonRaw === '{"token":"def"}',
+  );
+  await kube.patch(ref, { metadata: { finalizers: null } }, merge);
+});
+
+test("a cluster-scoped object loses its wrong namespace, and a namespaced one without is refused", async () => {
+  const uid = crypto.randomUUID();
+  const role = {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRole",
+    metadata: { name: `role-${uid}`, namespace: "default" },
+    rules: [],
+  };
+  const homeless = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: `homeless-${uid}` } };
+
+  await agent.send(uid, 1, { manifests: [role, homeless] });
+
+  const report = await agent.until(uid, () => true);
+  expect(conditionOf(report, "Applied", 0)?.status).toBe("True");
+  expect(report.status.resourceStatus?.[0]?.resourceMeta.namespace).toBe("");
+  expect(conditionOf(report, "Applied", 1)?.message).toContain("namespace");
+});
+
+test("an executor may apply only what its account may do", async () => {
+  const uid = crypto.randomUUID();
+  const spec = (name: string) => ({
+    manifests: [configMap(`executed-${uid}`, {})],
+    executer: {
+      subject: { type: "ServiceAccount", serviceAccount: { namespace: "default", name } },
+    },
+  });
+
+  await agent.send(uid, 1, spec("nobody"));
+
+  const report = await agent.until(uid, () => true);
+  expect(conditionOf(report, "Applied", 0)?.message).toBe(
+    `Failed to apply manifest: not allowed to apply the resource  configmaps, default ` +
+      `executed-${uid}, will try again in 1m0s`,
+  );
+  expect(await kube.get(await refOf(kube, "v1", "ConfigMap", `executed-${uid}`))).toBeUndefined();
+  const name = `executor-${uid}`;
+  await kube.create(await refOf(kube, "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", name), {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRoleBinding",
+    metadata: { name },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
+    subjects: [{ kind: "ServiceAccount", name, namespace: "default" }],
+  }, WRITER);
+  await agent.send(uid, 2, spec(name));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+});
+
+const merge = { type: "merge", fieldManager: "test" } as const;
+
+function same(a: unknown, b: unknown): boolean {
+  return Bun.deepEquals(a, b);
+}
+
+function named(name: string, labels: Record<string, string> = {}): JsonObject {
+  return { name, namespace: "default", labels };
+}
+
+function thingDefinition(group: string): JsonObject {
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `things.${group}` },
+    spec: {
+      group,
+      scope: "Namespaced",
+      names: { kind: "Thing", listKind: "ThingList", plural: "things", singular: "thing" },
+      versions: [{
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            "x-kubernetes-preserve-unknown-fields": true,
+          },
+        },
+      }],
+    },
+  };
+}
