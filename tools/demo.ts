@@ -2,11 +2,12 @@
  * The first run: a server, an agent and a Deployment that goes from REST to a cluster and back.
  *
  * `bun run demo` stays up until Ctrl-C; `--once` ends after the status came back; `--kubeconfig [file]` uses your
- * cluster. What it made is removed in the end; the database stays in a folder that it names.
+ * cluster; `--state-directory <folder>` puts the database there. What it made is removed in the end; the database stays
+ * in a folder that it names.
  */
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { defaultStateDirectory } from "../src/lib/db/embedded.ts";
 import { describeError } from "../src/lib/errors.ts";
 import { startChild } from "./child.ts";
@@ -40,7 +41,8 @@ async function main(args: string[]): Promise<number> {
   const interrupted = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => resolve());
   });
-  const state = join(defaultStateDirectory(process.env, process.getuid?.()), "demo");
+  const state = options.stateDirectory ??
+    join(defaultStateDirectory(process.env, process.getuid?.()), "demo");
   await using stack = new AsyncDisposableStack();
 
   say(`Maestro's state is in ${state}`);
@@ -171,21 +173,37 @@ function sayNext(rest: string, state: string, id: string, kubectl: string | unde
   if (kubectl !== undefined) say(`  ${kubectl} get deployments,pods`);
 }
 
-function parseArguments(args: string[]): { isOnce: boolean; kubeconfig: string | undefined } {
-  const options = { isOnce: false, kubeconfig: undefined as string | undefined };
+interface Options {
+  isOnce: boolean;
+  kubeconfig?: string;
+  stateDirectory?: string;
+}
+
+function parseArguments(args: string[]): Options {
+  const options: Options = { isOnce: false };
   for (let index = 0; index < args.length; index++) {
     const [name, inline] = (args[index] ?? "").split("=", 2);
-    if (name === "--once") options.isOnce = true;
-    else if (name === "--kubeconfig") {
-      const next = args[index + 1];
-      const file = inline ?? (next?.startsWith("--") ? undefined : next);
-      if (inline === undefined && file !== undefined) index++;
-      options.kubeconfig = file ?? process.env.KUBECONFIG ??
+    const next = args[index + 1];
+    const value = inline ?? (next?.startsWith("--") ? undefined : next);
+    if (name === "--once") {
+      options.isOnce = true;
+      continue;
+    }
+    if (name === "--kubeconfig") {
+      options.kubeconfig = value ?? process.env.KUBECONFIG ??
         join(process.env.HOME ?? "", ".kube/config");
       if (!existsSync(options.kubeconfig)) {
         throw new Error(`Cannot read --kubeconfig "${options.kubeconfig}": there is no such file`);
       }
-    } else throw new Error(`Unknown argument "${name}": use --once or --kubeconfig [file]`);
+    } else if (name === "--state-directory") {
+      if (!value) throw new Error("Cannot use --state-directory: it needs the path of a folder");
+      options.stateDirectory = resolve(value);
+    } else {
+      throw new Error(
+        `Unknown argument "${name}": use --once, --kubeconfig [file] or --state-directory <folder>`,
+      );
+    }
+    if (inline === undefined && value !== undefined) index++;
   }
   return options;
 }

@@ -135,7 +135,7 @@ test(
 
     await first.kill("SIGKILL");
     await eventually(() => isGone(firstPostgres), Boolean, PATIENCE);
-    const second = await startServer({ stateDirectory, args: sameDoors(first) });
+    const second = stack.use(await startServer({ stateDirectory, args: sameDoors(first) }));
     const after = newName("after");
     const id = await post(second, consumer, configMap(after));
     await untilApplied(second, id);

@@ -95,7 +95,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 
 /** Brings the schema of a database of yours up to date, as an operator does: by `maestro migration`. */
 export async function runMigration(databaseUrl: string): Promise<void> {
-  const program = spawnProgram("maestro", ["migration", "--database-url", databaseUrl]);
+  const program = spawnProgram(executable("maestro"), ["migration", "--database-url", databaseUrl]);
   const code = await program.exited;
   if (code !== 0) throw new Error(`The migration ended with ${code}; it says\n${program.log()}`);
 }
@@ -160,6 +160,9 @@ function spawnProgram(command: string[], args: string[]): Program {
   const exited = child.exited.then(async (code) => {
     await readAll;
     guard.kill("SIGKILL");
+    // The shell is gone before its `cat` ends, so nobody signals a pid that is no longer ours.
+    await guard.exited;
+    await guard.stdin.end();
     return code;
   });
   const kill: Program["kill"] = async (signal) => {

@@ -1,0 +1,154 @@
+/** Every command block of the README and the guides does what the reader is told. */
+
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "bun:test";
+import { scripts } from "../package.json";
+import { artefactChecks } from "../tools/checks.ts";
+import { startChild } from "../tools/child.ts";
+import { call, CONSUMERS, RESOURCES, untilApplied, untilInCluster } from "./e2e/client.ts";
+import { startKubernetes } from "./harness/kubernetes.ts";
+import { fastestFolder } from "./harness/postgres.ts";
+import { startServer } from "./harness/programs.ts";
+import { openKubeconfig } from "./kube/objects.ts";
+
+/** A block that is meant for a shell. */
+interface Block {
+  /** File and line, for a message. */
+  place: string;
+  text: string;
+}
+
+const ROOT = join(import.meta.dir, "..");
+const TIMEOUT_MS = 180_000;
+
+/** Which blocks each test below executes, by what stands in them. Each block belongs to exactly one. */
+const EXECUTORS = {
+  demo: /^npx -y bun@[\d.]+ run demo$/,
+  test: /^npx -y bun@[\d.]+ run test$/,
+  build: /^bun run build$/,
+  curl: /\bcurl\b.*http:\/\/localhost:8000\//,
+  agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
+};
+
+const blocks = await readBlocks();
+const blocksOf = (executor: keyof typeof EXECUTORS) =>
+  blocks.filter(({ text }) => EXECUTORS[executor].test(text));
+
+test("every command block of the README and the guides is executed by a test", () => {
+  const problems: string[] = [];
+  for (const { place, text } of blocks) {
+    const names = Object.entries(EXECUTORS).filter(([, pattern]) => pattern.test(text));
+    if (names.length === 1) continue;
+    problems.push(
+      `${place}: nobody executes "${
+        text.split("\n")[0]
+      }"; in tests/readme.test.ts, add a pattern to ` +
+        "EXECUTORS and a test that runs the block, or widen one that is there",
+    );
+  }
+  for (const [name, pattern] of Object.entries(EXECUTORS)) {
+    if (blocks.some(({ text }) => pattern.test(text))) continue;
+    problems.push(`tests/readme.test.ts: no block is for "${name}" any more; remove it`);
+  }
+
+  expect(problems.join("\n")).toBe("");
+});
+
+test("the test command and the build command are those of the gate", () => {
+  const executables = artefactChecks().flatMap(({ command }) => command);
+
+  // They would start this test again, or replace the executables under the other tests: the gate runs them.
+  expect(scripts.test).toEndWith("bun tools/test.ts");
+  expect(scripts.build).toBe("bun tools/build.ts");
+  expect(executables).toContain("tools/build.ts");
+});
+
+test("the demo goes from accepted to reported on a machine without a cluster", async () => {
+  const folder = mkdtempSync(join(fastestFolder(), "maestro-readme-"));
+  const cache = mkdtempSync(join(tmpdir(), "maestro-cache-"));
+  const demo = Bun.spawn(
+    [process.execPath, "tools/demo.ts", "--once", "--state-directory", folder],
+    {
+      cwd: ROOT,
+      env: { PATH: process.env.PATH, HOME: cache, XDG_CACHE_HOME: cache },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    },
+  );
+  const [said, complaints] = await Promise.all([demo.stdout.text(), demo.stderr.text()]);
+  const code = await demo.exited;
+  for (const path of [folder, cache]) rmSync(path, { recursive: true, force: true });
+
+  expect(scripts.demo).toEndWith("bun tools/demo.ts");
+  expect({ code, complaints }).toEqual({ code: 0, complaints: "" });
+  expect(said).toContain("The cluster is simulated");
+  expect(said).toMatch(/accepted[\s\S]*sent[\s\S]*applied[\s\S]*reported/);
+  expect(said).toContain('"availableReplicas": 1');
+}, TIMEOUT_MS);
+
+test("what the requests of the README create arrives in the cluster of its agent", async () => {
+  await using stack = new AsyncDisposableStack();
+  const home = mkdtempSync(join(tmpdir(), "maestro-home-"));
+  stack.defer(() => rmSync(home, { recursive: true, force: true }));
+  const [server, kubernetes] = await Promise.all([
+    startServer().then((server) => stack.use(server)),
+    startKubernetes({ controllers: true }).then((kubernetes) => stack.use(kubernetes)),
+  ]);
+  mkdirSync(join(home, ".kube"));
+  copyFileSync(kubernetes.kubeconfig, join(home, ".kube/config"));
+  const here = (text: string) =>
+    text
+      .replaceAll("http://localhost:8000", server.rest)
+      .replaceAll("localhost:8091", `127.0.0.1:${server.agents}`);
+  const env = {
+    PATH: `${join(ROOT, "node_modules/.bin")}:${process.env.PATH}`,
+    HOME: home,
+    STATE_DIRECTORY: server.stateDirectory,
+    MAESTRO_LISTEN: "127.0.0.1:0",
+  };
+
+  // One shell for all, as the reader has one; a refusal ends it.
+  const strict = 'set -euo pipefail\ncurl() { command curl -sS --fail "$@"; }\n';
+  const requests = blocksOf("curl").map(({ text }) => here(text)).join("\n");
+  const shell = Bun.spawn(["bash", "-c", strict + requests], {
+    cwd: ROOT,
+    env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const complaints = await shell.stderr.text();
+  for (const { text } of blocksOf("agent")) {
+    stack.use(startChild(["bash", "-c", `cd "${ROOT}"\nexec ${here(text)}`], env));
+  }
+  const { body: consumers } = await call(server, "GET", CONSUMERS);
+  const { body: resources } = await call(server, "GET", RESOURCES);
+  for (const { id } of resources.items) await untilApplied(server, id);
+  const kube = await openKubeconfig(kubernetes.kubeconfig);
+
+  expect({ code: await shell.exited, complaints }).toEqual({ code: 0, complaints: "" });
+  expect(consumers.items).toMatchObject([{ name: "cluster1" }]);
+  expect(resources.total).toBe(1);
+  for (const { manifest } of resources.items) {
+    const { apiVersion, kind, metadata: { name } } = manifest;
+    expect(await untilInCluster(kube, apiVersion, kind, name)).toMatchObject(manifest);
+  }
+}, TIMEOUT_MS);
+
+/** The fenced blocks for a shell, in the order in which they are read. */
+async function readBlocks(): Promise<Block[]> {
+  const guides = [...new Bun.Glob("docs/**/*.md").scanSync(ROOT)].sort();
+  const found: Block[] = [];
+  for (const path of ["README.md", ...guides]) {
+    const document = await Bun.file(join(ROOT, path)).text();
+    const fences = /^ *```(?:sh|bash|shell|console)[^\n]*\n([\s\S]*?)^ *```/gm;
+    for (const { index, 1: text = "" } of document.matchAll(fences)) {
+      const line = document.slice(0, index).split("\n").length;
+      found.push({ place: `${path}:${line}`, text: text.trim() });
+    }
+  }
+  return found;
+}
