@@ -21,6 +21,11 @@ const isRawJson = (JSON as unknown as { isRawJSON: (value: unknown) => value is 
 // A match inside a string only costs the slower path.
 const MAY_LOSE = /\d{16}|\d\.\d|\d[eE][+-]?\d|-0[,\]}\s]/;
 
+/** Kubernetes' own objects stay far below; deeper ones would exhaust a stack somewhere. */
+const DEPTH_MAX = 500;
+
+// Only an escape can write half a surrogate pair into JSON that is UTF-8.
+const MAY_HALVE = /\\u[dD][89a-fA-F]/;
 const ESCAPED_NUL = /(?<!\\)(?:\\\\)*\\u0000/;
 
 /** Parses JSON without losing a digit. Throws the engine's `SyntaxError` on anything else. */
@@ -33,7 +38,12 @@ export function parseJson(text: string): unknown {
   return JSON.parse(text, keepNumber as (key: string, value: unknown) => unknown);
 }
 
-/** Parses a JSON object; `what` names it in the error. Refuses U+0000, which PostgreSQL cannot keep. */
+/**
+ * Parses a JSON object; `what` names it in the error.
+ *
+ * Refuses what PostgreSQL cannot keep or a stack cannot follow: U+0000, half a surrogate pair, and nesting
+ * without end.
+ */
 export function parseJsonObject(text: string, what: string): JsonObject {
   let value: unknown;
   try {
@@ -47,7 +57,38 @@ export function parseJsonObject(text: string, what: string): JsonObject {
   if (ESCAPED_NUL.test(text)) {
     throw new MaestroError("invalid_argument", `Cannot read ${what}: it contains \\u0000`);
   }
+  const flaw = mayNestDeeply(text) || MAY_HALVE.test(text) ? findFlaw(value, 0) : undefined;
+  if (flaw !== undefined) {
+    throw new MaestroError("invalid_argument", `Cannot read ${what}: it ${flaw}`);
+  }
   return value;
+}
+
+/** Counting brackets is much cheaper than walking every document. */
+function mayNestDeeply(text: string): boolean {
+  let brackets = 0;
+  for (let at = 0; at < text.length && brackets <= DEPTH_MAX; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x5b || code === 0x7b) brackets++;
+  }
+  return brackets > DEPTH_MAX;
+}
+
+function findFlaw(value: unknown, depth: number): string | undefined {
+  if (depth > DEPTH_MAX) return `is nested deeper than ${DEPTH_MAX} levels`;
+  if (typeof value === "string") {
+    return value.isWellFormed() ? undefined : "contains half a surrogate pair";
+  }
+  const members = Array.isArray(value) ? value : isObject(value) ? Object.entries(value) : [];
+  for (const member of members) {
+    // A key and its value come as a list of two, which is no level of its own.
+    const parts = Array.isArray(value) ? [member] : member as unknown[];
+    for (const part of parts) {
+      const flaw = findFlaw(part, depth + 1);
+      if (flaw !== undefined) return flaw;
+    }
+  }
+  return undefined;
 }
 
 /** True for a JSON object, which a list, null and a kept number are not. */

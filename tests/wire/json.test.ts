@@ -31,3 +31,14 @@ test("an escaped NUL is refused, an escaped backslash before u0000 is not", () =
   expect(() => parseJsonObject('{"a":"\\u0000"}', "x")).toThrow("it contains \\u0000");
   expect(parseJsonObject('{"a":"\\\\u0000"}', "x")).toEqual({ a: "\\u0000" });
 });
+
+test("a document that is nested without end, or holds half a surrogate pair, is refused", () => {
+  const deep = `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+
+  expect(() => parseJsonObject(deep, "x")).toThrow("Cannot read x");
+  expect(() => parseJsonObject(`{"a":${"[".repeat(501)}${"]".repeat(501)}}`, "x")).toThrow(
+    "it is nested deeper than 500 levels",
+  );
+  expect(() => parseJsonObject('{"a":"\\ud800"}', "x")).toThrow("half a surrogate pair");
+  expect(parseJsonObject('{"a":"\\ud83d\\ude00"}', "x")).toEqual({ a: "😀" });
+});
