@@ -4,13 +4,14 @@ import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
-import { parseJsonObject } from "../json.ts";
+import { isObject, parseJsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import {
   type CloudEvent,
   EXT,
   integerExtension,
   optionalStringExtension,
+  RESOURCE_VERSION_MAX,
   stringExtension,
 } from "../wire/event.ts";
 import { encodeStructured } from "../wire/structured.ts";
@@ -69,7 +70,7 @@ export function readReport(event: CloudEvent, sourceId: string): Report {
     consumerName: stringExtension(event, EXT.clusterName),
     version: integerExtension(event, EXT.resourceVersion),
     sequence,
-    appliedVersion: appliedVersion(status) ?? 0,
+    appliedVersion: readAppliedVersion(status),
     isDeleted: deleted,
     status: data,
     event: encodeStructured({ ...event, extensions, data: undefined }),
@@ -78,8 +79,20 @@ export function readReport(event: CloudEvent, sourceId: string): Report {
 }
 
 function checkConditions({ conditions }: BundleStatus): void {
-  if (conditions === undefined || conditions === null || Array.isArray(conditions)) return;
-  throw new MaestroError("invalid_argument", "Cannot read the status: conditions must be a list");
+  if (conditions === undefined || conditions === null) return;
+  if (Array.isArray(conditions) && conditions.every(isObject)) return;
+  throw new MaestroError(
+    "invalid_argument",
+    "Cannot read the status: conditions must be a list of objects",
+  );
+}
+
+/** A generation that is none of ours is no version: nothing is known to be applied. */
+function readAppliedVersion(status: BundleStatus): number {
+  const version = appliedVersion(status);
+  return Number.isInteger(version) && Math.abs(version ?? 0) <= RESOURCE_VERSION_MAX
+    ? version ?? 0
+    : 0;
 }
 
 const BATCH = { sizeMax: 64, concurrency: 2, waitingMax: 20_000 };
