@@ -4,7 +4,6 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
 import {
   type AgentBrokerConfig,
   parseBrokerConfig,
@@ -12,103 +11,15 @@ import {
   readBrokerConfig,
 } from "../../src/lib/grpc/agent_broker_config.ts";
 import { GrpcError, STATUS } from "../../src/lib/grpc/errors.ts";
-import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
-import { type GrpcServer, type ResponseStream, serveGrpc } from "../../src/lib/grpc/server.ts";
-import { createLogger } from "../../src/lib/log.ts";
-import { type CloudEvent, HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
-import {
-  decodePublishRequest,
-  decodeSubscription,
-  encodeEvent,
-  type Subscription,
-} from "../../src/lib/wire/protobuf.ts";
-import type { Broker } from "../../src/lib/work/broker.ts";
+import { HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { encodeEvent } from "../../src/lib/wire/protobuf.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
+import { connect, event, startServer } from "./both_ends.ts";
 
-const log = createLogger({ level: "error", isTerminal: false, write: () => {} });
 const folder = await mkdtemp(join(tmpdir(), "maestro-broker-"));
 
 afterAll(() => rm(folder, { recursive: true }));
-
-interface TestServer extends AsyncDisposable {
-  port: number;
-  subscriptions: Subscription[];
-  tokens: (string | undefined)[];
-  published: CloudEvent[];
-  streams: ResponseStream[];
-  /** Refuses every publish with this status. */
-  refusal: GrpcError | undefined;
-}
-
-async function startServer(port = 0): Promise<TestServer> {
-  const server: Omit<TestServer, "port" | typeof Symbol.asyncDispose> = {
-    subscriptions: [],
-    tokens: [],
-    published: [],
-    streams: [],
-    refusal: undefined,
-  };
-  const methods = {
-    unary: {
-      // deno-lint-ignore require-await
-      async [PUBLISH](message: Uint8Array) {
-        if (server.refusal !== undefined) throw server.refusal;
-        server.published.push(decodePublishRequest(message));
-        return new Uint8Array();
-      },
-    },
-    streaming: {
-      async [SUBSCRIBE](
-        message: Uint8Array,
-        stream: ResponseStream,
-        call: { header(name: string): string | undefined },
-      ) {
-        server.subscriptions.push(decodeSubscription(message));
-        server.tokens.push(call.header("authorization"));
-        server.streams.push(stream);
-        stream.start({ "subscription-id": crypto.randomUUID() });
-        await new Promise<void>((resolve) => stream.onClose(resolve));
-      },
-    },
-  };
-  const options = { hostname: "127.0.0.1", port, receiveBytesMax: 1024 * 1024, log };
-  const running: GrpcServer = await serveGrpc(methods, options);
-  return Object.assign(server, {
-    port: running.port,
-    [Symbol.asyncDispose]: async () => await running[Symbol.asyncDispose](),
-  });
-}
-
-interface Connection extends AsyncDisposable {
-  broker: Broker;
-  received: CloudEvent[];
-  subscribed: number;
-  reasons: string[];
-}
-
-function connect(config: AgentBrokerConfig): Connection {
-  const connection: Omit<Connection, "broker" | typeof Symbol.asyncDispose> = {
-    received: [],
-    subscribed: 0,
-    reasons: [],
-  };
-  const broker = openAgentBroker(config, {
-    // deno-lint-ignore require-await
-    receive: async (event) => void connection.received.push(event),
-    // deno-lint-ignore require-await
-    subscribed: async () => void connection.subscribed++,
-    disconnected: (reason) => void connection.reasons.push(reason),
-  }, { consumerName: "c1", dataTypes: [MANIFEST_BUNDLES], log });
-  return Object.assign(connection, {
-    broker,
-    [Symbol.asyncDispose]: async () => await broker[Symbol.asyncDispose](),
-  });
-}
-
-function event(id: string, type = `${MANIFEST_BUNDLES}.spec.create_request`): CloudEvent {
-  return { id, source: "maestro", type, extensions: { resourceid: "r" }, data: "{}" };
-}
 
 test("it subscribes for its consumer, receives in order without heartbeats, and publishes", async () => {
   await using server = await startServer();
@@ -139,7 +50,7 @@ test("without a connection publishing is refused at once, and a server that come
   await eventually(() => connection.reasons.length > 0);
 
   const refused = await connection.broker.publish(event("lost")).catch((error) => error);
-  await using server = await startServer(port);
+  await using server = await startServer({ port });
   await eventually(() => connection.subscribed === 1);
   await connection.broker.publish(event("found"));
 
@@ -182,7 +93,7 @@ test("a server that goes away is a reason, and its return another subscription",
 
   await first[Symbol.asyncDispose]();
   await eventually(() => connection.reasons.length > 0);
-  await using _second = await startServer(port);
+  await using _second = await startServer({ port });
 
   await eventually(() => connection.subscribed === 2);
 });

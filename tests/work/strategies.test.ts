@@ -196,6 +196,133 @@ test("an executor may apply only what its account may do", async () => {
   await agent.until(uid, (report) => isTrue(report, "Applied", 2));
 });
 
+test("a create-only object keeps what others wrote, and comes back if it is deleted", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "ConfigMap", `once-${uid}`);
+  const spec = (value: string) => ({
+    manifests: [configMap(ref.name, { a: value })],
+    manifestConfigs: [{
+      resourceIdentifier: { group: "", resource: "configmaps", name: "once-*", namespace: "*" },
+      updateStrategy: { type: "CreateOnly" },
+    }],
+  });
+  await agent.send(uid, 1, spec("1"));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+
+  await agent.send(uid, 2, spec("2"));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  const kept = await kube.get(ref);
+  await kube.delete(ref, {
+    uid: String(metadataOf(kept)["uid"]),
+    propagationPolicy: "Background",
+  });
+
+  expect(kept?.["data"]).toEqual({ a: "1" });
+  await eventually(async () => (await kube.get(ref))?.["data"], (data) => same(data, { a: "2" }));
+});
+
+test("an ignored field is sent once and then left to others, the rest follows the work", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "ConfigMap", `ignored-${uid}`);
+  const spec = (data: Record<string, string>) => ({
+    manifests: [configMap(ref.name, data)],
+    manifestConfigs: [{
+      resourceIdentifier: { group: "", resource: "configmaps", name: "ignored-*", namespace: "*" },
+      updateStrategy: {
+        type: "ServerSideApply",
+        serverSideApply: { force: true, ignoreFields: [{ jsonPaths: [".data.theirs"] }] },
+      },
+    }],
+  });
+  await agent.send(uid, 1, spec({ theirs: "first", ours: "1" }));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  await kube.patch(ref, { data: { theirs: "changed" } }, merge);
+
+  await agent.send(uid, 2, spec({ theirs: "first", ours: "2" }));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+
+  expect((await kube.get(ref))?.["data"]).toEqual({ theirs: "changed", ours: "2" });
+});
+
+test("a finished job that the cluster has cleaned up is not run again", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "batch/v1", "Job", `job-${uid}`);
+  const job = {
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: { name: ref.name, namespace: "default" },
+    spec: {
+      ttlSecondsAfterFinished: 3600,
+      template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] } },
+    },
+  };
+  await agent.send(uid, 1, {
+    manifests: [job],
+    manifestConfigs: [{
+      resourceIdentifier: { group: "batch", resource: "jobs", name: "*", namespace: "*" },
+      conditionRules: [{ condition: "Complete", type: "WellKnownConditions" }],
+    }],
+  });
+  const done = await agent.until(uid, (report) => isTrue(report, "Complete", 1));
+  const live = await kube.get(ref);
+
+  await kube.delete(ref, {
+    uid: String(metadataOf(live)["uid"]),
+    propagationPolicy: "Background",
+  });
+  await agent.until(uid, (report) => conditionOf(report, "Available")?.status === "False");
+  await Bun.sleep(500);
+
+  expect(conditionOf(done, "Complete", 0)?.message).toBe("Job is finished");
+  expect(await kube.get(ref)).toBeUndefined();
+});
+
+test("a service keeps the address that the cluster gave it", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "Service", `s-${uid.slice(0, 8)}`);
+  const spec = (port: number) => ({
+    manifests: [{
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: ref.name, namespace: "default" },
+      spec: { selector: { a: "b" }, ports: [{ port }] },
+    }],
+  });
+  await agent.send(uid, 1, spec(80));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  const before = await kube.get(ref);
+
+  await agent.send(uid, 2, spec(81));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+
+  const after = (await kube.get(ref))?.["spec"] as { clusterIP: string; ports: { port: number }[] };
+  expect(after.clusterIP).toBe((before?.["spec"] as { clusterIP: string }).clusterIP);
+  expect(after.ports.map(({ port }) => port)).toEqual([81]);
+});
+
+test("M21: an object that others deleted and made anew has a new status", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "ConfigMap", `again-${uid}`);
+  await agent.send(uid, 1, {
+    manifests: [configMap(ref.name, {})],
+    manifestConfigs: [{
+      resourceIdentifier: { group: "", resource: "configmaps", name: "again-*", namespace: "*" },
+      updateStrategy: { type: "ReadOnly" },
+      feedbackRules: [{ type: "JSONPaths", jsonPaths: [{ name: "uid", path: ".metadata.uid" }] }],
+    }],
+  });
+  await agent.until(uid, (report) => conditionOf(report, "Available")?.status === "False");
+  const value = (report: Parameters<typeof feedbackOf>[0]) =>
+    feedbackOf(report)[0]?.fieldValue.string;
+
+  const first = String(metadataOf(await kube.create(ref, configMap(ref.name, {}), WRITER))["uid"]);
+  await agent.until(uid, (report) => value(report) === first);
+  await kube.delete(ref, { uid: first, propagationPolicy: "Background" });
+  const second = String(metadataOf(await kube.create(ref, configMap(ref.name, {}), WRITER))["uid"]);
+
+  await agent.until(uid, (report) => value(report) === second && isTrue(report, "Available"));
+});
+
 const merge = { type: "merge", fieldManager: "test" } as const;
 
 function same(a: unknown, b: unknown): boolean {

@@ -14,6 +14,8 @@ import {
   Metadata,
   type ServiceError,
 } from "@grpc/grpc-js";
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { backoffMs } from "../backoff.ts";
 import { describeError, type ErrorCode, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -223,14 +225,27 @@ async function callMetadata({ readToken }: AgentBrokerConfig): Promise<Metadata>
   return metadata;
 }
 
-async function channelCredentials({ readTls }: AgentBrokerConfig): Promise<ChannelCredentials> {
+async function channelCredentials(
+  { readTls, url }: AgentBrokerConfig,
+): Promise<ChannelCredentials> {
   if (readTls === undefined) return credentials.createInsecure();
   const { ca, cert, key } = await readTls();
-  return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+  const host = hostOf(url);
+  return credentials.createSsl(ca ?? null, key ?? null, cert ?? null, {
+    // The host as configured, whatever name was sent along: an address has none.
+    checkServerIdentity: (_, certificate) =>
+      checkServerIdentity(host, certificate as PeerCertificate),
+  });
 }
 
-function channelOptions({ keepAlive }: AgentBrokerConfig): ChannelOptions {
+function hostOf(url: string): string {
+  return url.slice(0, url.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+}
+
+function channelOptions({ keepAlive, url }: AgentBrokerConfig): ChannelOptions {
   return {
+    // TLS sends names only (RFC 6066 §3), while grpc-js would send an address and fail.
+    ...(isIP(hostOf(url)) === 0 ? {} : { "grpc.ssl_target_name_override": "localhost" }),
     "grpc.max_receive_message_length": EVENT_BYTES_MAX,
     "grpc.max_send_message_length": EVENT_BYTES_MAX,
     // A connection that was given up must not be handed out again by a pool.

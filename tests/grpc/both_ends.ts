@@ -1,0 +1,109 @@
+/** Both ends of the agents' door, for tests: a server that does as it is told, and a connection to it. */
+
+import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
+import type { AgentBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
+import type { GrpcError } from "../../src/lib/grpc/errors.ts";
+import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
+import { type ResponseStream, serveGrpc } from "../../src/lib/grpc/server.ts";
+import { createLogger } from "../../src/lib/log.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import {
+  decodePublishRequest,
+  decodeSubscription,
+  type Subscription,
+} from "../../src/lib/wire/protobuf.ts";
+import type { Broker } from "../../src/lib/work/broker.ts";
+
+const log = createLogger({ level: "error", isTerminal: false, write: () => {} });
+
+/** A server that a test plays: it takes everything, and says what it is told to. */
+export interface TestServer extends AsyncDisposable {
+  port: number;
+  subscriptions: Subscription[];
+  tokens: (string | undefined)[];
+  published: CloudEvent[];
+  streams: ResponseStream[];
+  /** Refuses every publish with this status. */
+  refusal: GrpcError | undefined;
+}
+
+/** Starts such a server; a port of 0 lets the system choose. */
+export async function startServer(
+  { port = 0, tls }: { port?: number; tls?: { cert: string; key: string; ca?: string } } = {},
+): Promise<TestServer> {
+  const server: Omit<TestServer, "port" | typeof Symbol.asyncDispose> = {
+    subscriptions: [],
+    tokens: [],
+    published: [],
+    streams: [],
+    refusal: undefined,
+  };
+  const methods = {
+    unary: {
+      // deno-lint-ignore require-await
+      async [PUBLISH](message: Uint8Array) {
+        if (server.refusal !== undefined) throw server.refusal;
+        server.published.push(decodePublishRequest(message));
+        return new Uint8Array();
+      },
+    },
+    streaming: {
+      async [SUBSCRIBE](
+        message: Uint8Array,
+        stream: ResponseStream,
+        call: { header(name: string): string | undefined },
+      ) {
+        server.subscriptions.push(decodeSubscription(message));
+        server.tokens.push(call.header("authorization"));
+        server.streams.push(stream);
+        stream.start({ "subscription-id": crypto.randomUUID() });
+        await new Promise<void>((resolve) => stream.onClose(resolve));
+      },
+    },
+  };
+  const options = {
+    hostname: "127.0.0.1",
+    port,
+    receiveBytesMax: 1024 * 1024,
+    log,
+    ...(tls && { tls }),
+  };
+  const running = await serveGrpc(methods, options);
+  return Object.assign(server, {
+    port: running.port,
+    [Symbol.asyncDispose]: async () => await running[Symbol.asyncDispose](),
+  });
+}
+
+/** What the agent's side has seen of a connection. */
+export interface Connection extends AsyncDisposable {
+  broker: Broker;
+  received: CloudEvent[];
+  subscribed: number;
+  reasons: string[];
+}
+
+/** Connects as the agent of `c1`. */
+export function connect(config: AgentBrokerConfig): Connection {
+  const connection: Omit<Connection, "broker" | typeof Symbol.asyncDispose> = {
+    received: [],
+    subscribed: 0,
+    reasons: [],
+  };
+  const broker = openAgentBroker(config, {
+    // deno-lint-ignore require-await
+    receive: async (event) => void connection.received.push(event),
+    // deno-lint-ignore require-await
+    subscribed: async () => void connection.subscribed++,
+    disconnected: (reason) => void connection.reasons.push(reason),
+  }, { consumerName: "c1", dataTypes: [MANIFEST_BUNDLES], log });
+  return Object.assign(connection, {
+    broker,
+    [Symbol.asyncDispose]: async () => await broker[Symbol.asyncDispose](),
+  });
+}
+
+/** An event for that agent. */
+export function event(id: string, type = `${MANIFEST_BUNDLES}.spec.create_request`): CloudEvent {
+  return { id, source: "maestro", type, extensions: { resourceid: "r" }, data: "{}" };
+}
