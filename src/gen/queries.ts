@@ -413,12 +413,16 @@ export interface ResourcePendingConsumersRow {
   consumer_name: string;
 }
 
-/** Lists the consumers that have something pending, by hopping from one to the next along the index. */
+/**
+ * Finds which of these consumers have something pending.
+ *
+ * Asked by the consumers that are connected to one server: those of others, or of none, may be many more.
+ */
 export function resourcePendingConsumers(
   db: Db,
-  limitCount: number,
+  consumerNames: readonly (string | null)[],
 ): Promise<ResourcePendingConsumersRow[]> {
-  return query<ResourcePendingConsumersRow>(db, resourcePendingConsumersText, [limitCount]);
+  return query<ResourcePendingConsumersRow>(db, resourcePendingConsumersText, [consumerNames]);
 }
 
 /** A row of `resource/update.sql`. */
@@ -485,12 +489,16 @@ export interface SpecEventConsumersRow {
   consumer_name: string;
 }
 
-/** Lists the consumers that have events waiting, by hopping from one to the next along the key. */
+/**
+ * Finds which of these consumers have events waiting.
+ *
+ * Asked by the consumers that are connected to one server: those of others, or of none, may be many more.
+ */
 export function specEventConsumers(
   db: Db,
-  limitCount: number,
+  consumerNames: readonly (string | null)[],
 ): Promise<SpecEventConsumersRow[]> {
-  return query<SpecEventConsumersRow>(db, specEventConsumersText, [limitCount]);
+  return query<SpecEventConsumersRow>(db, specEventConsumersText, [consumerNames]);
 }
 
 /** A row of `status/confirm_deletion.sql`. */

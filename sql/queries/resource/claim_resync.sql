@@ -12,7 +12,7 @@ set observed_version = least(resource.observed_version, held.version),
   sent_version = resource.version,
   sent_at = now(),
   attempts = resource.attempts + 1,
-  next_send_at = now() + least(interval '30 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
+  next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
     * (0.75 + random() * 0.5)
 from held
 where resource.id = held.id

@@ -1,21 +1,13 @@
--- Lists the consumers that have something pending, by hopping from one to the next along the index.
+-- Finds which of these consumers have something pending.
 --
--- $1 limit_count
+-- Asked by the consumers that are connected to one server: those of others, or of none, may be many more.
+--
+-- $1 consumer_names
 -- not null: consumer_name
-with recursive pending as (
-  (
-    select consumer_name from resources
-    where version <> observed_version or deleted_at is not null
-    order by consumer_name limit 1
-  )
-  union all
-  select (
-    select resource.consumer_name from resources resource
-    where (resource.version <> resource.observed_version or resource.deleted_at is not null)
-      and resource.consumer_name > pending.consumer_name
-    order by resource.consumer_name limit 1
-  )
-  from pending
-  where pending.consumer_name is not null
-)
-select consumer_name from pending where consumer_name is not null limit $1::int;
+select consumer.name as consumer_name
+from unnest($1::text[]) as consumer (name)
+where exists (
+  select from resources resource
+  where resource.consumer_name = consumer.name
+    and (resource.version <> resource.observed_version or resource.deleted_at is not null)
+);

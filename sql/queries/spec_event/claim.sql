@@ -32,7 +32,7 @@ update resources resource
 set sent_version = resource.version,
   sent_at = now(),
   attempts = resource.attempts + 1,
-  next_send_at = now() + least(interval '30 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
+  next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
     * (0.75 + random() * 0.5)
 from (select distinct resource_id from taken) taken
 where resource.id = taken.resource_id

@@ -1,16 +1,9 @@
--- Lists the consumers that have events waiting, by hopping from one to the next along the key.
+-- Finds which of these consumers have events waiting.
 --
--- $1 limit_count
+-- Asked by the consumers that are connected to one server: those of others, or of none, may be many more.
+--
+-- $1 consumer_names
 -- not null: consumer_name
-with recursive waiting as (
-  (select consumer_name from events order by consumer_name limit 1)
-  union all
-  select (
-    select event.consumer_name from events event
-    where event.consumer_name > waiting.consumer_name
-    order by event.consumer_name limit 1
-  )
-  from waiting
-  where waiting.consumer_name is not null
-)
-select consumer_name from waiting where consumer_name is not null limit $1::int;
+select consumer.name as consumer_name
+from unnest($1::text[]) as consumer (name)
+where exists (select from events event where event.consumer_name = consumer.name);

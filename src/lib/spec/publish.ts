@@ -26,12 +26,12 @@ export interface ReadyConsumer {
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 
-/** Events of one consumer in one turn, so that nobody waits for another's backlog. */
-const TURN_COUNT = 50;
+/** Most events of one consumer and lane in one turn; fewer if many consumers share it. */
+const TURN_MAX = 50;
 /** Events in one statement, over all consumers. */
 const CLAIM_MAX = 500;
-/** Consumers that one sweep looks at; the rest has its turn in the next. */
-const SWEEP_MAX = 10_000;
+/** Creates and updates are one, deletions the other. */
+const LANES = 2;
 
 /**
  * Sends what waits in the outbox for these consumers; resolves to true if there may be more.
@@ -45,11 +45,14 @@ export async function publishSpecEvents(
   log: Logger,
   options: { sourceId: string; ready: Map<string, ReadyConsumer>; hinted?: Iterable<string> },
 ): Promise<boolean> {
-  const candidates = options.hinted ??
-    (await q.specEventConsumers(db, SWEEP_MAX)).map((row) => row.consumer_name);
-  const names = [...candidates].filter((name) => options.ready.has(name));
+  const { ready, hinted } = options;
+  if (ready.size === 0) return false;
+  const names = hinted === undefined
+    ? (await q.specEventConsumers(db, [...ready.keys()])).map((row) => row.consumer_name)
+    : [...hinted].filter((name) => ready.has(name));
   if (names.length === 0) return false;
-  const rows = await q.specEventClaim(db, names, TURN_COUNT, CLAIM_MAX);
+  const turn = turnCount(names.length * LANES);
+  const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
   send(rows, publish, log, options.sourceId);
   return rows.length > 0;
 }
@@ -65,18 +68,34 @@ export async function redeliverSpecs(
   log: Logger,
   options: { sourceId: string; ready: Map<string, ReadyConsumer> },
 ): Promise<boolean> {
-  const waiting = await q.resourcePendingConsumers(db, SWEEP_MAX);
-  const due = waiting.flatMap(({ consumer_name }) => options.ready.get(consumer_name) ?? []);
+  const { ready } = options;
+  if (ready.size === 0) return false;
+  const waiting = await q.resourcePendingConsumers(db, [...ready.keys()]);
+  const due = shuffle(waiting.flatMap(({ consumer_name }) => ready.get(consumer_name) ?? []));
   if (due.length === 0) return false;
   const rows = await q.resourceClaimDue(
     db,
     due.map(({ name }) => name),
     due.map(({ connectedAt }) => connectedAt),
-    TURN_COUNT,
+    turnCount(due.length),
     CLAIM_MAX,
   );
   send(rows, publish, log, options.sourceId);
   return rows.length > 0;
+}
+
+/** Each of those who share a statement gets as much of it as the others. */
+function turnCount(sharers: number): number {
+  return Math.max(1, Math.min(TURN_MAX, Math.floor(CLAIM_MAX / sharers)));
+}
+
+/** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
+function shuffle<T>(items: T[]): T[] {
+  for (let last = items.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [items[last], items[other]] = [items[other] as T, items[last] as T];
+  }
+  return items;
 }
 
 function send(rows: SentRow[], publish: Publish, log: Logger, sourceId: string): void {
