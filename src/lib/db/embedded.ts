@@ -227,7 +227,9 @@ function openLog(state: State): number {
 }
 
 function failure(state: State, what: string, logFrom: number): MaestroError {
-  const lines = readFileSync(state.logFile).subarray(logFrom).toString().trim().split("\n");
+  // Whoever removed the state folder under PostgreSQL removed its log as well.
+  const log = existsSync(state.logFile) ? readFileSync(state.logFile).subarray(logFrom) : "";
+  const lines = log.toString().trim().split("\n");
   const quoted = lines.slice(-LOG_LINES_QUOTED).join("\n  ");
   return new MaestroError(
     "unavailable",
