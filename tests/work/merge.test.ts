@@ -7,6 +7,7 @@ import { goObjectHash, withoutIgnored } from "../../src/lib/work/ignore_fields.t
 import { mergeMap, mergeOwners } from "../../src/lib/work/metadata.ts";
 import { isOwned, isWildcardMatch } from "../../src/lib/work/options.ts";
 import { kindRank, resourceRank } from "../../src/lib/work/rank.ts";
+import { isOutdated } from "../../src/lib/work/observe.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
 
 const owner = {
@@ -157,3 +158,30 @@ function cm(data: Record<string, string> | undefined): JsonObject {
 function meta(labels: Record<string, string>): JsonObject {
   return { metadata: { labels } };
 }
+
+test("a sighting is old if its version is a smaller number than the one that is held", () => {
+  const slot = {
+    meta: {
+      ordinal: 0,
+      group: "",
+      version: "v1",
+      kind: "K",
+      resource: "ks",
+      name: "n",
+      namespace: "",
+    },
+    conditions: [],
+    values: [],
+    isDrifted: false,
+    isKnown: true,
+    resourceVersion: "100",
+  };
+
+  expect(["99", "100", "101", "", "x"].map((version) => isOutdated(slot, version))).toEqual([
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});

@@ -244,37 +244,67 @@ test("an ignored field is sent once and then left to others, the rest follows th
   expect((await kube.get(ref))?.["data"]).toEqual({ theirs: "changed", ours: "2" });
 });
 
-test("a finished job that the cluster has cleaned up is not run again", async () => {
+test("a finished job that the cluster has cleaned up is not run again, nor after a restart", async () => {
   const uid = crypto.randomUUID();
+  const hub = `jobs-${uid}:1`;
   const ref = await refOf(kube, "batch/v1", "Job", `job-${uid}`);
-  const job = {
-    apiVersion: "batch/v1",
-    kind: "Job",
-    metadata: { name: ref.name, namespace: "default" },
-    spec: {
-      ttlSecondsAfterFinished: 3600,
-      template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] } },
-    },
-  };
-  await agent.send(uid, 1, {
-    manifests: [job],
+  const spec = {
+    manifests: [jobOf(ref.name)],
     manifestConfigs: [{
       resourceIdentifier: { group: "batch", resource: "jobs", name: "*", namespace: "*" },
       conditionRules: [{ condition: "Complete", type: "WellKnownConditions" }],
     }],
-  });
-  const done = await agent.until(uid, (report) => isTrue(report, "Complete", 1));
-  const live = await kube.get(ref);
+  };
+  {
+    await using first = await startAgent(kube, { hub });
+    await first.send(uid, 1, spec);
+    const done = await first.until(uid, (report) => isTrue(report, "Complete", 1));
+    expect(conditionOf(done, "Complete", 0)?.message).toBe("Job is finished");
+    const live = metadataOf(await kube.get(ref))["uid"];
+    await kube.delete(ref, { uid: String(live), propagationPolicy: "Background" });
+    await first.until(uid, (report) => conditionOf(report, "Available")?.status === "False");
+    await Bun.sleep(500);
+    expect(await kube.get(ref)).toBeUndefined();
+  }
 
-  await kube.delete(ref, {
-    uid: String(metadataOf(live)["uid"]),
-    propagationPolicy: "Background",
-  });
-  await agent.until(uid, (report) => conditionOf(report, "Available")?.status === "False");
-  await Bun.sleep(500);
+  await using second = await startAgent(kube, { hub });
+  await second.send(uid, 1, spec);
+  const report = await second.until(uid, () => true);
 
-  expect(conditionOf(done, "Complete", 0)?.message).toBe("Job is finished");
+  expect(isTrue(report, "Complete", 1)).toBeTrue();
   expect(await kube.get(ref)).toBeUndefined();
+});
+
+test("a field that an update no longer names is gone from the object", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "apps/v1", "Deployment", `fields-${uid}`);
+  const labels = { app: ref.name };
+  const spec = (extra: JsonObject) => ({
+    manifests: [{
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: ref.name, namespace: "default" },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: labels },
+        template: {
+          metadata: { labels },
+          spec: { containers: [{ name: "c", image: "none" }] },
+        },
+        ...extra,
+      },
+    }],
+  });
+  await agent.send(uid, 1, spec({ minReadySeconds: 7 }));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  const before = (await kube.get(ref))?.["spec"] as JsonObject;
+
+  await agent.send(uid, 2, spec({}));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+
+  expect(before["minReadySeconds"]).toBe(7);
+  const after = (await kube.get(ref))?.["spec"] as JsonObject;
+  expect(after["minReadySeconds"]).toBeUndefined();
 });
 
 test("a service keeps the address that the cluster gave it", async () => {
@@ -353,6 +383,17 @@ function thingDefinition(group: string): JsonObject {
           },
         },
       }],
+    },
+  };
+}
+
+function jobOf(name: string): JsonObject {
+  return {
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: { name, namespace: "default" },
+    spec: {
+      template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] } },
     },
   };
 }

@@ -97,7 +97,10 @@ function acceptVersion(
   work.metadata = { ...metadata, name: work.name };
   work.logTracing = readLogTracing(event);
   works.set(work.uid, work);
-  if (isSame) return action === ACTION.resyncResponse ? "unchanged" : "repeated";
+  const isAsked = action === ACTION.resyncResponse;
+  if (isSame) return isAsked ? "unchanged" : "repeated";
+  // Not an answer to a restarted agent's question: the server seems to lack the status from before.
+  if (work.versionFloor === version && !isAsked) work.mustReport = true;
   work.version = version;
   work.dataType = dataType;
   work.isSettled = false;
