@@ -1,6 +1,6 @@
 /** Resources for the tests of the way down: made, stored and looked at. */
 
-import { createConsumer } from "../../src/lib/consumer/consumers.ts";
+import { type Consumer, createConsumer } from "../../src/lib/consumer/consumers.ts";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { type Acceptor, createAcceptor } from "../../src/lib/spec/accept.ts";
 import type { NewResource, ResourceUpdate } from "../../src/lib/spec/accept.ts";
@@ -12,6 +12,7 @@ export interface Specs extends AsyncDisposable {
   acceptor: Acceptor;
   /** The name of a consumer. */
   consumer: string;
+  addConsumer(): Promise<Consumer>;
   /** Creates and stores a resource. */
   create(parts?: Partial<NewResource>): Promise<NewResource>;
 }
@@ -25,6 +26,7 @@ export async function openSpecs(): Promise<Specs> {
     db: database.db,
     acceptor,
     consumer,
+    addConsumer: () => createConsumer(database.db, {}),
     create: async (parts = {}) => {
       const resource = newResource(parts.consumerName ?? consumer, parts);
       await acceptor.create(resource);

@@ -1,0 +1,244 @@
+/** What an agent is sent when it says what it holds. */
+
+import { expect, test } from "bun:test";
+import { query } from "../../src/lib/db/query.ts";
+import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { answerSpecResync } from "../../src/lib/spec/resync.ts";
+import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
+import type { CloudEvent } from "../../src/lib/wire/event.ts";
+import type { HeldVersion } from "../../src/lib/wire/resync.ts";
+import { statusEvent } from "../harness/events.ts";
+import { testLogger } from "../harness/postgres.ts";
+import { newUpdate, openSpecs, type Specs } from "./specs.ts";
+
+const log = testLogger();
+
+interface Options {
+  consumerName?: string;
+  connectedAt?: string;
+  deliver?: (event: CloudEvent) => Promise<boolean>;
+}
+
+/** Asks as an agent that has just connected, unless the time says something else. */
+async function resync(
+  specs: Specs,
+  held: HeldVersion[],
+  options: Options = {},
+): Promise<CloudEvent[]> {
+  const sent: CloudEvent[] = [];
+  const keep = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
+  await answerSpecResync(specs.db, options.deliver ?? keep, log, {
+    consumerName: options.consumerName ?? specs.consumer,
+    held,
+    sourceId: "maestro",
+    connectedAt: options.connectedAt ?? await now(specs),
+  });
+  return sent;
+}
+
+async function now({ db }: Specs): Promise<string> {
+  const [row] = await query<{ now: string }>(db, "select clock_timestamp() as now", []);
+  return row?.now ?? "";
+}
+
+/** Sends what waits, as the publisher would. */
+async function publishAll(specs: Specs): Promise<void> {
+  const ready = new Map([[specs.consumer, { name: specs.consumer, connectedAt: "" }]]);
+  await publishSpecEvents(specs.db, () => true, log, { sourceId: "maestro", ready });
+}
+
+async function observedVersion({ db }: Specs, id: string): Promise<number | undefined> {
+  const text = "select observed_version as version from resources where id = $1";
+  return (await query<{ version: number }>(db, text, [id]))[0]?.version;
+}
+
+/** A resource whose deletion its agent has confirmed. */
+async function createBuried(specs: Specs): Promise<string> {
+  const { id } = await specs.create();
+  await specs.acceptor.delete({ id });
+  const gone = statusEvent({ id, consumerName: specs.consumer, isDeleted: true });
+  await createReportAcceptor(specs.db, log)(readReport(gone, "maestro"));
+  return id;
+}
+
+const ids = (events: CloudEvent[]) => events.map((event) => event.extensions["resourceid"]);
+
+test("an agent that is up to date is sent nothing, and what it holds is noted", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await publishAll(specs);
+
+  expect(await resync(specs, [{ resourceId: id, version: 1 }])).toEqual([]);
+  expect(await observedVersion(specs, id)).toBe(1);
+});
+
+test("an agent that is behind is sent the stored version as a resync response", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await specs.acceptor.update(newUpdate(id, 1, "2"));
+  await publishAll(specs);
+
+  const sent = await resync(specs, [{ resourceId: id, version: 1 }]);
+
+  expect(sent).toHaveLength(1);
+  expect(sent[0]).toMatchObject({
+    source: "maestro",
+    type: expect.stringMatching(/\.spec\.resync_response$/),
+    extensions: { resourceid: id, resourceversion: 2, clustername: specs.consumer },
+  });
+  expect(sent[0]?.data).toContain('"value":"2"');
+});
+
+test("an agent that claims a later version than the stored one keeps it", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await publishAll(specs);
+
+  expect(await resync(specs, [{ resourceId: id, version: 9 }])).toEqual([]);
+});
+
+test("an agent that knows nothing is sent everything of its consumer, and nothing of others", async () => {
+  await using specs = await openSpecs();
+  const created = [await specs.create(), await specs.create(), await specs.create()];
+  const { name } = await specs.addConsumer();
+  await specs.create({ consumerName: name });
+  await publishAll(specs);
+
+  const sent = await resync(specs, []);
+
+  expect(ids(sent).toSorted()).toEqual(created.map(({ id }) => id).toSorted());
+});
+
+test("what is being deleted is sent whatever the agent holds", async () => {
+  await using specs = await openSpecs();
+  const [one, other] = [await specs.create(), await specs.create()];
+  await specs.acceptor.delete({ id: one.id });
+  await specs.acceptor.delete({ id: other.id });
+  await publishAll(specs);
+
+  const sent = await resync(specs, [{ resourceId: one.id, version: 1 }]);
+
+  expect(ids(sent).toSorted()).toEqual([one.id, other.id].toSorted());
+  for (const { extensions } of sent) expect(extensions["deletiontimestamp"]).toBeString();
+});
+
+test("I6: an id that the server has never heard of is left alone", async () => {
+  await using specs = await openSpecs();
+
+  expect(await resync(specs, [{ resourceId: "unheard-of", version: 7 }])).toEqual([]);
+});
+
+test("I6: a server that was restored from an old backup, or is empty, deletes nothing", async () => {
+  await using specs = await openSpecs();
+  const created = [await specs.create(), await specs.create()];
+  await query(specs.db, "truncate resources, events, tombstones, changes", []);
+
+  const held = created.map(({ id }) => ({ resourceId: id, version: 1 }));
+
+  expect(await resync(specs, held)).toEqual([]);
+});
+
+test("what is known to be deleted is deleted, with its version and from our source", async () => {
+  await using specs = await openSpecs();
+  const id = await createBuried(specs);
+
+  const sent = await resync(specs, [{ resourceId: id, version: 7 }]);
+
+  expect(sent).toHaveLength(1);
+  expect(sent[0]).toMatchObject({
+    source: "maestro",
+    type: expect.stringMatching(/\.spec\.resync_response$/),
+    extensions: {
+      resourceid: id,
+      resourceversion: 7,
+      clustername: specs.consumer,
+      originalsource: "",
+      deletiontimestamp: expect.any(String),
+    },
+  });
+  expect(sent[0]).not.toContainAnyKeys(["data", "datacontenttype"]);
+});
+
+test("a tombstone of one consumer deletes nothing on another", async () => {
+  await using specs = await openSpecs();
+  const id = await createBuried(specs);
+  const { name } = await specs.addConsumer();
+
+  expect(await resync(specs, [{ resourceId: id, version: 1 }], { consumerName: name })).toEqual([]);
+});
+
+test("an id that lives again elsewhere is not deleted by its old tombstone", async () => {
+  await using specs = await openSpecs();
+  const id = await createBuried(specs);
+  const { name } = await specs.addConsumer();
+  await specs.create({ id, consumerName: name });
+
+  expect(await resync(specs, [{ resourceId: id, version: 1 }])).toEqual([]);
+});
+
+test("what was sent since the connection was made is not sent twice", async () => {
+  await using specs = await openSpecs();
+  const connectedAt = await now(specs);
+  const { id } = await specs.create();
+  await publishAll(specs);
+
+  const first = await resync(specs, [], { connectedAt });
+  const afterReconnect = await resync(specs, []);
+  const again = await resync(specs, [], { connectedAt });
+
+  expect([first, ids(afterReconnect), again]).toEqual([[], [id], []]);
+});
+
+test("an agent that has lost a version it held before is owed it again", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  const report = statusEvent({ id, consumerName: specs.consumer });
+  await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
+
+  const sent = await resync(specs, []);
+
+  expect(ids(sent)).toEqual([id]);
+  // Pending, so it is sent again if this answer is lost as well.
+  expect(await observedVersion(specs, id)).toBe(0);
+});
+
+test("a resync over several pages sends each resource once, in order of ids", async () => {
+  await using specs = await openSpecs();
+  await query(
+    specs.db,
+    "insert into resources (id, name, source, consumer_name, type, version, spec, spec_hash, " +
+      "spec_event) select 'r-' || to_char(n, 'FM0000'), 'r-' || to_char(n, 'FM0000'), 'tests', " +
+      `$1, 'Bundle', 2, '{}', '', '{"specversion":"1.0","id":"a","source":"s","type":"t"}' ` +
+      "from generate_series(1, 1203) n",
+    [specs.consumer],
+  );
+  const name = (index: number) => `r-${String(index + 1).padStart(4, "0")}`;
+  // Every third is current; of the others some are behind and some missing.
+  const held = Array.from({ length: 1203 }, (_, index) => ({
+    resourceId: name(index),
+    version: index % 3 === 0 ? 2 : 1,
+  })).filter((_, index) => index % 3 !== 2);
+
+  const sent = ids(await resync(specs, held));
+
+  expect(sent).toEqual(
+    Array.from({ length: 1203 }, (_, index) => name(index)).filter((_, index) => index % 3 !== 0),
+  );
+});
+
+test("a resync ends when its connection is gone, and leaves the rest unsent", async () => {
+  await using specs = await openSpecs();
+  await Promise.all(Array.from({ length: 250 }, () => specs.create()));
+  let taken = 0;
+
+  await resync(specs, [], { deliver: () => Promise.resolve(++taken < 10) });
+
+  const [row] = await query<{ unsent: number }>(
+    specs.db,
+    "select count(*)::int as unsent from resources where sent_version = 0",
+    [],
+  );
+  expect(taken).toBe(10);
+  // Sent in hundreds.
+  expect(row?.unsent).toBe(150);
+});
