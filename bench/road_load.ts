@@ -39,6 +39,8 @@ export interface Outcome {
   endedAt: number;
   p50Ms: number;
   p99Ms: number;
+  /** What the load generator itself has used. */
+  cpuMs: number;
   /** The first failure; there must be none. */
   failure?: string;
 }
@@ -160,6 +162,7 @@ function summary(latencies: number[], startedAt: number): Outcome {
     endedAt: now(),
     p50Ms: at(0.5),
     p99Ms: at(0.99),
+    cpuMs: 0,
   };
 }
 
@@ -175,7 +178,10 @@ if (import.meta.main) {
   // It ends with the bench, however that ends.
   process.on("disconnect", () => process.exit());
   process.on("message", async (task: Task) => {
-    process.send?.(await run(task).catch((error) => failed(error, 0)));
+    const before = process.cpuUsage();
+    const outcome = await run(task).catch((error) => failed(error, 0));
+    const { user, system } = process.cpuUsage(before);
+    process.send?.({ ...outcome, cpuMs: (user + system) / 1000 });
   });
   process.send?.("ready");
 }
