@@ -56,11 +56,15 @@ const STOP_TIMEOUT_MS = 30_000;
 /** Starts `maestro server` on free ports and waits until it serves. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const { databaseUrl, args = [] } = options;
-  const stateDirectory = options.stateDirectory ??
-    mkdtempSync(join(fastestFolder(), "maestro-e2e-"));
-  const isOurs = options.stateDirectory === undefined;
-  const program = spawnProgram(options.isFromSource ? SOURCE : executable("maestro"), [
-    ...["server", "--server-hostname", "127.0.0.1", "--state-directory", stateDirectory],
+  const command = options.isFromSource ? SOURCE : executable("maestro");
+  // Without the embedded PostgreSQL there is nothing to keep.
+  const isOurs = options.stateDirectory === undefined && databaseUrl === undefined;
+  const stateDirectory = isOurs
+    ? mkdtempSync(join(fastestFolder(), "maestro-e2e-"))
+    : options.stateDirectory ?? "";
+  const program = spawnProgram(command, [
+    ...["server", "--server-hostname", "127.0.0.1"],
+    ...(stateDirectory === "" ? [] : ["--state-directory", stateDirectory]),
     ...["http", "grpc", "metrics"].flatMap((door) => [`--${door}-server-bindport`, "0"]),
     ...["--grpc-broker-bindport", "0", "--health-check-server-bindport", "0"],
     ...(databaseUrl === undefined
