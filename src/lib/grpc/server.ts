@@ -62,6 +62,8 @@ export interface GrpcServer extends AsyncDisposable {
 const BUFFER_BYTES_MAX = 1024 * 1024;
 /** Time for peers to take their last messages at shutdown. */
 const DRAIN_MS = 1_000;
+/** Status texts are headers, of which some peers take no more than 8 KiB. */
+const STATUS_BYTES_MAX = 6 * 1024;
 const CONTENT_TYPE = "application/grpc";
 
 /** Starts serving. Disposing ends every stream with UNAVAILABLE, sends GOAWAY, and closes. */
@@ -255,17 +257,23 @@ function respondStatus(stream: http2.ServerHttp2Stream, status: GrpcStatus): voi
 
 function statusHeaders({ code, message }: GrpcStatus): Record<string, string> {
   const headers: Record<string, string> = { "grpc-status": String(code) };
-  // Percent-encoded as the protocol says: everything but printable ASCII, and the percent sign.
-  if (message !== undefined && message !== "") {
-    headers["grpc-message"] = Array.from(
-      Buffer.from(message, "utf8"),
-      (byte) =>
-        byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-          ? String.fromCharCode(byte)
-          : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`,
-    ).join("");
-  }
+  if (message !== undefined && message !== "") headers["grpc-message"] = encodeMessage(message);
   return headers;
+}
+
+/** Percent-encoded as the protocol says: everything but printable ASCII, and the percent sign. */
+function encodeMessage(message: string): string {
+  let encoded = "";
+  for (const char of message) {
+    if (encoded.length > STATUS_BYTES_MAX) return `${encoded}...`;
+    if (/^[ -$&-~]$/.test(char)) encoded += char;
+    else {
+      for (const byte of Buffer.from(char, "utf8")) {
+        encoded += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+      }
+    }
+  }
+  return encoded;
 }
 
 function createResponseStream(stream: http2.ServerHttp2Stream): ResponseStream {

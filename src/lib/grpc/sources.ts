@@ -20,7 +20,7 @@ import { decodeStatusResync, type HeldStatus } from "../wire/resync.ts";
 import { parseBundleSpec } from "../wire/work_spec.ts";
 import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
-import type { Call, Methods } from "./server.ts";
+import type { Call, Methods, ResponseStream } from "./server.ts";
 import { createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface SourceDoorOptions {
@@ -75,42 +75,40 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     });
   };
 
-  const enter = async (call: Call) => {
-    try {
-      await options.authenticate(call.header("authorization"));
-    } catch (error) {
-      throw refuseSourceInput(error);
-    }
+  const enter = (call: Call) => options.authenticate(call.header("authorization"));
+
+  const receive = async (message: Uint8Array, call: Call) => {
+    await enter(call);
+    const event = decodePublishRequest(message);
+    const type = parseEventType(event.type);
+    if (type.action === ACTION.resyncRequest) resync(event);
+    else await accept(options.acceptor, event, type);
+  };
+
+  const subscribe = async (message: Uint8Array, stream: ResponseStream, call: Call) => {
+    await enter(call);
+    const { source } = decodeSubscription(message);
+    await options.beforeSubscribe();
+    if (stream.isClosed) return;
+    const subscriber = createSubscriber(stream, {
+      heartbeatMs: options.heartbeatMs,
+      waitingMax: WAITING_MAX,
+    });
+    const group = subscribers.get(source) ?? new Set();
+    subscribers.set(source, group.add(subscriber));
+    stream.onClose(() => {
+      group.delete(subscriber);
+      if (group.size === 0 && subscribers.get(source) === group) subscribers.delete(source);
+    });
   };
 
   return {
     methods: {
       unary: {
-        [PUBLISH]: async (message, call) => {
-          await enter(call);
-          const { event, type } = readEvent(message);
-          if (type.action === ACTION.resyncRequest) resync(event);
-          else await accept(options.acceptor, event, type);
-          return NO_CONTENT;
-        },
+        [PUBLISH]: (message, call) => receive(message, call).then(() => NO_CONTENT, refuse),
       },
       streaming: {
-        [SUBSCRIBE]: async (message, stream, call) => {
-          await enter(call);
-          const { source } = decodeSubscription(message);
-          await options.beforeSubscribe();
-          if (stream.isClosed) return;
-          const subscriber = createSubscriber(stream, {
-            heartbeatMs: options.heartbeatMs,
-            waitingMax: WAITING_MAX,
-          });
-          const group = subscribers.get(source) ?? new Set();
-          subscribers.set(source, group.add(subscriber));
-          stream.onClose(() => {
-            group.delete(subscriber);
-            if (group.size === 0 && subscribers.get(source) === group) subscribers.delete(source);
-          });
-        },
+        [SUBSCRIBE]: (message, stream, call) => subscribe(message, stream, call).catch(refuse),
       },
     },
     sources: () => [...subscribers.keys()],
@@ -118,13 +116,8 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
   };
 }
 
-function readEvent(message: Uint8Array): { event: CloudEvent; type: EventType } {
-  try {
-    const event = decodePublishRequest(message);
-    return { event, type: parseEventType(event.type) };
-  } catch (error) {
-    throw refuseSourceInput(error);
-  }
+function refuse(error: unknown): Promise<never> {
+  return Promise.reject(refuseSourceInput(error));
 }
 
 async function accept(acceptor: Acceptor, event: CloudEvent, type: EventType): Promise<void> {
