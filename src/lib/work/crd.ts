@@ -12,9 +12,17 @@ export const LEDGER_API_VERSION = `${GROUP}/v1`;
 /** The kind of the objects that own what the agent applies. */
 export const LEDGER_KIND = "AppliedManifestWork";
 
+const LEDGER_TYPE: ResourceType = {
+  group: GROUP,
+  version: "v1",
+  kind: LEDGER_KIND,
+  resource: "appliedmanifestworks",
+  isNamespaced: false,
+};
+
 /** A new type is served a moment after it is defined. */
 const SERVED_TIMEOUT_MS = 30_000;
-const SERVED_POLL_MS = 100;
+const SERVED_POLL_MS = 50;
 
 const text = { type: "string" };
 const appliedResource = {
@@ -74,14 +82,18 @@ const definition: JsonObject = {
   },
 };
 
-/** Returns the type AppliedManifestWork, defining it first if the cluster does not know it. */
+/**
+ * Makes sure that the cluster serves AppliedManifestWork, and returns its type.
+ *
+ * The type is ours, so nothing has to be discovered: a reading of an object that is not there tells
+ * whether it is served, the moment it is.
+ */
 export async function installLedgerType(kube: Kube): Promise<ResourceType> {
-  const known = await kube.resolve(LEDGER_API_VERSION, LEDGER_KIND);
-  if (known !== undefined) return known;
+  if (await isServed(kube)) return LEDGER_TYPE;
   const type = await kube.resolve("apiextensions.k8s.io/v1", "CustomResourceDefinition");
   if (type === undefined) throw missing("the cluster serves no CustomResourceDefinition");
   try {
-    const ref = { type, namespace: "", name: `appliedmanifestworks.${GROUP}` };
+    const ref = { type, namespace: "", name: `${LEDGER_TYPE.resource}.${GROUP}` };
     await kube.create(ref, definition, { fieldManager: FIELD_OWNER });
   } catch (error) {
     // Another agent was faster.
@@ -89,11 +101,20 @@ export async function installLedgerType(kube: Kube): Promise<ResourceType> {
   }
   const deadline = performance.now() + SERVED_TIMEOUT_MS;
   while (performance.now() < deadline) {
-    const served = await kube.resolve(LEDGER_API_VERSION, LEDGER_KIND);
-    if (served !== undefined) return served;
+    if (await isServed(kube)) return LEDGER_TYPE;
     await Bun.sleep(SERVED_POLL_MS);
   }
   throw missing(`it is defined, but not served after ${SERVED_TIMEOUT_MS} ms`);
+}
+
+async function isServed(kube: Kube): Promise<boolean> {
+  try {
+    await kube.get({ type: LEDGER_TYPE, namespace: "", name: "is-it-served" });
+    return true;
+  } catch (error) {
+    if (error instanceof KubeError && error.reason === "PathNotFound") return false;
+    throw error;
+  }
 }
 
 function missing(state: string): MaestroError {
