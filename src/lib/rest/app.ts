@@ -75,7 +75,15 @@ async function observe({ log, metrics }: RestParts, c: RestContext, next: Next):
   const labels = { method: methodLabel(c.req.method), path: pathLabel(c), code: String(status) };
   metrics.restRequests.inc(labels);
   metrics.restDuration.observe(labels, seconds);
-  const level = status >= 500 ? "error" : status >= 400 ? "info" : "debug";
+  // An outage is one sentence a request; only what nobody expects is told with its stack.
+  const level = status === 503
+    ? "warn"
+    : status >= 500
+    ? "error"
+    : status >= 400
+    ? "info"
+    : "debug";
+  const detail = status === 503 ? { reason: c.error?.message } : { error: c.error };
   log[level]("answered a request", {
     method: c.req.method,
     path: c.req.path.slice(0, PATH_SHOWN_MAX),
@@ -83,7 +91,7 @@ async function observe({ log, metrics }: RestParts, c: RestContext, next: Next):
     elapsed_ms: Math.round(seconds * 1000),
     operation_id: c.get("operationId"),
     caller: c.get("caller")?.name,
-    ...(status >= 500 && { error: c.error }),
+    ...(status >= 500 && detail),
   });
 }
 

@@ -19,7 +19,8 @@ const DEBOUNCE_MS = 50;
 /** Events under way at once: enough to hide the round trip. */
 const PARALLEL_MAX = 16;
 
-const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 30_000 };
+/** The ceiling is what a server that is back from an outage waits for the last of its reports. */
+const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 10_000 };
 
 export interface Outbox extends AsyncDisposable {
   /** The status of this work may have changed; it waits a moment for more unless it is urgent. */
