@@ -1,8 +1,9 @@
 /** The command line: picks a command and imports it only then. */
 
-import { describeError, MaestroError } from "./lib/errors.ts";
+import { MaestroError } from "./lib/errors.ts";
 import { describeFlags } from "./lib/flags.ts";
 import { VERSION } from "./lib/version.ts";
+import { runProgram, untilSignal } from "./program.ts";
 
 const USAGE =
   `Maestro stores Kubernetes manifests for many clusters, delivers them, and brings their
@@ -57,19 +58,4 @@ async function help(command: string, table: "SERVER_FLAGS" | "DATABASE_FLAGS"): 
   return 0;
 }
 
-function untilSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => resolve(signal));
-  });
-}
-
-if (import.meta.main) {
-  // A wrong flag is the caller's to mend (2); anything else is the world's (1).
-  const code = await main(process.argv.slice(2)).catch((error: unknown) => {
-    process.stderr.write(`${describeError(error)}\n`);
-    const isExpected = error instanceof MaestroError;
-    if (!isExpected && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    return isExpected && error.code === "invalid_argument" ? 2 : 1;
-  });
-  process.exit(code);
-}
+if (import.meta.main) await runProgram(main);

@@ -1,0 +1,26 @@
+/** What both programs do around their work: signals, and errors that become exit codes. */
+
+import { describeError, MaestroError } from "./lib/errors.ts";
+
+/** Resolves with the first signal that asks the program to end. */
+export function untilSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => resolve(signal));
+  });
+}
+
+/**
+ * Runs a program to its end and exits with its code.
+ *
+ * What was expected to go wrong is a sentence, anything else a stack. A wrong flag is the caller's to mend (2);
+ * the rest is the world's (1).
+ */
+export async function runProgram(main: (args: string[]) => Promise<number>): Promise<void> {
+  const code = await main(process.argv.slice(2)).catch((error: unknown) => {
+    process.stderr.write(`${describeError(error)}\n`);
+    const isExpected = error instanceof MaestroError;
+    if (!isExpected && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    return isExpected && error.code === "invalid_argument" ? 2 : 1;
+  });
+  process.exit(code);
+}
