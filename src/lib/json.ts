@@ -17,9 +17,11 @@ const rawJson = (JSON as unknown as { rawJSON: (text: string) => RawJson }).rawJ
 const isRawJson = (JSON as unknown as { isRawJSON: (value: unknown) => value is RawJson })
   .isRawJSON;
 
-// Sixteen digits, a decimal point, an exponent or a minus zero: all that a double may change.
-// A match inside a string only costs the slower path.
-const MAY_LOSE = /\d{16}|\d\.\d|\d[eE][+-]?\d|-0[,\]}\s]/;
+// A number of sixteen digits, with a decimal point or an exponent, or a minus zero: all that a double may change.
+// A match inside a string only costs the slower path, which takes six times as long. Image tags and
+// addresses, which nearly every manifest has, do not match.
+const MAY_LOSE =
+  /(?:^|[\s:,[])(?:-0(?:$|[\s,\]}])|-?\d{16}|-?\d{1,15}[.eE][\d.eE+-]*(?:$|[\s,\]}]))/;
 
 /** Kubernetes' own objects stay far below; deeper ones would exhaust a stack somewhere. */
 const DEPTH_MAX = 500;
@@ -54,10 +56,13 @@ export function parseJsonObject(text: string, what: string): JsonObject {
   if (!isObject(value)) {
     throw new MaestroError("invalid_argument", `Cannot read ${what}: it must be a JSON object`);
   }
-  if (ESCAPED_NUL.test(text)) {
+  // The search for a fixed text costs next to nothing; the expression 15 us for 3 KB.
+  const hasEscapes = text.includes("\\u");
+  if (hasEscapes && ESCAPED_NUL.test(text)) {
     throw new MaestroError("invalid_argument", `Cannot read ${what}: it contains \\u0000`);
   }
-  const flaw = mayNestDeeply(text) || MAY_HALVE.test(text) ? findFlaw(value, 0) : undefined;
+  const mayBeFlawed = mayNestDeeply(text) || (hasEscapes && MAY_HALVE.test(text));
+  const flaw = mayBeFlawed ? findFlaw(value, 0) : undefined;
   if (flaw !== undefined) {
     throw new MaestroError("invalid_argument", `Cannot read ${what}: it ${flaw}`);
   }
@@ -67,11 +72,12 @@ export function parseJsonObject(text: string, what: string): JsonObject {
 /** Counting brackets is much cheaper than walking every document. */
 function mayNestDeeply(text: string): boolean {
   let brackets = 0;
-  for (let at = 0; at < text.length && brackets <= DEPTH_MAX; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x5b || code === 0x7b) brackets++;
+  for (const bracket of "[{") {
+    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) {
+      if (++brackets > DEPTH_MAX) return true;
+    }
   }
-  return brackets > DEPTH_MAX;
+  return false;
 }
 
 function findFlaw(value: unknown, depth: number): string | undefined {

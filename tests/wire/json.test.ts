@@ -9,6 +9,8 @@ test("numbers that a double would change are written as they were read", () => {
     '{"a":1.0}',
     "[-0]",
     "[1e3,1E400,0.1,123456789012345678901234567890]",
+    "1.0",
+    '{"a":[1,-2.50],"image":"shop:1.42.7"}',
     '{"t":"2026-01-02T03:04:05Z","n":1}',
   ];
 
