@@ -86,7 +86,7 @@ async function openGrpc(
 ): Promise<Record<string, number>> {
   const hostname = config["server-hostname"];
   const receiveBytesMax = config["grpc-max-receive-message-size"];
-  const common = { hostname, receiveBytesMax, log };
+  const common = { hostname, receiveBytesMax, log, pingMs: config["heartbeat-check-interval"] };
   const agents = stack.use(
     await serveGrpc(flows.agents.methods, {
       ...common,

@@ -246,7 +246,8 @@ export interface ResourceClaimResyncRow {
 /**
  * Marks resources as sent because an agent's resync lacks them, and returns them.
  *
- * What the agent says it holds is what is observed: a version that it lost is pending again.
+ * What the agent says it holds is what is observed: a version that it lost is pending again. What has
+ * been sent to its connection meanwhile is left out.
  *
  * `heldVersions`: what the agent holds of each
  */
@@ -254,8 +255,9 @@ export function resourceClaimResync(
   db: Db,
   ids: readonly (string | null)[],
   heldVersions: readonly (number | null)[],
+  connectedAt: string,
 ): Promise<ResourceClaimResyncRow[]> {
-  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, heldVersions]);
+  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, heldVersions, connectedAt]);
 }
 
 /** A row of `resource/count.sql`. */

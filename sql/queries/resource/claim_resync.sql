@@ -1,9 +1,11 @@
 -- Marks resources as sent because an agent's resync lacks them, and returns them.
 --
--- What the agent says it holds is what is observed: a version that it lost is pending again.
+-- What the agent says it holds is what is observed: a version that it lost is pending again. What has
+-- been sent to its connection meanwhile is left out.
 --
 -- $1 ids
 -- $2 held_versions what the agent holds of each
+-- $3 connected_at
 with held as (
   select * from unnest($1::text[], $2::int[]) as held (id, version)
 )
@@ -16,5 +18,6 @@ set observed_version = least(resource.observed_version, held.version),
     * (0.75 + random() * 0.5)
 from held
 where resource.id = held.id
+  and not (resource.sent_version = resource.version and coalesce(resource.sent_at >= $3::timestamptz, false))
 returning resource.id, resource.consumer_name, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

@@ -4,14 +4,14 @@ import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
 import type { ReadyConsumer } from "../spec/publish.ts";
-import { type CloudEvent, EXT, stringExtension } from "../wire/event.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES, stringExtension } from "../wire/event.ts";
 import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
 import { decodeSpecResync, type HeldVersion } from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Methods, ResponseStream } from "./server.ts";
-import { createSubscriber, type Subscriber } from "./subscriber.ts";
+import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface AgentDoorOptions {
   acceptReport: AcceptReport;
@@ -74,8 +74,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     }
     const deliver = async (answer: CloudEvent) => {
       if (!publish(consumerName, answer)) return false;
-      const all = await Promise.all([...connected.subscribers].map((one) => one.caughtUp()));
-      return all.some(Boolean);
+      return await anyCaughtUp(connected.subscribers);
     };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
@@ -87,8 +86,12 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
 
   const receive = async (message: Uint8Array) => {
     const event = decodePublishRequest(message);
-    const { action, subresource } = parseEventType(event.type);
-    if (action === ACTION.resyncRequest) return resync(event);
+    const { action, subresource, dataType } = parseEventType(event.type);
+    if (action === ACTION.resyncRequest) {
+      // Nothing of another type is held here, so there is nothing to answer.
+      if (dataType === MANIFEST_BUNDLES) resync(event);
+      return;
+    }
     if (subresource !== "status") {
       throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
     }
@@ -97,7 +100,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   };
 
   const subscribe = async (message: Uint8Array, stream: ResponseStream) => {
-    const consumerName = readSubscription(message);
+    const { consumerName, dataType } = readSubscription(message);
     // Before it can be sent anything: what is marked as sent from here on goes to this connection.
     const connectedAt = await options.now();
     if (stream.isClosed) return;
@@ -106,6 +109,8 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
       waitingMax: WAITING_MAX,
       caughtUp: () => options.wake(consumerName),
     });
+    // Agents of the hub keep a stream for each type. Ours is one; the others get heartbeats.
+    if (dataType !== MANIFEST_BUNDLES) return;
     const connected = consumers.get(consumerName) ?? { subscribers: new Set(), connectedAt };
     connected.connectedAt = connectedAt;
     connected.subscribers.add(subscriber);
@@ -139,13 +144,14 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
 function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyConsumer> {
   const ready = new Map<string, ReadyConsumer>();
   for (const [name, { subscribers, connectedAt }] of consumers) {
-    if ([...subscribers].every((one) => one.isReady)) ready.set(name, { name, connectedAt });
+    // One is enough: another may be a connection that has died and is not yet known to have.
+    if ([...subscribers].some((one) => one.isReady)) ready.set(name, { name, connectedAt });
   }
   return ready;
 }
 
 /** The texts are those of the Go broker. */
-function readSubscription(message: Uint8Array): string {
+function readSubscription(message: Uint8Array): { consumerName: string; dataType: string } {
   const { clusterName, dataType } = decodeSubscription(message);
   if (clusterName === "") {
     throw new GrpcError(STATUS.unknown, "invalid subscription request: missing cluster name");
@@ -156,5 +162,5 @@ function readSubscription(message: Uint8Array): string {
       `invalid subscription request: invalid data type "${dataType}"`,
     );
   }
-  return clusterName;
+  return { consumerName: clusterName, dataType };
 }

@@ -49,6 +49,8 @@ export interface GrpcServerOptions {
   port: number;
   /** Largest message accepted, in bytes. */
   receiveBytesMax: number;
+  /** A connection that leaves a ping without an answer for so long is dead; ten seconds by default. */
+  pingMs?: number;
   /** PEM texts; plain HTTP/2 without them. */
   tls?: { cert: string; key: string; ca?: string };
   log: Logger;
@@ -60,6 +62,7 @@ export interface GrpcServer extends AsyncDisposable {
 
 /** A message buffered beyond this makes a stream full. */
 const BUFFER_BYTES_MAX = 1024 * 1024;
+const PING_MS = 10_000;
 /** Time for peers to take their last messages at shutdown. */
 const DRAIN_MS = 1_000;
 /** Status texts are headers, of which some peers take no more than 8 KiB. */
@@ -76,7 +79,11 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
   const open = new Set<ResponseStream>();
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+    const pinging = startPings(session, options.pingMs ?? PING_MS);
+    session.on("close", () => {
+      clearInterval(pinging);
+      sessions.delete(session);
+    });
     session.on("error", (error) => options.log.debug("a connection failed", { error }));
   });
   server.on("sessionError", (error) => options.log.debug("a connection failed", { error }));
@@ -102,6 +109,19 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
       for (const session of sessions) session.destroy();
     },
   };
+}
+
+/** Ends a connection whose other end is gone though nobody said so; TCP alone takes a quarter of an hour. */
+function startPings(session: http2.ServerHttp2Session, intervalMs: number): Timer {
+  let isAwaited = false;
+  return setInterval(() => {
+    if (session.destroyed) return;
+    if (isAwaited) return session.destroy();
+    isAwaited = true;
+    session.ping(() => {
+      isAwaited = false;
+    });
+  }, intervalMs);
 }
 
 async function listen(server: http2.Http2Server, options: GrpcServerOptions): Promise<void> {

@@ -21,7 +21,7 @@ import { parseBundleSpec } from "../wire/work_spec.ts";
 import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Call, Methods, ResponseStream } from "./server.ts";
-import { createSubscriber, type Subscriber } from "./subscriber.ts";
+import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface SourceDoorOptions {
   acceptor: Acceptor;
@@ -65,8 +65,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     const held = decodeStatusResync(event.data);
     const deliver = async (answer: CloudEvent) => {
       broadcast(event.source, answer);
-      const all = [...subscribers.get(event.source) ?? []];
-      return (await Promise.all(all.map((one) => one.caughtUp()))).some(Boolean);
+      return await anyCaughtUp(subscribers.get(event.source) ?? []);
     };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which sources ask again.
     options.answerResync(deliver, event.source, held).catch((error) => {

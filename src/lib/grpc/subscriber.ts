@@ -27,9 +27,22 @@ export interface SubscriberOptions {
   caughtUp?: () => void;
 }
 
+/** What waits for one peer, in bytes of data. Beyond it starting anew is cheaper than catching up. */
+const WAITING_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Resolves to true when the first of them has caught up, and to false when all are gone. */
+export function anyCaughtUp(subscribers: Iterable<Subscriber>): Promise<boolean> {
+  const caughtUp = [...subscribers].map(async (one) => {
+    if (!await one.caughtUp()) throw new Error("gone");
+    return true;
+  });
+  return Promise.any(caughtUp).catch(() => false);
+}
+
 /** Sends the headers that clients wait for, and starts the heartbeats. */
 export function createSubscriber(stream: ResponseStream, options: SubscriberOptions): Subscriber {
   const waiting = new Map<string, CloudEvent>();
+  let waitingBytes = 0;
   let isDraining = false;
   stream.start({ "subscription-id": crypto.randomUUID() });
 
@@ -54,6 +67,7 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
       for (const [key, event] of waiting) {
         if (stream.isFull || stream.isClosed) break;
         waiting.delete(key);
+        waitingBytes -= bytesOf(event);
         stream.write(encodeEvent(event));
       }
     }
@@ -73,8 +87,10 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
         return !stream.isClosed;
       }
       const id = event.extensions[EXT.resourceId];
-      waiting.set(typeof id === "string" ? id : event.id, event);
-      if (waiting.size <= options.waitingMax) return true;
+      const key = typeof id === "string" ? id : event.id;
+      waitingBytes += bytesOf(event) - bytesOf(waiting.get(key));
+      waiting.set(key, event);
+      if (waiting.size <= options.waitingMax && waitingBytes <= WAITING_BYTES_MAX) return true;
       restart(`${waiting.size} events wait for this subscriber: subscribe again and resync`);
       return false;
     },
@@ -87,4 +103,8 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
     },
     restart,
   };
+}
+
+function bytesOf(event: CloudEvent | undefined): number {
+  return event?.data?.length ?? 0;
 }

@@ -53,7 +53,8 @@ export async function answerSpecResync(
     }
     for (let from = 0; from < due.length; from += SEND_MAX) {
       const ids = due.slice(from, from + SEND_MAX);
-      const rows = await q.resourceClaimResync(db, ids, ids.map((id) => held.get(id) ?? 0));
+      const heldVersions = ids.map((id) => held.get(id) ?? 0);
+      const rows = await q.resourceClaimResync(db, ids, heldVersions, connectedAt);
       for (const row of rows) {
         if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
         sent++;
