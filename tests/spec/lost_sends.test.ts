@@ -6,11 +6,13 @@ import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import type { Doom } from "../harness/die_in_publish.ts";
 import { openDoors } from "../harness/doors.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
-import { publish, subscribe } from "../harness/grpc.ts";
+import { eventually } from "../harness/eventually.ts";
+import { openPublisher, publish, subscribe } from "../harness/grpc.ts";
 import { createDatabase, type TestDatabase } from "../harness/postgres.ts";
 import { startServer } from "../harness/programs.ts";
 
 const DOOMED = join(import.meta.dir, "../harness/die_in_publish.ts");
+const SHORT_LIVED = join(import.meta.dir, "../harness/die_after_accept.ts");
 /** Below the interval of redelivery, which would find a lost create too. */
 const SWEEP = { timeoutMs: 3_000 };
 
@@ -30,16 +32,66 @@ test("M1: a server killed between accepting and sending has sent it after its re
   const consumerName = "killed-before-claim";
   await database.db`insert into consumers (id, name) values (${consumerName}, ${consumerName})`;
   const id = crypto.randomUUID();
-  const first = await startServer({ databaseUrl: database.url });
+  const first = await startServer({ databaseUrl: database.url, isFromSource: true });
   await publish(`127.0.0.1:${first.sources}`, specEvent({ id, consumerName }));
   await first.kill("SIGKILL");
 
-  await using second = await startServer({ databaseUrl: database.url });
+  await using second = await startServer({ databaseUrl: database.url, isFromSource: true });
   // It sends no resync request: delivery must not depend on one.
   const agent = await subscribe(`127.0.0.1:${second.agents}`, { clusterName: consumerName });
 
   const event = await agent.waitFor((event) => event.extensions.resourceid === id);
   expect(event.type).toEndWith("create_request");
+  agent.close();
+});
+
+test("M1: a server killed when an accept has committed, before anything else, loses nothing", async () => {
+  await using doors = await openDoors();
+  const consumerName = await doors.consumer("killed-after-accept");
+  const id = crypto.randomUUID();
+  const doomed = Bun.spawn([process.execPath, SHORT_LIVED, doors.database.url, consumerName, id]);
+  await doomed.exited;
+
+  const agent = await subscribe(doors.agents, { clusterName: consumerName });
+
+  expect(doomed.signalCode).toBe("SIGKILL");
+  await agent.waitFor((event) => event.extensions.resourceid === id);
+  agent.close();
+});
+
+test("M1: of a server killed at any moment under load all that it accepted is sent", async () => {
+  await using database = await createDatabase();
+  const consumerName = "killed-under-load";
+  await database.db`insert into consumers (id, name) values (${consumerName}, ${consumerName})`;
+  const accepted: string[] = [];
+  for (const delayMs of [5, 40, 150]) {
+    await using server = await startServer({ databaseUrl: database.url, isFromSource: true });
+    // Its agent takes events all the while, so that the kill also meets claims and sends.
+    const agent = await subscribe(`127.0.0.1:${server.agents}`, { clusterName: consumerName });
+    using publisher = openPublisher(`127.0.0.1:${server.sources}`);
+    const before = accepted.length;
+    const calls = Array.from({ length: 300 }, async () => {
+      const id = crypto.randomUUID();
+      await publisher.publish(specEvent({ id, consumerName }));
+      accepted.push(id);
+    });
+    const settled = Promise.allSettled(calls);
+    await eventually(() => accepted.length > before);
+    await Bun.sleep(delayMs);
+    await server.kill("SIGKILL");
+    await settled;
+    agent.close();
+  }
+
+  await using server = await startServer({ databaseUrl: database.url, isFromSource: true });
+  const agent = await subscribe(`127.0.0.1:${server.agents}`, { clusterName: consumerName });
+
+  // Nothing was reported, so all of it is owed; more may come than was answered with OK.
+  const missing = () => {
+    const seen = new Set(agent.events.map((event) => event.extensions["resourceid"]));
+    return accepted.filter((id) => !seen.has(id));
+  };
+  await eventually(missing, (ids) => ids.length === 0, { timeoutMs: 20_000 });
   agent.close();
 });
 
