@@ -9,11 +9,20 @@ export interface BatchOptions<In> {
   key: (entry: In) => string;
   /** Entries in one run. More makes a statement cheaper an entry and the first entry later. */
   sizeMax: number;
-  /** Runs under way at once. Two keep the database busy while the next batch gathers. */
+  /** Runs under way at once. The first takes whatever has arrived, the others only start when they must. */
   concurrency: number;
   /** Entries that wait. Beyond it callers are refused, which is better than memory without end. */
   waitingMax: number;
 }
+
+/**
+ * A run that takes longer than this is held up, and others start beside it.
+ *
+ * Until then a run under way means that the next one waits for its end or for a full batch. That halves the
+ * number of statements under a usual load: with 32 callers 0.16 ms of PostgreSQL's CPU time a create in place
+ * of 0.21 and 0.14 of the server's in place of 0.17, and 3,600/s in place of 3,100 (bench/road.ts).
+ */
+const SLOW_MS = 50;
 
 type Waiting<In, Out> = {
   entry: In;
@@ -24,8 +33,8 @@ type Waiting<In, Out> = {
 /**
  * Returns a function that runs its argument together with those of other callers.
  *
- * There is no timer: a batch starts as soon as a run is free, with all that has arrived by
- * then, so an idle system answers at once and a busy one fills its batches. `run` answers each entry at
+ * Nothing waits for a batch to fill: one starts as soon as the one before has ended, with all that has arrived
+ * by then, so an idle system answers at once and a busy one fills its batches. `run` answers each entry at
  * its position, with a value or an `Error`. If a whole batch fails, its entries are run again one by
  * one, so that one bad entry fails alone.
  */
@@ -36,6 +45,7 @@ export function createBatch<In, Out>(
   let waiting: Waiting<In, Out>[] = [];
   const keysUnderWay = new Set<string>();
   let running = 0;
+  let slow = 0;
   let isScheduled = false;
 
   const settle = (slot: Waiting<In, Out>, answer: Out | Error | undefined) => {
@@ -62,9 +72,12 @@ export function createBatch<In, Out>(
     }
   };
 
+  const mayStart = () =>
+    running < options.concurrency && (running === slow || waiting.length >= options.sizeMax);
+
   const start = () => {
     isScheduled = false;
-    while (running < options.concurrency && waiting.length > 0) {
+    while (waiting.length > 0 && mayStart()) {
       const batch: Waiting<In, Out>[] = [];
       const later: Waiting<In, Out>[] = [];
       // An entry whose key is under way holds back its successors too: their order counts.
@@ -80,9 +93,17 @@ export function createBatch<In, Out>(
       running++;
       const keys = batch.map((slot) => options.key(slot.entry));
       for (const key of keys) keysUnderWay.add(key);
+      let isSlow = false;
+      const timer = setTimeout(() => {
+        isSlow = true;
+        slow++;
+        start();
+      }, SLOW_MS);
       // Never rejects: `runBatch` answers every slot.
       void runBatch(batch).finally(() => {
+        clearTimeout(timer);
         running--;
+        if (isSlow) slow--;
         for (const key of keys) keysUnderWay.delete(key);
         start();
       });

@@ -53,8 +53,8 @@ export interface Acceptor {
 
 const BATCH = {
   sizeMax: 64,
-  // Two keep the database busy while the next batch gathers.
-  concurrency: 2,
+  // Beside a run that waits for a row that somebody else has locked there is room for others.
+  concurrency: 4,
   // About 30 MB of 3 KB specs; then callers are told to come back.
   waitingMax: 10_000,
 };

@@ -95,7 +95,7 @@ function readAppliedVersion(status: BundleStatus): number {
     : 0;
 }
 
-const BATCH = { sizeMax: 64, concurrency: 2, waitingMax: 20_000 };
+const BATCH = { sizeMax: 64, concurrency: 4, waitingMax: 20_000 };
 
 /** Starts accepting reports. Those that arrive together share a statement; one resource's keep their order. */
 export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
