@@ -1,0 +1,123 @@
+/** Many callers, one statement. */
+
+import { expect, test } from "bun:test";
+import { createBatch } from "../../src/lib/batch.ts";
+import { eventually } from "../harness/eventually.ts";
+
+interface Run {
+  entries: string[];
+  finish: () => void;
+  fail: (error: Error) => void;
+}
+
+/** A batch whose runs the test ends. An entry's key is its first letter. */
+function observe(options: { sizeMax?: number; concurrency?: number; waitingMax?: number } = {}) {
+  const runs: Run[] = [];
+  const add = createBatch<string, string>(
+    (entries) =>
+      new Promise((resolve, reject) => {
+        const finish = () => resolve(entries.map((entry) => entry.toUpperCase()));
+        runs.push({ entries, finish, fail: reject });
+      }),
+    {
+      name: "test",
+      key: (entry) => entry.slice(0, 1),
+      sizeMax: 3,
+      concurrency: 2,
+      waitingMax: 100,
+      ...options,
+    },
+  );
+  const run = (n: number) => eventually(() => runs[n] as Run);
+  return { runs, add, run };
+}
+
+test("callers that arrive together share a run, and each gets its own answer", async () => {
+  const { add, run, runs } = observe();
+
+  const answers = Promise.all([add("a"), add("b"), add("c")]);
+  (await run(0)).finish();
+
+  expect(await answers).toEqual(["A", "B", "C"]);
+  expect(runs).toHaveLength(1);
+});
+
+test("whoever comes during a run waits for its end, and travels with the others", async () => {
+  const { add, run, runs } = observe();
+  const first = add("a");
+  await run(0);
+
+  const later = Promise.all([add("b"), add("c")]);
+  await Bun.sleep(10);
+  expect(runs).toHaveLength(1);
+  runs[0]?.finish();
+  await first;
+
+  expect((await run(1)).entries).toEqual(["b", "c"]);
+  runs[1]?.finish();
+  await later;
+});
+
+test("a full batch does not wait for the run before it", async () => {
+  const { add, run, runs } = observe();
+  const all = [add("a")];
+  await run(0);
+
+  all.push(add("b"), add("c"), add("d"));
+
+  expect((await run(1)).entries).toEqual(["b", "c", "d"]);
+  for (const { finish } of runs) finish();
+  await Promise.all(all);
+});
+
+test("nobody waits for a run that is held up", async () => {
+  const { add, run, runs } = observe();
+  const held = add("a");
+  await run(0);
+
+  const other = add("b");
+  (await run(1)).finish();
+
+  expect(await other).toBe("B");
+  runs[0]?.finish();
+  expect(await held).toBe("A");
+});
+
+test("entries with the same key keep their order, in runs of their own", async () => {
+  const { add, run, runs } = observe();
+
+  const all = Promise.all([add("a1"), add("b1"), add("a2"), add("a3")]);
+  expect((await run(0)).entries).toEqual(["a1", "b1"]);
+  await Bun.sleep(70);
+  expect(runs).toHaveLength(1);
+  runs[0]?.finish();
+  expect((await run(1)).entries).toEqual(["a2"]);
+  runs[1]?.finish();
+  (await run(2)).finish();
+
+  expect(await all).toEqual(["A1", "B1", "A2", "A3"]);
+});
+
+test("one bad entry of a batch fails alone", async () => {
+  const { add, run } = observe();
+
+  const outcomes = Promise.allSettled([add("a"), add("b")]);
+  (await run(0)).fail(new Error("one of them is bad"));
+  (await run(1)).finish();
+  (await run(2)).fail(new Error("bad"));
+
+  expect((await outcomes).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+});
+
+test("beyond the limit callers are refused", async () => {
+  const { add, run, runs } = observe({ waitingMax: 1, sizeMax: 1, concurrency: 1 });
+  const first = add("a");
+  await run(0);
+  const second = add("b");
+
+  await expect(add("c")).rejects.toThrow("Cannot test: 1 others are waiting");
+
+  runs[0]?.finish();
+  (await run(1)).finish();
+  expect(await Promise.all([first, second])).toEqual(["A", "B"]);
+});
