@@ -396,10 +396,15 @@ export interface ResourcePageVersionsRow {
   version: number;
   is_deleting: boolean;
   is_observed: boolean;
-  is_sent: boolean;
+  is_on_its_way: boolean;
 }
 
-/** Pages through what a consumer should hold, without the documents, for a spec resync. */
+/**
+ * Pages through what a consumer should hold, without the documents, for a spec resync.
+ *
+ * On its way is what was sent to this connection and not reported since. An agent that has reported a
+ * version and now says that it lacks it has lost it.
+ */
 export function resourcePageVersions(
   db: Db,
   consumerName: string,

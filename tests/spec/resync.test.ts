@@ -212,6 +212,17 @@ test("what the publisher sends during a resync is not sent by the resync as well
   );
 });
 
+test("what an agent has reported and then lost is sent again, on the same connection too", async () => {
+  await using specs = await openSpecs();
+  const connectedAt = await now(specs);
+  const { id } = await specs.create();
+  await publishAll(specs);
+  const report = statusEvent({ id, consumerName: specs.consumer });
+  await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
+
+  expect(ids(await resync(specs, [], { connectedAt }))).toEqual([id]);
+});
+
 test("an agent that has lost a version it held before is owed it again", async () => {
   await using specs = await openSpecs();
   const { id } = await specs.create();

@@ -18,6 +18,10 @@ set observed_version = least(resource.observed_version, held.version),
     * (0.75 + random() * 0.5)
 from held
 where resource.id = held.id
-  and not (resource.sent_version = resource.version and coalesce(resource.sent_at >= $3::timestamptz, false))
+  and not (
+    resource.sent_version = resource.version
+    and coalesce(resource.sent_at >= $3::timestamptz, false)
+    and (resource.observed_version <> resource.version or resource.deleted_at is not null)
+  )
 returning resource.id, resource.consumer_name, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

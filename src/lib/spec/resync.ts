@@ -15,7 +15,7 @@ export interface ResyncRequest {
   consumerName: string;
   held: HeldVersion[];
   sourceId: string;
-  /** When the consumer's connection was made; what was sent since is on its way. */
+  /** When the consumer's connection was made; what was sent since and not reported is on its way. */
   connectedAt: string;
 }
 
@@ -42,10 +42,10 @@ export async function answerSpecResync(
     const page = await q.resourcePageVersions(db, consumerName, afterId, PAGE_MAX, connectedAt);
     const due: string[] = [];
     const unreported: string[] = [];
-    for (const { id, version, is_deleting, is_sent, is_observed } of page) {
+    for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
       unknown.delete(id);
       const isBehind = version > (held.get(id) ?? 0);
-      if ((is_deleting || isBehind) && !is_sent) due.push(id);
+      if ((is_deleting || isBehind) && !is_on_its_way) due.push(id);
       if (version === held.get(id) && !is_observed) unreported.push(id);
     }
     if (unreported.length > 0) {
