@@ -3,7 +3,9 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
+import type { ShortLife } from "../harness/die_after_accept.ts";
 import type { Doom } from "../harness/die_in_publish.ts";
+import type { LastAccept } from "../harness/die_after_accept.ts";
 import { openDoors } from "../harness/doors.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -49,7 +51,8 @@ test("M1: a server killed when an accept has committed, before anything else, lo
   await using doors = await openDoors();
   const consumerName = await doors.consumer("killed-after-accept");
   const id = crypto.randomUUID();
-  const doomed = Bun.spawn([process.execPath, SHORT_LIVED, doors.database.url, consumerName, id]);
+  const last: LastAccept = [doors.database.url, consumerName, id];
+  const doomed = Bun.spawn([process.execPath, SHORT_LIVED, ...last]);
   await doomed.exited;
 
   const agent = await subscribe(doors.agents, { clusterName: consumerName });
