@@ -7,9 +7,6 @@ import { bundle, specEvent } from "./events.ts";
 /** What it is given: the database, the consumer, and the id of the resource that it accepts. */
 export type LastAccept = [url: string, consumerName: string, id: string];
 
-/** Its arguments. */
-export type ShortLife = [url: string, consumerName: string, id: string];
-
 const [url = "", consumerName = "", id = ""] = process.argv.slice(2);
 const db = connect(url, { maxConnections: 1, applicationName: "doomed" });
 await createAcceptor(db).create({

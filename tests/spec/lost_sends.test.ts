@@ -3,7 +3,6 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
-import type { ShortLife } from "../harness/die_after_accept.ts";
 import type { Doom } from "../harness/die_in_publish.ts";
 import type { LastAccept } from "../harness/die_after_accept.ts";
 import { openDoors } from "../harness/doors.ts";
