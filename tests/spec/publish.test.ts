@@ -346,8 +346,24 @@ test("what the agent holds is not sent again, even to a new connection", async (
   const report = statusEvent({ id, consumerName: specs.consumer });
   await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
   await makeDue(specs.db, id);
+  const pending = await specs.create();
 
-  expect(await redeliver(specs.db, [specs.consumer], "2100-01-01T00:00:00Z")).toEqual([]);
+  const sent = await redeliver(specs.db, [specs.consumer], "2100-01-01T00:00:00Z");
+
+  expect(ids(sent)).toEqual([pending.id]);
+});
+
+test("the deletion of what was sent a moment ago is sent at once, and the next update too", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await turn(specs.db, [specs.consumer]);
+
+  await specs.acceptor.update(newUpdate(id, 1, "2"));
+  const update = await turn(specs.db, [specs.consumer]);
+  await specs.acceptor.delete({ id });
+  const deletion = await turn(specs.db, [specs.consumer]);
+
+  expect([actions(update), actions(deletion)]).toEqual([["update_request"], ["delete_request"]]);
 });
 
 test("a deletion is sent again until it is confirmed, whatever else is reported", async () => {
