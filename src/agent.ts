@@ -7,9 +7,8 @@ import {
   parseAgentConfig,
 } from "./lib/agent_config.ts";
 import { describeFlags } from "./lib/flags.ts";
-import { createLogger } from "./lib/log.ts";
 import { VERSION } from "./lib/version.ts";
-import { runProgram, untilSignal } from "./program.ts";
+import { openLog, runProgram, untilSignal } from "./program.ts";
 import type { Kube } from "./lib/work/kube_api.ts";
 
 const USAGE =
@@ -32,11 +31,7 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   await using stack = new AsyncDisposableStack();
   const isSimulated = config.simulate > 0;
   const agentVersion = isSimulated ? `${VERSION} (simulated)` : VERSION;
-  const log = createLogger({
-    level: config["log-level"],
-    isTerminal: process.stderr.isTTY,
-    write: (line) => void process.stderr.write(line),
-  });
+  const log = openLog(config["log-level"]);
   const file = config["workload-source-config"];
   const broker = file === undefined
     ? plainBrokerConfig(config.server ?? "")

@@ -1,40 +1,27 @@
 /** `maestro migration`: brings the database's schema up to date and exits. */
 
+import { chooseDatabase } from "./database_choice.ts";
 import { parseMigrationConfig } from "./lib/config.ts";
 import { connect } from "./lib/db/connect.ts";
-import { defaultStateDirectory } from "./lib/db/embedded.ts";
 import { migrate } from "./lib/db/migrate.ts";
-import { chooseAddress, openDatabase } from "./lib/db/open.ts";
-import { createLogger } from "./lib/log.ts";
+import { openDatabase } from "./lib/db/open.ts";
+import { openLog } from "./program.ts";
 
 /** Migrates the database that the flags name, or else the embedded one. */
 export async function runMigration(args: readonly string[]): Promise<void> {
   const config = parseMigrationConfig(args, Bun.env);
-  const log = createLogger({
-    level: config["log-level"],
-    isTerminal: process.stderr.isTTY,
-    write: (line) => void process.stderr.write(line),
-  });
-  const address = chooseAddress(config);
-  const applied: string[] = [];
-  if (address === undefined) {
+  const log = openLog(config["log-level"]);
+  const choice = chooseDatabase(config);
+  if (choice.address === undefined) {
     // Opening the embedded one migrates it.
-    await using _ = await openDatabase({
-      address,
-      maxConnections: config["db-max-open-connections"],
-      stateDirectory: config["state-directory"] ??
-        defaultStateDirectory(Bun.env, process.getuid?.()),
-      postgresDirectory: config["postgres-directory"],
-      executable: process.execPath,
-      currentDirectory: process.cwd(),
-    }, log);
+    await using _ = await openDatabase(choice, log);
   } else {
-    const db = connect(address, { maxConnections: 2, applicationName: "maestro-migration" });
+    const db = connect(choice.address, { maxConnections: 2, applicationName: "maestro-migration" });
     try {
-      applied.push(...await migrate(db, log));
+      await migrate(db, log);
     } finally {
       await db.end({ timeout: 5 });
     }
   }
-  log.info("the schema is up to date", { applied: applied.length });
+  log.info("the schema is up to date");
 }

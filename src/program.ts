@@ -1,6 +1,16 @@
-/** What both programs do around their work: signals, and errors that become exit codes. */
+/** What the programs do around their work: the log, signals, and errors that become exit codes. */
 
 import { describeError, MaestroError } from "./lib/errors.ts";
+import { createLogger, type Logger, type LogLevel } from "./lib/log.ts";
+
+/** The log of a program: standard error, for people if a terminal is there to read it. */
+export function openLog(level: LogLevel): Logger {
+  return createLogger({
+    level,
+    isTerminal: process.stderr.isTTY,
+    write: (line) => void process.stderr.write(line),
+  });
+}
 
 /** Resolves with the first signal that asks the program to end. */
 export function untilSignal(): Promise<string> {

@@ -1,13 +1,13 @@
 /** The server, top to bottom: the database, the two flows, the doors. */
 
+import { chooseDatabase } from "./database_choice.ts";
 import { createAdminToken } from "./lib/access/admin_token.ts";
 import { createAuthenticator } from "./lib/access/authenticate.ts";
-import { isEmbedded, parseServerConfig, type ServerConfig } from "./lib/config.ts";
-import { defaultStateDirectory } from "./lib/db/embedded.ts";
-import { chooseAddress, openDatabase } from "./lib/db/open.ts";
+import { parseServerConfig, type ServerConfig } from "./lib/config.ts";
+import { openDatabase } from "./lib/db/open.ts";
 import { serveGrpc } from "./lib/grpc/server.ts";
 import { describeError, MaestroError } from "./lib/errors.ts";
-import { createLogger, type Logger } from "./lib/log.ts";
+import type { Logger } from "./lib/log.ts";
 import { createMetrics } from "./lib/metrics.ts";
 import { serveHealth } from "./lib/ops/health.ts";
 import { serveMetrics } from "./lib/ops/metrics.ts";
@@ -15,32 +15,20 @@ import { createRestApp } from "./lib/rest/app.ts";
 import { serveRest } from "./lib/rest/serve.ts";
 import { createSpecDoor } from "./lib/spec/door.ts";
 import { VERSION } from "./lib/version.ts";
+import { openLog } from "./program.ts";
 import { type Flows, startFlows } from "./server_flows.ts";
 
 /** Runs the server until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
 export async function runServer(args: readonly string[], stopped: Promise<string>): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const config = parseServerConfig(args, Bun.env);
-  const log = createLogger({
-    level: config["log-level"],
-    isTerminal: process.stderr.isTTY,
-    write: (line) => void process.stderr.write(line),
-  });
+  const log = openLog(config["log-level"]);
 
   // The database first: every other part reads or writes it.
-  const stateDirectory = config["state-directory"] ??
-    (isEmbedded(config) ? defaultStateDirectory(Bun.env, process.getuid?.()) : "");
-  const database = stack.use(
-    await openDatabase({
-      address: chooseAddress(config),
-      maxConnections: config["db-max-open-connections"],
-      stateDirectory,
-      postgresDirectory: config["postgres-directory"],
-      executable: process.execPath,
-      currentDirectory: process.cwd(),
-    }, log),
-  );
-  const admin = isEmbedded(config) ? await createAdminToken(stateDirectory) : undefined;
+  const choice = chooseDatabase(config);
+  const database = stack.use(await openDatabase(choice, log));
+  const isOurs = choice.address === undefined;
+  const admin = isOurs ? await createAdminToken(choice.stateDirectory) : undefined;
   const authenticate = createAuthenticator({
     jwks: jwksSource(config),
     adminToken: admin?.token,

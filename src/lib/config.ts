@@ -125,7 +125,7 @@ export function parseMigrationConfig(
 }
 
 /** True if no database is given, so that the embedded one is used. */
-export function isEmbedded(config: DatabaseConfig): boolean {
+function isEmbedded(config: DatabaseConfig): boolean {
   return config["database-url"] === undefined && config["db-host-file"] === undefined;
 }
 

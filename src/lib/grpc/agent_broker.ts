@@ -19,6 +19,7 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { backoffMs } from "../backoff.ts";
 import { describeError, type ErrorCode, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { pause } from "../pause.ts";
 import { type CloudEvent, HEARTBEAT_TYPE } from "../wire/event.ts";
 import { decodeEvent, encodePublishRequest, encodeSubscription } from "../wire/protobuf.ts";
 import type { Broker, BrokerEvents } from "../work/broker.ts";
@@ -259,17 +260,4 @@ function channelOptions({ keepAlive, url }: AgentBrokerConfig): ChannelOptions {
       "grpc.keepalive_permit_without_calls": keepAlive.permitWithoutStream ? 1 : 0,
     }),
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
 }

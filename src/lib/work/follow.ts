@@ -3,6 +3,7 @@
 import { backoffMs } from "../backoff.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
+import { pause } from "../pause.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectList, ResourceType } from "./kube_api.ts";
 import { metadataOf, textOf } from "./work.ts";
@@ -93,17 +94,4 @@ export function followType(
       await finished;
     },
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
 }
