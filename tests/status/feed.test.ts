@@ -281,3 +281,27 @@ test("what is older than its retention is purged, the rest stays", async () => {
     { what: "tombstone", id: kept },
   ]);
 });
+
+test("a source that subscribes while the feed is being read misses nothing of it", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create({ source: "late" });
+  const other = await specs.create({ source: "early" });
+  const told: string[] = [];
+  let isLateHere = false;
+  const feed = createFeed(
+    specs.db,
+    (source) => void told.push(source),
+    () => isLateHere ? ["early", "late"] : ["early"],
+  );
+  await feed.open();
+  await report(specs, { id: other.id });
+  await report(specs, { id });
+
+  // The statement is under way for the early source when the late one is let in.
+  const reading = feed.read();
+  isLateHere = true;
+  await reading;
+  while (await feed.read());
+
+  expect(told).toEqual(["early", "late"]);
+});

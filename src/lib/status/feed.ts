@@ -42,12 +42,14 @@ export function createFeed(
       if (interested.length === 0) cursor = undefined;
       if (cursor === undefined) return false;
       const rows = await q.changeRead(db, cursor.xid, cursor.id, interested, READ_MAX);
+      const newcomers = sources().filter((source) => !interested.includes(source));
       for (const row of rows) {
+        // Let in while the statement ran, which therefore brought no states for it: read again from here.
+        if (newcomers.includes(row.source)) return true;
         const event = toFeedEvent(row);
         if (event !== undefined) broadcast(row.source, event);
+        cursor = { xid: row.xid, id: row.id };
       }
-      const last = rows.at(-1);
-      if (last !== undefined) cursor = { xid: last.xid, id: last.id };
       return rows.length === READ_MAX;
     },
   };
