@@ -227,10 +227,10 @@ async function callMetadata({ readToken }: AgentBrokerConfig): Promise<Metadata>
 }
 
 async function channelCredentials(
-  { readTls, url }: AgentBrokerConfig,
+  { tls, url }: AgentBrokerConfig,
 ): Promise<ChannelCredentials> {
-  if (readTls === undefined) return credentials.createInsecure();
-  const { ca, cert, key } = await readTls();
+  if (tls === undefined) return credentials.createInsecure();
+  const { ca, cert, key } = await tls.read();
   const host = hostOf(url);
   return credentials.createSsl(ca ?? null, key ?? null, cert ?? null, {
     // The host as configured, whatever name was sent along: an address has none.
