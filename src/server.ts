@@ -75,18 +75,22 @@ async function openGrpc(
   const hostname = config["server-hostname"];
   const receiveBytesMax = config["grpc-max-receive-message-size"];
   const common = { hostname, receiveBytesMax, log, pingMs: config["heartbeat-check-interval"] };
-  const agents = stack.use(
-    await serveGrpc(flows.agents.methods, {
-      ...common,
-      port: config["grpc-broker-bindport"],
-      tls: await readTls(
-        config["grpc-broker-tls-cert-file"],
-        config["grpc-broker-tls-key-file"],
-        config["grpc-broker-client-ca-file"],
-      ),
-    }),
-  );
-  if (!config["enable-grpc-server"]) return { agents: agents.port };
+  const ports: Record<string, number> = {};
+  if (flows.agents !== undefined) {
+    const agents = stack.use(
+      await serveGrpc(flows.agents.methods, {
+        ...common,
+        port: config["grpc-broker-bindport"],
+        tls: await readTls(
+          config["grpc-broker-tls-cert-file"],
+          config["grpc-broker-tls-key-file"],
+          config["grpc-broker-client-ca-file"],
+        ),
+      }),
+    );
+    ports["agents"] = agents.port;
+  }
+  if (!config["enable-grpc-server"]) return ports;
   const tls = await readTls(config["grpc-tls-cert-file"], config["grpc-tls-key-file"]);
   const sources = stack.use(
     await serveGrpc(flows.sources.methods, {
@@ -95,7 +99,7 @@ async function openGrpc(
       tls,
     }),
   );
-  return { agents: agents.port, sources: sources.port };
+  return { ...ports, sources: sources.port };
 }
 
 async function readTls(certFile?: string, keyFile?: string, caFile?: string) {
@@ -123,7 +127,8 @@ function warnOpenDoors(config: ServerConfig, log: Logger): void {
   if (config["grpc-authn-type"] === "mock") {
     log.warn("gRPC asks sources for no token (--grpc-authn-type=mock)");
   }
-  if (config["grpc-broker-client-ca-file"] === undefined) {
+  const isBroker = config["message-broker-type"] === "grpc";
+  if (isBroker && config["grpc-broker-client-ca-file"] === undefined) {
     log.warn("gRPC asks agents for no certificate (--grpc-broker-client-ca-file)");
   }
 }

@@ -53,7 +53,8 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   const receiveBytesMax = config["grpc-max-receive-message-size"];
   const pingMs = config["heartbeat-check-interval"];
   const common = { hostname: "127.0.0.1", port: 0, receiveBytesMax, pingMs, log };
-  const agents = await serveGrpc(flows.agents.methods, common);
+  // With MQTT nobody knocks at the agents' door.
+  const agents = await serveGrpc(flows.agents?.methods ?? { unary: {}, streaming: {} }, common);
   const sources = await serveGrpc(flows.sources.methods, common);
   const close = closeOnce([sources, agents]);
   stack.defer(close);

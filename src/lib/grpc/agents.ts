@@ -7,7 +7,12 @@ import type { ReadyConsumer } from "../spec/publish.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES, stringExtension } from "../wire/event.ts";
 import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
-import { decodeSpecResync, type HeldVersion } from "../wire/resync.ts";
+import {
+  decodeSpecResync,
+  type HeldVersion,
+  type ResyncRange,
+  resyncRange,
+} from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Methods, ResponseStream } from "./server.ts";
@@ -20,6 +25,7 @@ export interface AgentDoorOptions {
     deliver: (event: CloudEvent) => Promise<boolean>,
     consumer: ReadyConsumer,
     held: HeldVersion[],
+    range: ResyncRange,
   ) => Promise<unknown>;
   /** The database's clock. */
   now: () => Promise<string>;
@@ -64,7 +70,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
 
   const resync = (event: CloudEvent) => {
     const consumerName = stringExtension(event, EXT.clusterName);
-    const held = decodeSpecResync(event.data);
+    const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
     const connected = consumers.get(consumerName);
     if (connected === undefined) {
       throw new GrpcError(
@@ -78,7 +84,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(deliver, consumer, held).catch((error) => {
+    options.answerResync(deliver, consumer, held, range).catch((error) => {
       options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
       for (const one of connected.subscribers) one.restart("the resync failed");
     });

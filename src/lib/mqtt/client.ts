@@ -19,7 +19,11 @@ export interface ClientOptions {
   cleanStart: boolean;
   /** Messages that may wait here for their acknowledgement. */
   receiveMax: number;
+  /** How often certificates are looked at. */
+  tlsRefreshMs: number;
   receive: (topic: string, message: MqttMessage, acknowledge: () => void) => void;
+  /** Before a connection is tried, on which messages may come before `connected` is called. */
+  connecting: () => void;
   /** After each subscription. `isKept`: the broker has kept what was sent to us meanwhile. */
   connected: (connection: { isKept: boolean }) => void | Promise<void>;
   disconnected: (reason: string) => void;
@@ -48,9 +52,10 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
   let cleanStart = options.cleanStart;
 
   const runSession = async (): Promise<{ wasSubscribed: boolean; reason: string }> => {
+    options.connecting();
     const current = await openSession({
       ...config,
-      tls: await config.readTls?.(),
+      tls: await config.tls?.read(),
       clientId: options.clientId,
       cleanStart,
       sessionExpirySeconds: options.sessionExpirySeconds,
@@ -61,8 +66,8 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
     stop.signal.addEventListener("abort", onStop, { once: true });
     // New connections prove themselves with new certificates; nothing under way is lost meanwhile.
     await using _watching = watchFiles(
-      config.tlsFiles,
-      { intervalMs: config.tlsRefreshMs, log },
+      config.tls?.paths ?? [],
+      { intervalMs: options.tlsRefreshMs, log },
       () => {
         log.info("certificates were replaced, connecting again", { broker: config.brokerHost });
         void current.end("certificates were replaced");

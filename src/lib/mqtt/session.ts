@@ -98,9 +98,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   reader.on("packet", (packet: Packet) => {
     if (packet.cmd === "connack") connected.resolve(packet);
     else if (packet.cmd === "publish") {
-      const acknowledge = packet.qos === 0
-        ? () => {}
-        : acknowledger.expect(packet.messageId ?? 0);
+      const acknowledge = packet.qos === 0 ? () => {} : acknowledger.expect(packet.messageId ?? 0);
       options.receive(packet.topic, toMessage(packet), acknowledge);
     } else if (packet.cmd === "puback") {
       const { reasonCode, properties } = packet;
@@ -118,7 +116,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     } else if (packet.cmd === "suback") subscribed.get(packet.messageId ?? 0)?.(packet);
     else if (packet.cmd === "pingresp") askedAt = undefined;
     else if (packet.cmd === "disconnect") {
-      finish(`the broker says: ${describeReason(packet.reasonCode, packet.properties?.reasonString)}`);
+      finish(
+        `the broker says: ${describeReason(packet.reasonCode, packet.properties?.reasonString)}`,
+      );
     }
   });
   reader.on("error", (error: Error) => finish(`the broker speaks no MQTT 5: ${error.message}`));

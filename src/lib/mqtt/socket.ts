@@ -1,20 +1,14 @@
 /** A TCP or TLS connection whose writes of one turn of the event loop leave together. */
 
 import { connect as connectTcp, isIP } from "node:net";
+import type { TlsFiles } from "../broker_config_file.ts";
 import { connect as connectTls, rootCertificates } from "node:tls";
-
-/** PEM texts. The authorities are those of the system and, if given, `ca`. */
-export interface TlsMaterial {
-  ca?: Buffer;
-  cert?: Buffer;
-  key?: Buffer;
-}
 
 export interface SocketOptions {
   host: string;
   port: number;
-  /** Undefined for plain text. */
-  tls?: TlsMaterial;
+  /** Undefined for plain text. The authorities are those of the system and, if given, `ca`. */
+  tls?: TlsFiles | undefined;
   /** For the whole way to a connection that can be used. */
   dialTimeoutMs: number;
 }

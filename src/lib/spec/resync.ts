@@ -4,7 +4,7 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import type { HeldVersion } from "../wire/resync.ts";
+import { type HeldVersion, isInRange, type ResyncRange } from "../wire/resync.ts";
 import { toForgottenEvent, toSpecEvent } from "./event.ts";
 
 const PAGE_MAX = 500;
@@ -14,9 +14,30 @@ const SEND_MAX = 100;
 export interface ResyncRequest {
   consumerName: string;
   held: HeldVersion[];
+  /** The ids that the request is about. */
+  range: ResyncRange;
   sourceId: string;
   /** When the consumer's connection was made; what was sent since and not reported is on its way. */
   connectedAt: string;
+}
+
+/**
+ * Notes what an agent lacks, before it is answered: from then on the ledger sends it, should the answer fail.
+ *
+ * For roads on which an agent does not notice that its server has died, and does not ask again.
+ */
+export async function noteSpecResync(
+  db: Db,
+  { consumerName, held, range }: Pick<ResyncRequest, "consumerName" | "held" | "range">,
+): Promise<void> {
+  await q.resourceLose(
+    db,
+    consumerName,
+    held.map(({ resourceId }) => resourceId),
+    held.map(({ version }) => version),
+    range.after,
+    range.through ?? null,
+  );
 }
 
 /**
@@ -44,6 +65,7 @@ export async function answerSpecResync(
     const unreported: string[] = [];
     for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
       unknown.delete(id);
+      if (!isInRange(id, request.range)) continue;
       const isBehind = version > (held.get(id) ?? 0);
       if ((is_deleting || isBehind) && !is_on_its_way) due.push(id);
       if (version === held.get(id) && !is_observed) unreported.push(id);

@@ -32,6 +32,9 @@ export const EXT = {
   statusHash: "statushash",
   metadata: "metadata",
   logTracing: "logtracing",
+  /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
+  resyncAfter: "resyncafter",
+  resyncThrough: "resyncthrough",
 } as const;
 
 /** The type of a heartbeat, the one event without subresource and action. */

@@ -79,7 +79,9 @@ export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage
   return event;
 }
 
-function isCore(name: string): name is "id" | "source" | "type" | "time" | "subject" | "dataschema" {
+function isCore(
+  name: string,
+): name is "id" | "source" | "type" | "time" | "subject" | "dataschema" {
   return name === "id" || name === "source" || name === "type" || name === "time" ||
     name === "subject" || name === "dataschema";
 }
@@ -92,7 +94,9 @@ function canonicalText(name: string, value: ExtensionValue): string {
 }
 
 function fit(name: string, value: string): string {
-  if (value.length * 3 <= TEXT_BYTES_MAX || Buffer.byteLength(value) <= TEXT_BYTES_MAX) return value;
+  if (value.length * 3 <= TEXT_BYTES_MAX || Buffer.byteLength(value) <= TEXT_BYTES_MAX) {
+    return value;
+  }
   // Helps to follow a request through logs; everything works without it.
   if (name === EXT.logTracing) return "{}";
   const short = name === EXT.metadata ? essentialMetadata(value) : value;

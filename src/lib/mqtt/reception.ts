@@ -1,0 +1,138 @@
+/** What agents send over MQTT: reports are stored, questions answered, and only then acknowledged. */
+
+import * as q from "../../gen/queries.ts";
+import { backoffMs } from "../backoff.ts";
+import type { Db } from "../db/connect.ts";
+import { describeError, MaestroError } from "../errors.ts";
+import { createKeyedQueue } from "../keyed_queue.ts";
+import type { Logger } from "../log.ts";
+import { pause } from "../pause.ts";
+import { answerSpecResync, noteSpecResync, type ResyncRequest } from "../spec/resync.ts";
+import { createReportAcceptor, readReport } from "../status/accept.ts";
+import { statusQuestions } from "../status/question.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES, stringExtension } from "../wire/event.ts";
+import { ACTION, parseEventType } from "../wire/event_type.ts";
+import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
+import { createPipeline } from "./pipeline.ts";
+import type { Send } from "./pipeline.ts";
+
+export interface ReceptionOptions {
+  send: Send;
+  sourceId: string;
+  /** The largest body of a question, in bytes. */
+  bodyBytesMax: () => number;
+  /** A consumer shows that it is there. */
+  heardOf: (consumerName: string) => void;
+  log: Logger;
+}
+
+export interface Reception extends AsyncDisposable {
+  /** Takes a message. What cannot be stored is tried again until the connection ends, and stays the broker's. */
+  receive(message: MqttMessage, connection: AbortSignal, acknowledge: () => void): void;
+}
+
+const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
+const ANSWER_BACKOFF = { firstMs: 500, factor: 2, ceilingMs: 30_000 };
+/** Each may hold documents of 50 MB, if they are as large as they can be. */
+const ANSWERS_AT_ONCE = 4;
+/** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
+const HELD_MAX = 1_000_000;
+
+/** Makes the receiving half of the door. */
+export function createReception(db: Db, options: ReceptionOptions): Reception {
+  const { send, sourceId, bodyBytesMax, heardOf, log } = options;
+  const acceptReport = createReportAcceptor(db, log);
+  const questions = new Map<string, ResyncRequest>();
+  let heldCount = 0;
+
+  const forget = (key: string) => {
+    heldCount -= questions.get(key)?.held.length ?? 0;
+    questions.delete(key);
+  };
+
+  const answer = async (key: string): Promise<undefined> => {
+    const request = questions.get(key);
+    if (request === undefined) return;
+    const pipeline = createPipeline(send, request.consumerName);
+    await answerSpecResync(db, pipeline.deliver, log, request);
+    // The agent's connection was lost, and with it perhaps reports that the broker had taken.
+    if (request.range.through === undefined) {
+      const { consumerName } = request;
+      for await (
+        const question of statusQuestions(db, { consumerName, sourceId, bytesMax: bodyBytesMax() })
+      ) {
+        if (!await pipeline.deliver(question)) break;
+      }
+    }
+    await pipeline.finish();
+    // A newer question of the same agent may have come meanwhile; then this key runs again.
+    if (questions.get(key) === request) forget(key);
+  };
+  const answers = createKeyedQueue(answer, {
+    name: "spec-resync",
+    workers: ANSWERS_AT_ONCE,
+    backoff: ANSWER_BACKOFF,
+    log,
+  });
+
+  const noteQuestion = async (event: CloudEvent, dataType: string): Promise<void> => {
+    // Nothing of another type is held here, so there is nothing to answer.
+    if (dataType !== MANIFEST_BUNDLES) return;
+    const consumerName = stringExtension(event, EXT.clusterName);
+    const source = event.extensions[EXT.originalSource];
+    // Asked of another source, on a topic that all sources hear (quirk Q3 of the wire).
+    if (typeof source === "string" && source !== "" && source !== sourceId) return;
+    const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
+    await noteSpecResync(db, { consumerName, held, range });
+    const [row] = await q.clockNow(db);
+    const key = [consumerName, dataType, range.after].join("\0");
+    forget(key);
+    if (heldCount + held.length > HELD_MAX) return;
+    heldCount += held.length;
+    questions.set(key, { consumerName, held, range, sourceId, connectedAt: row?.now ?? "" });
+    answers.add(key);
+  };
+
+  const take = async (message: MqttMessage): Promise<void> => {
+    const event = decodeMqtt(message);
+    const { action, subresource, dataType } = parseEventType(event.type);
+    const consumerName = event.extensions[EXT.clusterName];
+    if (typeof consumerName === "string") heardOf(consumerName);
+    if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
+    else if (subresource === "status") await acceptReport(readReport(event, sourceId));
+    else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
+  };
+
+  const untilTaken = async (message: MqttMessage, connection: AbortSignal): Promise<boolean> => {
+    for (let attempt = 0; !connection.aborted; attempt++) {
+      try {
+        await take(message);
+        return true;
+      } catch (error) {
+        if (isSenseless(error)) {
+          log.warn("cannot use a message", { reason: describeError(error) });
+          return true;
+        }
+        if (attempt === 0) log.warn("cannot store a message, trying again", { error });
+        await pause(backoffMs(attempt, STORE_BACKOFF, Math.random()), connection);
+      }
+    }
+    return false;
+  };
+
+  return {
+    receive(message, connection, acknowledge) {
+      // Never rejects: whatever goes wrong is tried again, or logged.
+      void untilTaken(message, connection).then((isTaken) => {
+        if (isTaken) acknowledge();
+      });
+    },
+    [Symbol.asyncDispose]: () => answers[Symbol.asyncDispose](),
+  };
+}
+
+/** It would make no more sense if it came again. */
+function isSenseless(error: unknown): boolean {
+  return error instanceof MaestroError && error.code === "invalid_argument";
+}

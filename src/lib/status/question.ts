@@ -1,0 +1,70 @@
+/** What a source asks an agent: the statuses that differ from the hashes that are stored. */
+
+import * as q from "../../gen/queries.ts";
+import type { Db } from "../db/connect.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
+import { ACTION, formatEventType } from "../wire/event_type.ts";
+import { encodeStatusResync, type HeldStatus } from "../wire/resync.ts";
+import { NO_STATUS_HASH } from "../wire/status_hash.ts";
+
+/** As many as the Go server puts into one event. */
+const HASHES_MAX = 1_000;
+
+/**
+ * The questions to a consumer's agent, together about all its resources; none if it has none, since an empty list
+ * asks for everything. The body of each has at most `bytesMax` bytes.
+ */
+export async function* statusQuestions(
+  db: Db,
+  { consumerName, sourceId, bytesMax }: {
+    consumerName: string;
+    sourceId: string;
+    bytesMax: number;
+  },
+): AsyncGenerator<CloudEvent> {
+  let afterId = "";
+  for (;;) {
+    const rows = await q.statusHashesOfConsumer(db, consumerName, afterId, HASHES_MAX);
+    const held = rows.map(({ id, status_hash }) => ({
+      resourceId: id,
+      hash: status_hash ?? NO_STATUS_HASH,
+    }));
+    for (const part of cut(held, bytesMax)) yield toQuestion(consumerName, sourceId, part);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < HASHES_MAX) return;
+    afterId = last.id;
+  }
+}
+
+const ENTRY_BYTES = `{"resourceID":"","statusHash":""},`.length;
+
+function cut(held: HeldStatus[], bytesMax: number): HeldStatus[][] {
+  const parts: HeldStatus[][] = [];
+  let bytes = Infinity;
+  for (const one of held) {
+    const size = ENTRY_BYTES + one.resourceId.length + one.hash.length;
+    if (bytes + size > bytesMax) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(one);
+    bytes += size;
+  }
+  return parts;
+}
+
+function toQuestion(consumerName: string, sourceId: string, held: HeldStatus[]): CloudEvent {
+  return {
+    id: crypto.randomUUID(),
+    source: sourceId,
+    type: formatEventType({
+      dataType: MANIFEST_BUNDLES,
+      subresource: "status",
+      action: ACTION.resyncRequest,
+    }),
+    time: new Date().toISOString(),
+    datacontenttype: "application/json",
+    extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
+    data: encodeStatusResync(held),
+  };
+}
