@@ -35,7 +35,7 @@ export async function openSocket(options: SocketOptions): Promise<Wire> {
     ...(tls.key === undefined ? {} : { key: tls.key }),
     minVersion: "TLSv1.3",
   });
-  socket.setNoDelay(true);
+  socket.setNoDelay();
   const opened = Promise.withResolvers<void>();
   let reason = "the broker closed the connection";
   socket.once(tls === undefined ? "connect" : "secureConnect", opened.resolve);

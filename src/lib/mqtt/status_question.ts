@@ -29,7 +29,7 @@ export async function askForStatuses(
           const question of statusQuestions(db, {
             consumerName: name,
             sourceId,
-            bytesMax: bodyBytesMax,
+            bytesMax,
           })
         ) {
           if (signal.aborted || !await pipeline.deliver(question)) break;
