@@ -12,7 +12,7 @@ import {
   timeExtension,
 } from "../wire/event.ts";
 import { ACTION, type EventType } from "../wire/event_type.ts";
-import { parseBundleSpec } from "../wire/work_spec.ts";
+import { parseBundleSpec } from "../wire/read_spec.ts";
 import type { Acceptor } from "./accept.ts";
 import { validateBundle } from "./validate.ts";
 
