@@ -9,6 +9,7 @@ import { notFound } from "../spec/accept.ts";
 import type { ResourceRow, SpecDoor } from "../spec/door.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
+import { formatTime } from "../wire/time.ts";
 import type { BundleSpec } from "../wire/work_spec.ts";
 import { readJsonObject } from "./body.ts";
 import { parsePage, presentList } from "./list.ts";
@@ -140,7 +141,7 @@ function createEvent(
     id: crypto.randomUUID(),
     source,
     type: formatEventType({ dataType: MANIFEST_BUNDLES, subresource: "spec", action }),
-    time: new Date().toISOString(),
+    time: formatTime(Date.now()),
     datacontenttype: "application/json",
     extensions: {
       [EXT.resourceId]: id,

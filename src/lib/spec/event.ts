@@ -5,6 +5,7 @@ import { isObject, parseJson } from "../json.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { decodeStructured } from "../wire/structured.ts";
+import { formatTime } from "../wire/time.ts";
 
 /** A resource that has just been marked as sent. */
 export type SentRow = SpecEventClaimRow;
@@ -47,7 +48,7 @@ export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptio
     id: isFresh ? crypto.randomUUID() : origin.id,
     source: sourceId,
     type: formatEventType({ dataType: MANIFEST_BUNDLES, subresource: "spec", action }),
-    time: isFresh ? new Date().toISOString() : origin.time,
+    time: isFresh ? formatTime(Date.now()) : origin.time,
     datacontenttype: "application/json",
     extensions,
     data: row.spec,
@@ -60,7 +61,7 @@ export function toForgottenEvent(
   held: { resourceId: string; version: number },
   { sourceId }: SpecEventOptions,
 ): CloudEvent {
-  const now = new Date().toISOString();
+  const now = formatTime(Date.now());
   return {
     id: crypto.randomUUID(),
     source: sourceId,

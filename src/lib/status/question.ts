@@ -6,6 +6,7 @@ import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { encodeStatusResync, type HeldStatus } from "../wire/resync.ts";
 import { NO_STATUS_HASH } from "../wire/status_hash.ts";
+import { formatTime } from "../wire/time.ts";
 
 /** As many as the Go server puts into one event. */
 const HASHES_MAX = 1_000;
@@ -62,7 +63,7 @@ function toQuestion(consumerName: string, sourceId: string, held: HeldStatus[]):
       subresource: "status",
       action: ACTION.resyncRequest,
     }),
-    time: new Date().toISOString(),
+    time: formatTime(Date.now()),
     datacontenttype: "application/json",
     extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
     data: encodeStatusResync(held),

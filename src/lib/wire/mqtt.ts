@@ -6,10 +6,16 @@
  */
 
 import { MaestroError } from "../errors.ts";
-import { isObject, parseJson } from "../json.ts";
-import { type CloudEvent, EXT, type ExtensionValue, isRfc3339 } from "./event.ts";
-import { canonicalTime } from "./time.ts";
+import { parseJsonObject } from "../json.ts";
+import {
+  type CloudEvent,
+  eventProblem,
+  EXT,
+  type ExtensionValue,
+  isExtensionName,
+} from "./event.ts";
 import { decodeStructured } from "./structured.ts";
+import { canonicalTime, isRfc3339 } from "./time.ts";
 
 /** The parts of a PUBLISH that carry an event. A repeated user property is a list. */
 export interface MqttMessage {
@@ -52,7 +58,9 @@ export function encodeMqtt(event: CloudEvent): MqttMessage {
 /** Reads a message in binary or structured mode. Throws `invalid_argument` if it is no event. */
 export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage): CloudEvent {
   const text = decodeUtf8(payload);
-  if (contentType?.startsWith("application/cloudevents")) return decodeStructured(text);
+  if (contentType?.toLowerCase().startsWith("application/cloudevents")) {
+    return decodeStructured(text);
+  }
   const event: CloudEvent = { id: "", source: "", type: "", extensions: {} };
   let version: string | undefined;
   for (const [key, given] of Object.entries(userProperties)) {
@@ -62,7 +70,7 @@ export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage
     const value = Array.isArray(given) ? given.at(-1) ?? "" : given;
     if (name === "specversion") version = value;
     else if (isCore(name)) event[name] = value;
-    else event.extensions[name] = value;
+    else if (isExtensionName(name)) event.extensions[name] = value;
   }
   if (version !== "1.0" && version !== "0.3") {
     throw undecodable(
@@ -71,9 +79,8 @@ export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage
         : `the spec version must be "1.0", not "${version}"`,
     );
   }
-  for (const name of ["id", "source", "type"] as const) {
-    if (event[name] === "") throw undecodable(`the user property ce-${name} is missing`);
-  }
+  const problem = eventProblem(event);
+  if (problem !== undefined) throw undecodable(problem);
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (payload.length > 0) event.data = text;
   return event;
@@ -110,8 +117,7 @@ function fit(name: string, value: string): string {
 
 /** What a receiver needs of metadata that is too long for MQTT (quirk Q13 of the wire). */
 function essentialMetadata(text: string): string {
-  const metadata = parseJson(text);
-  if (!isObject(metadata)) return text;
+  const metadata = parseJsonObject(text, "the metadata extension");
   const { name, namespace, uid, resourceVersion, generation } = metadata;
   const { creationTimestamp, deletionTimestamp, labels } = metadata;
   const times = { creationTimestamp, deletionTimestamp };

@@ -1,8 +1,9 @@
 /** The bodies of resync requests: what the asking side holds. */
 
 import { MaestroError } from "../errors.ts";
-import { isObject, parseJsonObject } from "../json.ts";
-import { type CloudEvent, EXT, optionalStringExtension } from "./event.ts";
+import { rawNumber } from "../json.ts";
+import { type CloudEvent, EXT, optionalStringExtension, RESOURCE_VERSION_MAX } from "./event.ts";
+import { type Kind, list, NUMBER, object, parseMembers, TEXT } from "./members.ts";
 
 /** One resource as the agent holds it. */
 export interface HeldVersion {
@@ -90,13 +91,10 @@ export function encodeSpecResync(held: HeldVersion[]): string {
 
 /** Reads the body of a spec resync request. An absent body is an error, an absent list is empty. */
 export function decodeSpecResync(data: string | undefined): HeldVersion[] {
-  return entries(data, "resourceVersions").map(({ resourceID, resourceVersion }) => {
-    const version = Number(resourceVersion ?? 0);
-    if (typeof resourceID !== "string" || !Number.isSafeInteger(version)) {
-      throw invalid("resourceVersions");
-    }
-    return { resourceId: resourceID, version };
-  });
+  return entries(data, "resourceVersions", VERSIONS).map(({ resourceID, resourceVersion }) => ({
+    resourceId: idOf(resourceID, "resourceVersions"),
+    version: wholeNumber(resourceVersion),
+  }));
 }
 
 /** The body of a status resync request (source → agent). */
@@ -111,26 +109,38 @@ export function encodeStatusResync(held: HeldStatus[]): string {
 
 /** Reads the body of a status resync request. An absent body is an error, an absent list is empty. */
 export function decodeStatusResync(data: string | undefined): HeldStatus[] {
-  return entries(data, "statusHashes").map(({ resourceID, statusHash }) => {
-    if (typeof resourceID !== "string" || typeof statusHash !== "string") {
-      throw invalid("statusHashes");
-    }
-    return { resourceId: resourceID, hash: statusHash };
-  });
+  return entries(data, "statusHashes", HASHES).map(({ resourceID, statusHash = "" }) => ({
+    resourceId: idOf(resourceID, "statusHashes"),
+    hash: statusHash,
+  }));
 }
 
-function entries(data: string | undefined, key: string): Record<string, unknown>[] {
-  if (data === undefined || data === "") {
-    throw new MaestroError("invalid_argument", "Cannot read the resync request: it has no data");
-  }
-  const list = parseJsonObject(data, "the resync request")[key] ?? [];
-  if (!Array.isArray(list) || !list.every(isObject)) throw invalid(key);
-  return list;
+const VERSIONS = object({ resourceVersions: list({ resourceID: TEXT, resourceVersion: NUMBER }) });
+const HASHES = object({ statusHashes: list({ resourceID: TEXT, statusHash: TEXT }) });
+
+interface Entry {
+  resourceID?: string;
+  resourceVersion?: unknown;
+  statusHash?: string;
 }
 
-function invalid(key: string): MaestroError {
-  return new MaestroError(
-    "invalid_argument",
-    `Cannot read the resync request: ${key} must be a list of resource ids with their state`,
-  );
+function entries(data: string | undefined, key: string, kind: Kind): Entry[] {
+  if (data === undefined || data === "") throw invalid("it has no data");
+  const document = parseMembers(data, "the resync request", kind);
+  return (document[key] ?? []) as Entry[];
+}
+
+function idOf(id: string | undefined, key: string): string {
+  if (id === undefined || id === "") throw invalid(`an entry of ${key} has no resourceID`);
+  return id;
+}
+
+/** A version that no resource can have counts as the nearest one that it can. */
+function wholeNumber(value: unknown): number {
+  const number = Math.trunc(Number(rawNumber(value) ?? value ?? 0));
+  return Math.max(0, Math.min(number, RESOURCE_VERSION_MAX));
+}
+
+function invalid(state: string): MaestroError {
+  return new MaestroError("invalid_argument", `Cannot read the resync request: ${state}`);
 }

@@ -1,10 +1,10 @@
 /** What a spec event holds, whichever data type carried it, and whether the agent can apply it. */
 
 import { describeError, MaestroError } from "../errors.ts";
-import { isObject, type JsonObject, parseJsonObject } from "../json.ts";
+import type { JsonObject } from "../json.ts";
 import { MANIFESTS } from "../wire/event.ts";
-import { type DeleteOption, type Executor, groupOf, parseBundleSpec } from "../wire/work_spec.ts";
-import type { SingleSpec } from "../wire/work_spec.ts";
+import { parseBundleSpec, parseSingleSpec } from "../wire/read_spec.ts";
+import { type DeleteOption, type Executor, groupOf } from "../wire/work_spec.ts";
 import type { ResourceMeta } from "../wire/work_status.ts";
 import type { WorkConfig } from "./options.ts";
 import { metadataOf, textOf } from "./work.ts";
@@ -33,16 +33,14 @@ export function parseWorkSpec(dataType: string, text: string): WorkSpec {
 }
 
 function parseSingle(text: string): WorkSpec {
-  const { manifest, deleteOption, configOption } = parseJsonObject(text, "the manifest");
-  if (!isObject(manifest)) {
-    throw new MaestroError("invalid_argument", "Cannot read manifest: it must be an object");
+  const { manifest, deleteOption, configOption } = parseSingleSpec(text);
+  if (manifest === undefined) {
+    throw new MaestroError("invalid_argument", "Cannot read manifest: it is missing");
   }
   return {
     manifests: [manifest],
-    configs: isObject(configOption)
-      ? [configOption as NonNullable<SingleSpec["configOption"]>]
-      : [],
-    ...(isObject(deleteOption) ? { deleteOption: deleteOption as DeleteOption } : {}),
+    configs: configOption ? [configOption] : [],
+    ...(deleteOption ? { deleteOption } : {}),
   };
 }
 

@@ -4,6 +4,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { sequenceTimeMs } from "../wire/sequence.ts";
+import { formatTime } from "../wire/time.ts";
 import type { BundleStatus, Condition, ManifestCondition } from "../wire/work_status.ts";
 import { conditionTime } from "./conditions.ts";
 import { type Slot, type Work, WORK_FINALIZER } from "./work.ts";
@@ -101,7 +102,7 @@ export function encodeReport(
       subresource: "status",
       action: isAnswer ? ACTION.resyncResponse : ACTION.update,
     }),
-    time: new Date(sequenceTimeMs(sequence)).toISOString(),
+    time: formatTime(sequenceTimeMs(sequence)),
     datacontenttype: "application/json",
     extensions: {
       [EXT.resourceId]: work.uid,

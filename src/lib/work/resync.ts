@@ -1,9 +1,10 @@
 /** The agent's half of both resyncs: what it asks of the server, and what the server asks of it. */
 
-import { type CloudEvent, EXT } from "../wire/event.ts";
+import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { cutHeld, decodeStatusResync, encodeSpecResync } from "../wire/resync.ts";
-import { statusHash } from "../wire/status_hash.ts";
+import { legacyStatusHash, statusHash } from "../wire/status_hash.ts";
+import { formatTime } from "../wire/time.ts";
 import type { Works } from "./receive.ts";
 import { presentStatus } from "./report.ts";
 
@@ -24,7 +25,7 @@ export function specResyncRequests(
     id: crypto.randomUUID(),
     source: agentId,
     type: formatEventType({ dataType, subresource: "spec", action: ACTION.resyncRequest }),
-    time: new Date().toISOString(),
+    time: formatTime(Date.now()),
     datacontenttype: "application/json",
     extensions: {
       [EXT.clusterName]: consumerName,
@@ -55,13 +56,15 @@ export function answersTo(
       hash,
     ]),
   );
+  // A single manifest's report carries no hash, so the source has computed it as agents of that time did.
+  const hashOf = dataType === MANIFESTS ? legacyStatusHash : statusHash;
   return [...works.values()]
     .filter((work) => work.dataType === dataType && work.source === event.source)
     .filter((work) => work.isSettled || work.isGone)
     .filter((work) => {
       if (held.size === 0) return true;
       const hash = held.get(work.uid);
-      return hash !== undefined && hash !== statusHash(presentStatus(work, consumerName, nowMs));
+      return hash !== undefined && hash !== hashOf(presentStatus(work, consumerName, nowMs));
     })
     .map(({ uid }) => uid);
 }
