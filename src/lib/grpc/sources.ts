@@ -20,7 +20,8 @@ import { decodeStatusResync, type HeldStatus } from "../wire/resync.ts";
 import { parseBundleSpec } from "../wire/work_spec.ts";
 import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
-import type { Call, Methods, ResponseStream } from "./server.ts";
+import type { Call, Methods } from "./call.ts";
+import type { ResponseStream } from "./response.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface SourceDoorOptions {
@@ -35,7 +36,8 @@ export interface SourceDoorOptions {
   ) => Promise<void>;
   /** Called before a subscriber is let in, so that it misses nothing from then on. */
   beforeSubscribe: () => Promise<void>;
-  heartbeatMs: number;
+  /** Time between heartbeats; undefined for none. */
+  heartbeatMs: number | undefined;
   log: Logger;
 }
 
