@@ -18,7 +18,7 @@ export async function chooseRoad(config: AgentConfig): Promise<Connect> {
     const { readMqttConfig } = await import("./lib/mqtt/config.ts");
     const { openMqttAgentBroker } = await import("./lib/mqtt/agent_broker.ts");
     const broker = await readMqttConfig(file ?? "");
-    const tlsRefreshMs = 300_000;
+    const tlsRefreshMs = config["certificate-refresh-interval"];
     return (events, agent) => openMqttAgentBroker(broker, events, { ...agent, tlsRefreshMs });
   }
   const { plainBrokerConfig, readBrokerConfig } = await import("./lib/grpc/agent_broker_config.ts");

@@ -7,6 +7,7 @@ import type { Db } from "./lib/db/connect.ts";
 import { describeError } from "./lib/errors.ts";
 import type { AgentDoor } from "./lib/grpc/agents.ts";
 import { createSourceDoor, type SourceDoor } from "./lib/grpc/sources.ts";
+import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
@@ -98,7 +99,7 @@ function startUp(
     },
     answerResync: (deliver, source, held) => answerStatusResync(db, deliver, source, held),
     beforeSubscribe: () => feed.open(),
-    heartbeatMs: config["heartbeat-check-interval"],
+    heartbeatMs: heartbeatMs(config),
     log,
   });
   const feed = createFeed(db, sources.broadcast, sources.sources);

@@ -3,6 +3,7 @@
 import { hostname } from "node:os";
 import * as q from "./gen/queries.ts";
 import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
+import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { answerSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
@@ -39,7 +40,7 @@ export async function openRoad(
     },
     wake: (consumerName) => wake([consumerName]),
     sourceId,
-    heartbeatMs: config["heartbeat-check-interval"],
+    heartbeatMs: heartbeatMs(config),
     log,
   });
   const { isConnected, publish, ready } = agents;
@@ -58,7 +59,7 @@ async function openMqtt(
   const { publish, readiness, ready } = stack.use(openMqttAgentDoor(db, broker, {
     clientId: config["client-id"] ?? `maestro-${hostname()}`,
     sourceId: config["source-id"],
-    tlsRefreshMs: 300_000,
+    tlsRefreshMs: config["certificate-refresh-interval"],
     wake: () => wake([]),
     log,
   }));

@@ -1,5 +1,6 @@
 /** The agent's settings, as flags and environment give them. */
 
+import { CERTIFICATE_FLAGS, withPeersNames } from "./certificate_config.ts";
 import { MaestroError } from "./errors.ts";
 import {
   boolean,
@@ -33,6 +34,7 @@ export const AGENT_FLAGS = {
     "file",
     "where the server is: YAML or JSON with url, … for grpc, brokerHost, topics, … for mqtt",
   ),
+  ...CERTIFICATE_FLAGS,
   "cloudevents-client-id": optionalText(
     "id",
     "who the agent says it is (default <consumer-name>-work-agent)",
@@ -81,7 +83,7 @@ export function parseAgentConfig(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): AgentConfig {
-  const { values, rest } = parseFlags(AGENT_FLAGS, args, env);
+  const { values, rest } = parseFlags(AGENT_FLAGS, args, withPeersNames(env));
   const [unexpected] = rest;
   if (unexpected !== undefined) {
     throw new MaestroError("invalid_argument", `Unknown argument "${unexpected}": see --help`);

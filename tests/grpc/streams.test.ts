@@ -259,7 +259,12 @@ test("what waits for a slow subscriber is one event for each resource, the last"
 });
 
 test("M24: a connection that has died without a sound is noticed within two heartbeats", async () => {
-  await using doors = await openDoors({ args: ["--heartbeat-check-interval", "300ms"] });
+  await using doors = await openDoors({
+    args: [
+      ...["--heartbeat-check-interval", "300ms", "--grpc-server-ping-interval", "300ms"],
+      ...["--grpc-server-ping-timeout", "300ms"],
+    ],
+  });
   const consumerName = await doors.consumer();
   await using proxy = await startTcpProxy(Number(doors.agents.split(":")[1]));
   await using agent = await subscribe(`127.0.0.1:${proxy.port}`, { clusterName: consumerName });

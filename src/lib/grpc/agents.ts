@@ -15,7 +15,8 @@ import {
 } from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
-import type { Methods, ResponseStream } from "./server.ts";
+import type { Methods } from "./call.ts";
+import type { ResponseStream } from "./response.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface AgentDoorOptions {
@@ -32,7 +33,8 @@ export interface AgentDoorOptions {
   /** Called when a consumer has connected, or has caught up after being slow. */
   wake: (consumerName: string) => void;
   sourceId: string;
-  heartbeatMs: number;
+  /** Time between heartbeats; undefined for none. */
+  heartbeatMs: number | undefined;
   log: Logger;
 }
 
