@@ -7,6 +7,7 @@ import type { Logger } from "../log.ts";
 import { pause } from "../pause.ts";
 import type { MqttMessage } from "../wire/mqtt.ts";
 import type { MqttConfig } from "./config.ts";
+import { describeReason, SESSION_TAKEN_OVER } from "./reasons.ts";
 import { openSession, type Session } from "./session.ts";
 import type { Delivery } from "./window.ts";
 
@@ -41,7 +42,7 @@ export interface MqttClient extends AsyncDisposable {
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 30_000 };
 /** Who shares a client id with us is to be seen in the log, and not to be fought with. */
-const TAKEN_OVER = /another client connected with the same client id/;
+const TAKEN_OVER = describeReason(SESSION_TAKEN_OVER);
 const TAKEN_OVER_PAUSE_MS = 30_000;
 
 /** Starts connecting, and keeps doing so until it is disposed. */
@@ -98,7 +99,7 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       try {
         const { wasSubscribed, reason } = await runSession();
         if (wasSubscribed) failures = 0;
-        if (TAKEN_OVER.test(reason)) waitMs = TAKEN_OVER_PAUSE_MS;
+        if (reason.includes(TAKEN_OVER)) waitMs = TAKEN_OVER_PAUSE_MS;
       } catch (error) {
         options.disconnected(describeError(error));
       }
