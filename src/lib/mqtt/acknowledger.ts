@@ -3,8 +3,6 @@
 export interface Acknowledger {
   /** Notes a message that has arrived; call what is returned when the broker may forget it. */
   expect(messageId: number): () => void;
-  /** Resolves when nothing is waited for. */
-  idle(): Promise<void>;
   /** From now on nothing is acknowledged: the connection is gone, and its ids mean nothing. */
   close(): void;
 }
@@ -12,7 +10,6 @@ export interface Acknowledger {
 /** `send` gets all that may be acknowledged at once, in order [MQTT-4.6.0-2]. */
 export function createAcknowledger(send: (messageIds: number[]) => void): Acknowledger {
   const expected: { messageId: number; isDone: boolean }[] = [];
-  const idlers: (() => void)[] = [];
   let isScheduled = false;
   let isClosed = false;
 
@@ -37,14 +34,9 @@ export function createAcknowledger(send: (messageIds: number[]) => void): Acknow
         setImmediate(flush);
       };
     },
-    idle: () =>
-      expected.length === 0 || isClosed
-        ? Promise.resolve()
-        : new Promise((resolve) => idlers.push(resolve)),
     close() {
       isClosed = true;
       expected.length = 0;
-      for (const resolve of idlers.splice(0)) resolve();
     },
   };
 }

@@ -1,9 +1,8 @@
 /** The agent's way to its server over an MQTT broker. */
 
-import { backoffMs } from "../backoff.ts";
 import { describeError, MaestroError } from "../errors.ts";
+import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
-import { pause } from "../pause.ts";
 import { type CloudEvent, HEARTBEAT_TYPE } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { decodeMqtt, encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
@@ -54,19 +53,16 @@ export function openMqttAgentBroker(
   };
 
   /** A server that is away hears no resync request, and does not ask whether there was one. */
-  const subscribed = async (isKept: boolean, signal: AbortSignal) => {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      try {
-        return await events.subscribed({ isKept });
-      } catch (error) {
+  const subscribed = (isKept: boolean, signal: AbortSignal) =>
+    keepTrying(() => events.subscribed({ isKept }), {
+      backoff: NOBODY_BACKOFF,
+      signal,
+      failed(error, attempt) {
         if (!(error instanceof NobodyListens)) throw error;
-        if (attempt === 0) {
-          log.warn("no server listens, waiting for one", { broker: config.brokerHost });
-        }
-        await pause(backoffMs(attempt, NOBODY_BACKOFF, Math.random()), signal);
-      }
-    }
-  };
+        if (attempt > 0) return;
+        log.warn("no server listens, waiting for one", { broker: config.brokerHost });
+      },
+    });
 
   const client: MqttClient = openMqttClient(config, {
     clientId: `${agentId}-client`,

@@ -9,6 +9,7 @@
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { describeError, MaestroError } from "../errors.ts";
+import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
 import { createEverybody } from "../spec/everybody.ts";
 import type { Ready } from "../spec/publish.ts";
@@ -49,6 +50,7 @@ const RECEIVE_MAX = 1_000;
 const SESSION_EXPIRY_SECONDS = 60;
 /** Beyond this the broker is slower than we are, and nothing more is claimed. */
 const WAITING_MAX = 500;
+const CLOCK_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
 /** A consumer without a subscription is looked for again so often, should its own question have been lost. */
 const AWAY_MS = 10 * 60_000;
 /** Go servers send no larger questions, whatever the broker takes. */
@@ -116,8 +118,14 @@ export function openMqttAgentDoor(
   });
 
   const connected = async ({ isKept }: { isKept: boolean }, signal: AbortSignal) => {
-    const [row] = isKept && !isFirst ? [] : await q.clockNow(db);
-    ready = createEverybody(db, { connectedAt: row?.now ?? LONG_AGO, isAway });
+    const isNothingLost = isKept && !isFirst;
+    const rows = isNothingLost ? [] : await keepTrying(() => q.clockNow(db), {
+      backoff: CLOCK_BACKOFF,
+      signal,
+      failed: (error) => log.warn("the database does not answer, trying again", { error }),
+    });
+    if (rows === undefined) return;
+    ready = createEverybody(db, { connectedAt: rows[0]?.now ?? LONG_AGO, isAway });
     offline = undefined;
     isFirst = false;
     log.info("connected to the broker", { broker: config.brokerHost, kept: isKept });

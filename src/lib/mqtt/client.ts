@@ -63,7 +63,12 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       receiveMax: options.receiveMax,
       receive: options.receive,
     });
-    const onStop = () => void current.end("the program is stopping");
+    // From now on there is no connection, so that what is under way comes to an end.
+    const end = (reason: string) => {
+      session = undefined;
+      return current.end(reason);
+    };
+    const onStop = () => void end("the program is stopping");
     stop.signal.addEventListener("abort", onStop, { once: true });
     // New connections prove themselves with new certificates; nothing under way is lost meanwhile.
     await using _watching = watchFiles(
@@ -71,7 +76,7 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       { intervalMs: options.tlsRefreshMs, log },
       () => {
         log.info("certificates were replaced, connecting again", { broker: config.brokerHost });
-        void current.end("certificates were replaced");
+        void end("certificates were replaced");
       },
     );
     let wasSubscribed = false;
@@ -83,7 +88,7 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       wasSubscribed = true;
       await Promise.race([options.connected({ isKept: current.isKept }), current.ended]);
     } catch (error) {
-      await current.end(describeError(error));
+      await end(describeError(error));
     }
     const reason = await current.ended;
     session = undefined;

@@ -1,21 +1,19 @@
 /** What agents send over MQTT: reports are stored, questions answered, and only then acknowledged. */
 
 import * as q from "../../gen/queries.ts";
-import { backoffMs } from "../backoff.ts";
 import type { Db } from "../db/connect.ts";
 import { describeError, MaestroError } from "../errors.ts";
+import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { pause } from "../pause.ts";
 import { answerSpecResync, noteSpecResync, type ResyncRequest } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
-import { statusQuestions } from "../status/question.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES, stringExtension } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
-import { createPipeline } from "./pipeline.ts";
-import type { Send } from "./pipeline.ts";
+import { createPipeline, type Send } from "./pipeline.ts";
+import { askConsumer } from "./status_question.ts";
 
 export interface ReceptionOptions {
   send: Send;
@@ -56,16 +54,12 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     if (request === undefined) return;
     const pipeline = createPipeline(send, request.consumerName);
     await answerSpecResync(db, pipeline.deliver, log, request);
+    await pipeline.finish();
     // The agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (request.range.through === undefined) {
       const { consumerName } = request;
-      for await (
-        const question of statusQuestions(db, { consumerName, sourceId, bytesMax: bodyBytesMax() })
-      ) {
-        if (!await pipeline.deliver(question)) break;
-      }
+      await askConsumer(db, send, { consumerName, sourceId, bytesMax: bodyBytesMax() });
     }
-    await pipeline.finish();
     // A newer question of the same agent may have come meanwhile; then this key runs again.
     if (questions.get(key) === request) forget(key);
   };
@@ -104,22 +98,18 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
   };
 
-  const untilTaken = async (message: MqttMessage, connection: AbortSignal): Promise<boolean> => {
-    for (let attempt = 0; !connection.aborted; attempt++) {
-      try {
-        await take(message);
-        return true;
-      } catch (error) {
-        if (isSenseless(error)) {
-          log.warn("cannot use a message", { reason: describeError(error) });
-          return true;
-        }
+  const untilTaken = (message: MqttMessage, connection: AbortSignal) =>
+    keepTrying(() => take(message).then(() => true), {
+      backoff: STORE_BACKOFF,
+      signal: connection,
+      failed(error, attempt) {
+        if (isSenseless(error)) throw error;
         if (attempt === 0) log.warn("cannot store a message, trying again", { error });
-        await pause(backoffMs(attempt, STORE_BACKOFF, Math.random()), connection);
-      }
-    }
-    return false;
-  };
+      },
+    }).catch((error) => {
+      log.warn("cannot use a message", { reason: describeError(error) });
+      return true;
+    });
 
   return {
     receive(message, connection, acknowledge) {

@@ -50,7 +50,10 @@ export interface Session {
   publish(topic: string, message: MqttMessage, qos: 0 | 1): Promise<Delivery>;
   /** Publishes that the broker has not acknowledged yet, or that wait for their turn. */
   readonly waiting: number;
-  /** Ends the connection in order: what is under way is waited for, up to a limit. */
+  /**
+   * Ends the connection in order: publishes under way are waited for, up to a limit. What was not acknowledged
+   * stays the broker's.
+   */
   end(reason: string): Promise<void>;
 }
 
@@ -208,7 +211,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
     async end(reason) {
       const timer = setTimeout(finish, END_TIMEOUT_MS, reason);
-      await Promise.race([Promise.all([window.idle(), acknowledger.idle()]), ended.promise]);
+      await Promise.race([window.idle(), ended.promise]);
       clearTimeout(timer);
       if (!isOver) send({ cmd: "disconnect", reasonCode: 0 });
       await socket.flushed();

@@ -1,10 +1,9 @@
 /** Asks all agents, one after the other, for the statuses that differ from what is stored. */
 
 import * as q from "../../gen/queries.ts";
-import { backoffMs } from "../backoff.ts";
 import type { Db } from "../db/connect.ts";
+import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
-import { pause } from "../pause.ts";
 import { statusQuestions } from "../status/question.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
 
@@ -20,31 +19,36 @@ export async function askForStatuses(
 ): Promise<void> {
   let after = "";
   let asked = 0;
-  for (let failures = 0; !signal.aborted;) {
-    try {
-      const names = await q.consumerNamesAfter(db, after, NAMES_MAX);
-      for (const { name } of names) {
-        const pipeline = createPipeline(send, name);
-        for await (
-          const question of statusQuestions(db, {
-            consumerName: name,
-            sourceId,
-            bytesMax,
-          })
-        ) {
-          if (signal.aborted || !await pipeline.deliver(question)) break;
-        }
-        await pipeline.finish();
-        if (signal.aborted) return;
-        after = name;
-        asked++;
-      }
-      if (names.length === NAMES_MAX) continue;
-      log.debug("asked all agents for their statuses", { consumers: asked });
-      return;
-    } catch (error) {
-      log.warn("cannot ask agents for their statuses, trying again", { error });
-      await pause(backoffMs(failures++, BACKOFF, Math.random()), signal);
+  const askPage = async (): Promise<boolean> => {
+    const names = await q.consumerNamesAfter(db, after, NAMES_MAX);
+    for (const { name } of names) {
+      await askConsumer(db, send, { consumerName: name, sourceId, bytesMax });
+      if (signal.aborted) return false;
+      after = name;
+      asked++;
     }
+    return names.length === NAMES_MAX;
+  };
+  const askAll = async () => {
+    while (await askPage());
+    log.debug("asked all agents for their statuses", { consumers: asked });
+  };
+  await keepTrying(askAll, {
+    backoff: BACKOFF,
+    signal,
+    failed: (error) => log.warn("cannot ask agents for their statuses, trying again", { error }),
+  });
+}
+
+/** Asks one agent about all its resources; resolves when the broker has the questions, or nobody listens. */
+export async function askConsumer(
+  db: Db,
+  send: Send,
+  options: { consumerName: string; sourceId: string; bytesMax: number },
+): Promise<void> {
+  const pipeline = createPipeline(send, options.consumerName);
+  for await (const question of statusQuestions(db, options)) {
+    if (!await pipeline.deliver(question)) break;
   }
+  await pipeline.finish();
 }
