@@ -19,7 +19,6 @@ export function createAcknowledger(send: (messageIds: number[]) => void): Acknow
     const waiting = expected.findIndex(({ isDone }) => !isDone);
     const done = expected.splice(0, waiting === -1 ? expected.length : waiting);
     if (done.length > 0) send(done.map(({ messageId }) => messageId));
-    if (expected.length === 0) { for (const resolve of idlers.splice(0)) resolve(); }
   };
 
   return {
