@@ -62,8 +62,8 @@ function startDown(stack: AsyncDisposableStack, { db, config, log }: FlowParts) 
   const acceptor = createAcceptor(db);
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
-    answerResync: (deliver, { name: consumerName, connectedAt }, held) =>
-      answerSpecResync(db, deliver, log, { consumerName, connectedAt, held, sourceId }),
+    answerResync: (deliver, { name: consumerName, connectedAt }, request) =>
+      answerSpecResync(db, deliver, log, { consumerName, connectedAt, sourceId, ...request }),
     now: async () => {
       const [row] = await q.clockNow(db);
       return row?.now ?? new Date().toISOString();

@@ -5,7 +5,7 @@ import { query } from "../../src/lib/db/query.ts";
 import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
 import { answerSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import type { CloudEvent } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import type { HeldVersion } from "../../src/lib/wire/resync.ts";
 import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
@@ -16,6 +16,7 @@ const log = testLogger();
 interface Options {
   consumerName?: string;
   connectedAt?: string;
+  dataType?: string;
   deliver?: (event: CloudEvent) => Promise<boolean>;
 }
 
@@ -29,6 +30,7 @@ async function resync(
   const keep = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
   await answerSpecResync(specs.db, options.deliver ?? keep, log, {
     consumerName: options.consumerName ?? specs.consumer,
+    dataType: options.dataType ?? MANIFEST_BUNDLES,
     held,
     sourceId: "maestro",
     connectedAt: options.connectedAt ?? await now(specs),
