@@ -32,8 +32,8 @@ export async function openRoad(
   const sourceId = config["source-id"];
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
-    answerResync: (deliver, { name: consumerName, connectedAt }, held, range) =>
-      answerSpecResync(db, deliver, log, { consumerName, connectedAt, held, range, sourceId }),
+    answerResync: (deliver, { name: consumerName, connectedAt }, request) =>
+      answerSpecResync(db, deliver, log, { consumerName, connectedAt, sourceId, ...request }),
     now: async () => {
       const [row] = await q.clockNow(db);
       return row?.now ?? new Date().toISOString();

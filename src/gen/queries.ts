@@ -225,6 +225,7 @@ export function consumerUpdateLabels(
 export interface ResourceClaimDueRow {
   id: string;
   consumer_name: string;
+  data_type: string;
   version: number;
   spec: string;
   spec_event: string;
@@ -255,6 +256,7 @@ export function resourceClaimDue(
 export interface ResourceClaimResyncRow {
   id: string;
   consumer_name: string;
+  data_type: string;
   version: number;
   spec: string;
   spec_event: string;
@@ -318,8 +320,9 @@ export function resourceCreate(
   specHashes: readonly (string | null)[],
   specEvents: readonly (string | null)[],
   metadatas: readonly (string | null)[],
+  dataTypes: readonly (string | null)[],
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes]);
 }
 
 /** A row of `resource/delete.sql`. */
@@ -349,6 +352,7 @@ export interface ResourceGetRow {
   source: string;
   consumer_name: string;
   type: string;
+  data_type: string;
   version: number;
   spec: string;
   metadata: string | null;
@@ -375,6 +379,7 @@ export interface ResourceListRow {
   source: string;
   consumer_name: string;
   type: string;
+  data_type: string;
   version: number;
   spec: string;
   metadata: string | null;
@@ -416,8 +421,9 @@ export function resourceLose(
   versions: readonly (number | null)[],
   afterId: string,
   throughId: string | null,
+  dataType: string,
 ): Promise<ResourceLoseRow[]> {
-  return query<ResourceLoseRow>(db, resourceLoseText, [consumerName, ids, versions, afterId, throughId]);
+  return query<ResourceLoseRow>(db, resourceLoseText, [consumerName, ids, versions, afterId, throughId, dataType]);
 }
 
 /** A row of `resource/observe.sql`. */
@@ -444,7 +450,7 @@ export interface ResourcePageVersionsRow {
 }
 
 /**
- * Pages through what a consumer should hold, without the documents, for a spec resync.
+ * Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
  *
  * On its way is what was sent to this connection and not reported since. An agent that has reported a
  * version and now says that it lacks it has lost it.
@@ -455,8 +461,9 @@ export function resourcePageVersions(
   afterId: string,
   limitCount: number,
   connectedAt: string,
+  dataType: string,
 ): Promise<ResourcePageVersionsRow[]> {
-  return query<ResourcePageVersionsRow>(db, resourcePageVersionsText, [consumerName, afterId, limitCount, connectedAt]);
+  return query<ResourcePageVersionsRow>(db, resourcePageVersionsText, [consumerName, afterId, limitCount, connectedAt, dataType]);
 }
 
 /** A row of `resource/pending_consumers.sql`. */
@@ -509,6 +516,9 @@ export interface ResourceUpdateRow {
  *
  * A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
  * another source or is the same already stays as it is; the answer tells which, as seen before the update.
+ * A source that has come to speak another data type changes that of its resource, and what kind it is.
+ *
+ * `types`: null keeps the stored one
  */
 export function resourceUpdate(
   db: Db,
@@ -519,14 +529,17 @@ export function resourceUpdate(
   specHashes: readonly (string | null)[],
   specEvents: readonly (string | null)[],
   metadatas: readonly (string | null)[],
+  dataTypes: readonly (string | null)[],
+  types: readonly (string | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types]);
 }
 
 /** A row of `spec_event/claim.sql`. */
 export interface SpecEventClaimRow {
   id: string;
   consumer_name: string;
+  data_type: string;
   version: number;
   spec: string;
   spec_event: string;
@@ -616,6 +629,7 @@ export function statusConfirmDeletion(
 /** A row of `status/hashes_of_consumer.sql`. */
 export interface StatusHashesOfConsumerRow {
   id: string;
+  data_type: string;
   status_hash: string | null;
 }
 

@@ -23,5 +23,5 @@ where resource.id = held.id
     and coalesce(resource.sent_at >= $3::timestamptz, false)
     and (resource.observed_version <> resource.version or resource.deleted_at is not null)
   )
-returning resource.id, resource.consumer_name, resource.version, resource.spec,
+returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

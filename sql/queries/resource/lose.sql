@@ -8,6 +8,7 @@
 -- $3 versions
 -- $4 after_id
 -- $5 through_id null for the end
+-- $6 data_type
 update resources resource
 set observed_version = coalesce(held.version, 0),
   sent_version = 0,
@@ -16,6 +17,7 @@ set observed_version = coalesce(held.version, 0),
 from resources stored
 left join unnest($2::text[], $3::int[]) as held (id, version) on held.id = stored.id
 where stored.consumer_name = $1
+  and stored.data_type = $6
   and stored.id collate "C" > $4
   and ($5::text is null or stored.id collate "C" <= $5)
   and stored.observed_version > coalesce(held.version, 0)

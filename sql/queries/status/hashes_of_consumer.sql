@@ -3,7 +3,7 @@
 -- $1 consumer_name
 -- $2 after_id
 -- $3 limit_count
-select id, status_hash
+select id, data_type, status_hash
 from resources
 where consumer_name = $1 and id > $2
 order by id

@@ -8,7 +8,7 @@ import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
 import { answerSpecResync, noteSpecResync, type ResyncRequest } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES, stringExtension } from "../wire/event.ts";
+import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
@@ -72,19 +72,20 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
 
   const noteQuestion = async (event: CloudEvent, dataType: string): Promise<void> => {
     // Nothing of another type is held here, so there is nothing to answer.
-    if (dataType !== MANIFEST_BUNDLES) return;
+    if (!isWorkType(dataType)) return;
     const consumerName = stringExtension(event, EXT.clusterName);
     const source = event.extensions[EXT.originalSource];
     // Asked of another source, on a topic that all sources hear (quirk Q3 of the wire).
     if (typeof source === "string" && source !== "" && source !== sourceId) return;
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
-    await noteSpecResync(db, { consumerName, held, range });
+    await noteSpecResync(db, { consumerName, dataType, held, range });
     const [row] = await q.clockNow(db);
     const key = [consumerName, dataType, range.after].join("\0");
     forget(key);
     if (heldCount + held.length > HELD_MAX) return;
     heldCount += held.length;
-    questions.set(key, { consumerName, held, range, sourceId, connectedAt: row?.now ?? "" });
+    const connectedAt = row?.now ?? "";
+    questions.set(key, { consumerName, dataType, held, range, sourceId, connectedAt });
     answers.add(key);
   };
 

@@ -1,20 +1,23 @@
 /** What an event of a source asks for, whichever door it came through: create, update or delete a resource. */
 
 import { MaestroError } from "../errors.ts";
+import { parseJsonObject } from "../json.ts";
 import { dns1123SubdomainErrors } from "../kube_names.ts";
 import {
   type CloudEvent,
   EXT,
   integerExtension,
+  isWorkType,
   MANIFEST_BUNDLES,
+  MANIFESTS,
   optionalStringExtension,
   stringExtension,
   timeExtension,
 } from "../wire/event.ts";
 import { ACTION, type EventType } from "../wire/event_type.ts";
-import { parseBundleSpec } from "../wire/read_spec.ts";
+import { parseSpec, peersBundleText } from "../wire/read_spec.ts";
 import type { Acceptor } from "./accept.ts";
-import { validateBundle } from "./validate.ts";
+import { validateBundle, validateSingle } from "./validate.ts";
 
 /** A change that a source asks for. */
 export interface SpecChange {
@@ -49,13 +52,18 @@ interface Target {
   id: string;
   consumerName: string;
   version: number;
+  dataType: string;
 }
 
 function readTarget(event: CloudEvent, type: EventType): Target {
   try {
-    if (type.dataType !== MANIFEST_BUNDLES) {
-      throw new MaestroError("invalid_argument", `the data type must be "${MANIFEST_BUNDLES}"`);
+    if (!isWorkType(type.dataType)) {
+      throw new MaestroError(
+        "invalid_argument",
+        `the data type must be "${MANIFEST_BUNDLES}" or "${MANIFESTS}"`,
+      );
     }
+    checkMetadata(event);
     timeExtension(event, EXT.deletionTimestamp);
     const version = integerExtension(event, EXT.resourceVersion);
     if (version < 0) {
@@ -65,6 +73,7 @@ function readTarget(event: CloudEvent, type: EventType): Target {
       id: stringExtension(event, EXT.resourceId),
       consumerName: stringExtension(event, EXT.clusterName),
       version,
+      dataType: type.dataType,
     };
   } catch (error) {
     if (!(error instanceof MaestroError)) throw error;
@@ -82,16 +91,15 @@ interface Verb {
 const VERBS = new Map<string, Verb>([
   [ACTION.create, {
     nameFailure: () => "create resource",
-    accept(acceptor, event, { id, consumerName, version }) {
+    accept(acceptor, event, { id, consumerName, version, dataType }) {
       const given = id === "" ? crypto.randomUUID() : id;
       checkId(given);
       return acceptor.create({
-        ...readSpec(event, { isUpdate: false }),
+        ...readSpec(event, dataType, { isUpdate: false }),
         id: given,
         name: given,
         source: event.source,
         consumerName,
-        type: "Bundle",
         version: version === 0 ? 1 : version,
       });
     },
@@ -101,9 +109,9 @@ const VERBS = new Map<string, Verb>([
       error instanceof MaestroError && error.code === "not_found"
         ? "get resource"
         : "update resource",
-    accept: (acceptor, event, { id, version }) =>
-      acceptor.update({
-        ...readSpec(event, { isUpdate: true }),
+    accept: async (acceptor, event, { id, version, dataType }) =>
+      await acceptor.update({
+        ...readSpec(event, dataType, { isUpdate: true }),
         id,
         source: event.source,
         version,
@@ -115,14 +123,23 @@ const VERBS = new Map<string, Verb>([
   }],
 ]);
 
-function readSpec(event: CloudEvent, options: { isUpdate: boolean }) {
-  const spec = event.data === undefined ? undefined : parseBundleSpec(event.data);
-  validateBundle(spec, options);
-  return {
-    spec: event.data ?? "{}",
-    metadata: optionalStringExtension(event, EXT.metadata),
-    event,
-  };
+function readSpec(event: CloudEvent, dataType: string, options: { isUpdate: boolean }) {
+  const { data } = event;
+  const bundle = data === undefined ? undefined : parseSpec(dataType, data);
+  const metadata = optionalStringExtension(event, EXT.metadata);
+  if (dataType === MANIFESTS) {
+    validateSingle(bundle?.manifests[0], options);
+    return { spec: data ?? "{}", metadata, event, type: "Single" as const };
+  }
+  validateBundle(bundle, options);
+  const spec = data === undefined || bundle === undefined ? "{}" : peersBundleText(data, bundle);
+  return { spec, metadata, event, type: "Bundle" as const };
+}
+
+/** It is searched later, so it must be an object, and it must be one before it is stored. */
+function checkMetadata(event: CloudEvent): void {
+  const metadata = optionalStringExtension(event, EXT.metadata);
+  if (metadata !== undefined) parseJsonObject(metadata, "the metadata extension");
 }
 
 function checkId(id: string): void {

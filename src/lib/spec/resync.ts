@@ -13,6 +13,8 @@ const SEND_MAX = 100;
 
 export interface ResyncRequest {
   consumerName: string;
+  /** An agent asks for each data type by itself; what is of another is neither sent nor missed. */
+  dataType: string;
   held: HeldVersion[];
   /** The ids that the request is about. */
   range: ResyncRange;
@@ -28,7 +30,10 @@ export interface ResyncRequest {
  */
 export async function noteSpecResync(
   db: Db,
-  { consumerName, held, range }: Pick<ResyncRequest, "consumerName" | "held" | "range">,
+  { consumerName, dataType, held, range }: Pick<
+    ResyncRequest,
+    "consumerName" | "dataType" | "held" | "range"
+  >,
 ): Promise<void> {
   await q.resourceLose(
     db,
@@ -37,6 +42,7 @@ export async function noteSpecResync(
     held.map(({ version }) => version),
     range.after,
     range.through ?? null,
+    dataType,
   );
 }
 
@@ -54,13 +60,20 @@ export async function answerSpecResync(
   log: Logger,
   request: ResyncRequest,
 ): Promise<number> {
-  const { consumerName, sourceId, connectedAt } = request;
+  const { consumerName, dataType, sourceId, connectedAt } = request;
   const held = new Map(request.held.map(({ resourceId, version }) => [resourceId, version]));
   const unknown = new Map(held);
   let sent = 0;
   let afterId = "";
   for (;;) {
-    const page = await q.resourcePageVersions(db, consumerName, afterId, PAGE_MAX, connectedAt);
+    const page = await q.resourcePageVersions(
+      db,
+      consumerName,
+      afterId,
+      PAGE_MAX,
+      connectedAt,
+      dataType,
+    );
     const due: string[] = [];
     const unreported: string[] = [];
     for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
@@ -86,23 +99,29 @@ export async function answerSpecResync(
     if (last === undefined || page.length < PAGE_MAX) break;
     afterId = last.id;
   }
-  sent += await forget(db, deliver, { consumerName, sourceId, unknown });
-  log.debug("answered a spec resync", { consumer: consumerName, held: held.size, sent });
+  sent += await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
+  const counts = { held: held.size, sent };
+  log.debug("answered a spec resync", { consumer: consumerName, data_type: dataType, ...counts });
   return sent;
 }
 
 async function forget(
   db: Db,
   deliver: (event: CloudEvent) => Promise<boolean>,
-  options: { consumerName: string; sourceId: string; unknown: Map<string, number> },
+  options: {
+    consumerName: string;
+    dataType: string;
+    sourceId: string;
+    unknown: Map<string, number>;
+  },
 ): Promise<number> {
   if (options.unknown.size === 0) return 0;
-  const { consumerName, sourceId, unknown } = options;
+  const { consumerName, unknown } = options;
   const buried = await q.tombstoneOfConsumer(db, consumerName, [...unknown.keys()]);
   let sent = 0;
   for (const { id } of buried) {
     const held = { resourceId: id, version: unknown.get(id) ?? 0 };
-    if (!await deliver(toForgottenEvent(consumerName, held, { sourceId }))) break;
+    if (!await deliver(toForgottenEvent(consumerName, held, options))) break;
     sent++;
   }
   return sent;

@@ -9,10 +9,12 @@ import {
   type CloudEvent,
   EXT,
   integerExtension,
+  isWorkType,
   optionalStringExtension,
   RESOURCE_VERSION_MAX,
   stringExtension,
 } from "../wire/event.ts";
+import { parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 import { isSequence } from "../wire/sequence.ts";
 import { legacyStatusHash } from "../wire/status_hash.ts";
@@ -50,6 +52,10 @@ export function readReport(event: CloudEvent, sourceId: string): Report {
       "invalid_argument",
       `unmatched source: the event is for "${originalSource}", this server is "${sourceId}"`,
     );
+  }
+  const { dataType } = parseEventType(event.type);
+  if (!isWorkType(dataType)) {
+    throw new MaestroError("invalid_argument", `no service for the data type "${dataType}"`);
   }
   const data = event.data ?? "{}";
   const status = parseStatus(data);

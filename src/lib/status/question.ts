@@ -2,7 +2,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
+import { type CloudEvent, EXT } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { encodeStatusResync, type HeldStatus } from "../wire/resync.ts";
 import { NO_STATUS_HASH } from "../wire/status_hash.ts";
@@ -26,11 +26,15 @@ export async function* statusQuestions(
   let afterId = "";
   for (;;) {
     const rows = await q.statusHashesOfConsumer(db, consumerName, afterId, HASHES_MAX);
-    const held = rows.map(({ id, status_hash }) => ({
-      resourceId: id,
-      hash: status_hash ?? NO_STATUS_HASH,
-    }));
-    for (const part of cut(held, bytesMax)) yield toQuestion(consumerName, sourceId, part);
+    for (const [dataType, ofType] of Map.groupBy(rows, ({ data_type }) => data_type)) {
+      const held = ofType.map(({ id, status_hash }) => ({
+        resourceId: id,
+        hash: status_hash ?? NO_STATUS_HASH,
+      }));
+      for (const part of cut(held, bytesMax)) {
+        yield toQuestion({ consumerName, dataType, sourceId }, part);
+      }
+    }
     const last = rows.at(-1);
     if (last === undefined || rows.length < HASHES_MAX) return;
     afterId = last.id;
@@ -54,12 +58,15 @@ function cut(held: HeldStatus[], bytesMax: number): HeldStatus[][] {
   return parts;
 }
 
-function toQuestion(consumerName: string, sourceId: string, held: HeldStatus[]): CloudEvent {
+function toQuestion(
+  { consumerName, dataType, sourceId }: Record<"consumerName" | "dataType" | "sourceId", string>,
+  held: HeldStatus[],
+): CloudEvent {
   return {
     id: crypto.randomUUID(),
     source: sourceId,
     type: formatEventType({
-      dataType: MANIFEST_BUNDLES,
+      dataType,
       subresource: "status",
       action: ACTION.resyncRequest,
     }),

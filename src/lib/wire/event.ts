@@ -57,6 +57,11 @@ export const HEARTBEAT_TYPE = "io.open-cluster-management.cloudevents.heartbeat"
 export const MANIFEST_BUNDLES = "io.open-cluster-management.works.v1alpha1.manifestbundles";
 export const MANIFESTS = "io.open-cluster-management.works.v1alpha1.manifests";
 
+/** True for the data types of works, those that Maestro stores and delivers. */
+export function isWorkType(dataType: string): boolean {
+  return dataType === MANIFEST_BUNDLES || dataType === MANIFESTS;
+}
+
 /** The integers that peers can hold: Go's int32. */
 export const RESOURCE_VERSION_MAX = 2_147_483_647;
 

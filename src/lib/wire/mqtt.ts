@@ -7,14 +7,9 @@
 
 import { MaestroError } from "../errors.ts";
 import { parseJsonObject } from "../json.ts";
-import {
-  type CloudEvent,
-  eventProblem,
-  EXT,
-  type ExtensionValue,
-  isExtensionName,
-} from "./event.ts";
+import { type CloudEvent, EXT, type ExtensionValue } from "./event.ts";
 import { decodeStructured } from "./structured.ts";
+import { PREFIX, readAttributes } from "./text_attributes.ts";
 import { canonicalTime, isRfc3339 } from "./time.ts";
 
 /** The parts of a PUBLISH that carry an event. A repeated user property is a list. */
@@ -24,7 +19,6 @@ export interface MqttMessage {
   payload: Uint8Array;
 }
 
-const PREFIX = "ce-";
 /** MQTT 5 §1.5.4: the length of a text is two bytes. */
 const TEXT_BYTES_MAX = 65_535;
 const NO_PAYLOAD = new Uint8Array();
@@ -61,36 +55,17 @@ export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage
   if (contentType?.toLowerCase().startsWith("application/cloudevents")) {
     return decodeStructured(text);
   }
-  const event: CloudEvent = { id: "", source: "", type: "", extensions: {} };
-  let version: string | undefined;
-  for (const [key, given] of Object.entries(userProperties)) {
-    if (!key.startsWith(PREFIX)) continue;
-    const name = key.slice(PREFIX.length);
-    // The last one counts, as in the peers' maps.
-    const value = Array.isArray(given) ? given.at(-1) ?? "" : given;
-    if (name === "specversion") version = value;
-    else if (isCore(name)) event[name] = value;
-    else if (isExtensionName(name)) event.extensions[name] = value;
-  }
-  if (version !== "1.0" && version !== "0.3") {
-    throw undecodable(
-      version === undefined
-        ? "the user property ce-specversion is missing"
-        : `the spec version must be "1.0", not "${version}"`,
-    );
-  }
-  const problem = eventProblem(event);
-  if (problem !== undefined) throw undecodable(problem);
+  const event = readAttributes(textsOf(userProperties), undecodable);
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (payload.length > 0) event.data = text;
   return event;
 }
 
-function isCore(
-  name: string,
-): name is "id" | "source" | "type" | "time" | "subject" | "dataschema" {
-  return name === "id" || name === "source" || name === "type" || name === "time" ||
-    name === "subject" || name === "dataschema";
+function* textsOf(userProperties: MqttMessage["userProperties"]): Iterable<[string, string]> {
+  for (const [name, given] of Object.entries(userProperties)) {
+    // The last one counts, as in the peers' maps.
+    yield [name, Array.isArray(given) ? given.at(-1) ?? "" : given];
+  }
 }
 
 function canonicalText(name: string, value: ExtensionValue): string {

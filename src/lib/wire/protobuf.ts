@@ -28,9 +28,9 @@ import {
   MANIFESTS,
 } from "./event.ts";
 import { decodeStructured } from "./structured.ts";
+import { PREFIX } from "./text_attributes.ts";
 import { isRfc3339, joinTime, splitTime } from "./time.ts";
 
-const PREFIX = "ce-";
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The bytes of a PublishRequest. */

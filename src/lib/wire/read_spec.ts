@@ -12,6 +12,7 @@ import {
   TEXT,
   TEXTS,
 } from "./members.ts";
+import { MANIFESTS } from "./event.ts";
 import type { BundleSpec, SingleSpec } from "./work_spec.ts";
 
 const IDENTIFIER = { group: TEXT, resource: TEXT, name: TEXT, namespace: TEXT };
@@ -77,7 +78,7 @@ const SINGLE = object({
  * Checks the shape only: manifests are objects, options have the types that are read later. `executor` counts as
  * `executer` (quirk Q16 of the wire). Throws `invalid_argument` with the member's path.
  */
-export function parseBundleSpec(text: string): BundleSpec {
+function parseBundleSpec(text: string): BundleSpec {
   const document = parseMembers(text, "the manifest bundle", BUNDLE);
   const { executor, ...bundle } = document;
   bundle["manifests"] ??= [];
@@ -95,9 +96,25 @@ export function parseBundleSpec(text: string): BundleSpec {
   return bundle as unknown as BundleSpec;
 }
 
-/** Parses the data of a legacy `manifests` spec event, in the same way. Its manifest may be missing. */
-export function parseSingleSpec(text: string): Partial<SingleSpec> {
-  return parseMembers(text, "the manifest", SINGLE);
+/** Parses the data of a spec event of either data type; that of a single manifest becomes a bundle of one. */
+export function parseSpec(dataType: string, text: string): BundleSpec {
+  if (dataType !== MANIFESTS) return parseBundleSpec(text);
+  const single: Partial<SingleSpec> = parseMembers(text, "the manifest", SINGLE);
+  return {
+    manifests: single.manifest ? [single.manifest] : [],
+    manifestConfigs: [single.configOption ?? {}],
+    ...(single.deleteOption ? { deleteOption: single.deleteOption } : {}),
+  };
+}
+
+/** The data of a `manifests` spec event for a bundle that was parsed from one. */
+export function toSingleSpec({ manifests, manifestConfigs, deleteOption }: BundleSpec): SingleSpec {
+  const [configOption = {}] = manifestConfigs ?? [];
+  return {
+    manifest: manifests[0] ?? {},
+    ...(deleteOption ? { deleteOption } : {}),
+    ...(Object.keys(configOption).length > 0 ? { configOption } : {}),
+  };
 }
 
 /**

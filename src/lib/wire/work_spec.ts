@@ -41,7 +41,8 @@ export interface ConditionRule {
 }
 
 export interface ManifestConfig {
-  resourceIdentifier: ResourceIdentifier;
+  /** Absent only in what came as a single manifest, which it is about then. */
+  resourceIdentifier?: ResourceIdentifier;
   feedbackRules?: FeedbackRule[];
   updateStrategy?: UpdateStrategy;
   conditionRules?: ConditionRule[];
@@ -71,7 +72,7 @@ export interface BundleSpec {
 export interface SingleSpec {
   manifest: JsonObject;
   deleteOption?: DeleteOption;
-  configOption?: Pick<ManifestConfig, "feedbackRules" | "updateStrategy">;
+  configOption?: Omit<ManifestConfig, "resourceIdentifier">;
 }
 
 /**

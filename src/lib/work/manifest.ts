@@ -1,18 +1,21 @@
 /** What a spec event holds, whichever data type carried it, and whether the agent can apply it. */
 
-import { describeError, MaestroError } from "../errors.ts";
+import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
-import { MANIFESTS } from "../wire/event.ts";
-import { parseBundleSpec, parseSingleSpec } from "../wire/read_spec.ts";
-import { type DeleteOption, type Executor, groupOf } from "../wire/work_spec.ts";
+import { parseSpec } from "../wire/read_spec.ts";
+import {
+  type DeleteOption,
+  type Executor,
+  groupOf,
+  type ManifestConfig,
+} from "../wire/work_spec.ts";
 import type { ResourceMeta } from "../wire/work_status.ts";
-import type { WorkConfig } from "./options.ts";
 import { metadataOf, textOf } from "./work.ts";
 
 /** What a work wants on the cluster. */
 export interface WorkSpec {
   manifests: JsonObject[];
-  configs: WorkConfig[];
+  configs: ManifestConfig[];
   deleteOption?: DeleteOption;
   executor?: Executor;
 }
@@ -22,25 +25,12 @@ const MANIFESTS_BYTES_MAX = 500 * 1024;
 
 /** Parses the data of a spec event. Throws `invalid_argument` with what is wrong. */
 export function parseWorkSpec(dataType: string, text: string): WorkSpec {
-  if (dataType === MANIFESTS) return parseSingle(text);
-  const bundle = parseBundleSpec(text);
+  const { manifests, manifestConfigs, deleteOption, executer } = parseSpec(dataType, text);
   return {
-    manifests: bundle.manifests,
-    configs: bundle.manifestConfigs ?? [],
-    ...(bundle.deleteOption ? { deleteOption: bundle.deleteOption } : {}),
-    ...(bundle.executer ? { executor: bundle.executer } : {}),
-  };
-}
-
-function parseSingle(text: string): WorkSpec {
-  const { manifest, deleteOption, configOption } = parseSingleSpec(text);
-  if (manifest === undefined) {
-    throw new MaestroError("invalid_argument", "Cannot read manifest: it is missing");
-  }
-  return {
-    manifests: [manifest],
-    configs: configOption ? [configOption] : [],
+    manifests,
+    configs: manifestConfigs ?? [],
     ...(deleteOption ? { deleteOption } : {}),
+    ...(executer ? { executor: executer } : {}),
   };
 }
 
