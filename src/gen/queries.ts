@@ -263,13 +263,15 @@ export interface ResourceClaimResyncRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
+  is_just_reported: boolean;
 }
 
 /**
  * Marks resources as sent because an agent's resync lacks them, and returns them.
  *
  * What the agent says it holds is what is observed: a version that it lost is pending again. What has
- * been sent to its connection meanwhile is left out.
+ * been sent to its connection meanwhile is left out. `is_just_reported` tells that the version was reported within the
+ * last minute: then the question may be older than the report, and nothing is lost.
  *
  * `heldVersions`: what the agent holds of each
  */
@@ -673,7 +675,7 @@ export interface StatusRefuseRow {
 /**
  * Stores the server's own word on a version that cannot be sent, with its entry in the change feed.
  *
- * Only once for each reason. It comes between the agent's last report and its next, whose sequence is that
+ * Only once for each hash. It comes between the agent's last report and its next, whose sequence is that
  * of a later moment; without a last one it is the first sequence that peers take (node 1, at their epoch).
  * The version is not observed, so it stays pending.
  */

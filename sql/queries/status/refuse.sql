@@ -1,6 +1,6 @@
 -- Stores the server's own word on a version that cannot be sent, with its entry in the change feed.
 --
--- Only once for each reason. It comes between the agent's last report and its next, whose sequence is that
+-- Only once for each hash. It comes between the agent's last report and its next, whose sequence is that
 -- of a later moment; without a last one it is the first sequence that peers take (node 1, at their epoch).
 -- The version is not observed, so it stays pending.
 --

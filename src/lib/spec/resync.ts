@@ -4,7 +4,9 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { type HeldVersion, isInRange, type ResyncRange } from "../wire/resync.ts";
+import { type HeldVersion, isInRange, type ResyncRange, statusQuestion } from "../wire/resync.ts";
+import { NO_STATUS_HASH } from "../wire/status_hash.ts";
+import { formatTime } from "../wire/time.ts";
 import { toForgottenEvent, toSpecEvent } from "./event.ts";
 
 const PAGE_MAX = 500;
@@ -63,6 +65,7 @@ export async function answerSpecResync(
   const { consumerName, dataType, sourceId, connectedAt } = request;
   const held = new Map(request.held.map(({ resourceId, version }) => [resourceId, version]));
   const unknown = new Map(held);
+  const doubtful: string[] = [];
   let sent = 0;
   let afterId = "";
   for (;;) {
@@ -91,6 +94,7 @@ export async function answerSpecResync(
       const heldVersions = ids.map((id) => held.get(id) ?? 0);
       const rows = await q.resourceClaimResync(db, ids, heldVersions, connectedAt);
       for (const row of rows) {
+        if (row.is_just_reported) doubtful.push(row.id);
         if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
         sent++;
       }
@@ -100,9 +104,22 @@ export async function answerSpecResync(
     afterId = last.id;
   }
   sent += await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
+  if (doubtful.length > 0) await deliver(askAgain(request, doubtful));
   const counts = { held: held.size, sent };
   log.debug("answered a spec resync", { consumer: consumerName, data_type: dataType, ...counts });
   return sent;
+}
+
+/**
+ * Asks for the statuses of what was sent again though it had just been reported.
+ *
+ * A report may overtake a resync request, on another road or at another server. The agent then holds what it is sent,
+ * and would have no reason to report it once more, while the ledger waits for that.
+ */
+function askAgain(request: ResyncRequest, ids: string[]): CloudEvent {
+  const held = ids.map((resourceId) => ({ resourceId, hash: NO_STATUS_HASH }));
+  const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
+  return statusQuestion(request, held, made);
 }
 
 async function forget(

@@ -2,9 +2,8 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import { type CloudEvent, EXT } from "../wire/event.ts";
-import { ACTION, formatEventType } from "../wire/event_type.ts";
-import { encodeStatusResync, type HeldStatus } from "../wire/resync.ts";
+import type { CloudEvent } from "../wire/event.ts";
+import { type HeldStatus, statusQuestion } from "../wire/resync.ts";
 import { NO_STATUS_HASH } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 
@@ -32,7 +31,8 @@ export async function* statusQuestions(
         hash: status_hash ?? NO_STATUS_HASH,
       }));
       for (const part of cut(held, bytesMax)) {
-        yield toQuestion({ consumerName, dataType, sourceId }, part);
+        const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
+        yield statusQuestion({ consumerName, dataType, sourceId }, part, made);
       }
     }
     const last = rows.at(-1);
@@ -56,23 +56,4 @@ function cut(held: HeldStatus[], bytesMax: number): HeldStatus[][] {
     bytes += size;
   }
   return parts;
-}
-
-function toQuestion(
-  { consumerName, dataType, sourceId }: Record<"consumerName" | "dataType" | "sourceId", string>,
-  held: HeldStatus[],
-): CloudEvent {
-  return {
-    id: crypto.randomUUID(),
-    source: sourceId,
-    type: formatEventType({
-      dataType,
-      subresource: "status",
-      action: ACTION.resyncRequest,
-    }),
-    time: formatTime(Date.now()),
-    datacontenttype: "application/json",
-    extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
-    data: encodeStatusResync(held),
-  };
 }

@@ -3,6 +3,7 @@
 import { MaestroError } from "../errors.ts";
 import { rawNumber } from "../json.ts";
 import { type CloudEvent, EXT, optionalStringExtension, RESOURCE_VERSION_MAX } from "./event.ts";
+import { ACTION, formatEventType } from "./event_type.ts";
 import { type Kind, list, NUMBER, object, parseMembers, TEXT } from "./members.ts";
 
 /** One resource as the agent holds it. */
@@ -97,8 +98,25 @@ export function decodeSpecResync(data: string | undefined): HeldVersion[] {
   }));
 }
 
+/** The question of a source to an agent: the statuses of these resources that have another hash. */
+export function statusQuestion(
+  { consumerName, dataType, sourceId }: Record<"consumerName" | "dataType" | "sourceId", string>,
+  held: readonly HeldStatus[],
+  { id, time }: { id: string; time: string },
+): CloudEvent {
+  return {
+    id,
+    source: sourceId,
+    type: formatEventType({ dataType, subresource: "status", action: ACTION.resyncRequest }),
+    time,
+    datacontenttype: "application/json",
+    extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
+    data: encodeStatusResync(held),
+  };
+}
+
 /** The body of a status resync request (source → agent). */
-export function encodeStatusResync(held: HeldStatus[]): string {
+export function encodeStatusResync(held: readonly HeldStatus[]): string {
   return JSON.stringify({
     statusHashes: held.map(({ resourceId, hash }) => ({
       resourceID: resourceId,
