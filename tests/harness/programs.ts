@@ -20,7 +20,7 @@ export interface Program extends AsyncDisposable {
 export interface Server extends Program {
   /** The URL of REST, without a path. */
   rest: string;
-  /** Ports of 127.0.0.1. */
+  /** Ports of 127.0.0.1. Agents have no door when a broker stands between. */
   agents: number;
   sources: number;
   health: number;
@@ -112,7 +112,10 @@ export function sameDoors({ rest, agents, sources, health }: Server): string[] {
     "grpc-server-bindport": sources,
     "health-check-server-bindport": health,
   };
-  return Object.entries(ports).flatMap(([flag, port]) => [`--${flag}`, String(port)]);
+  return Object.entries(ports).flatMap(([flag, port]) =>
+    // Behind a broker there is no door for agents.
+    Number.isNaN(port) ? [] : [`--${flag}`, String(port)]
+  );
 }
 
 /** Starts `maestro-agent` for a cluster. It connects when it can: a server need not be there yet. */

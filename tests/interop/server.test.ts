@@ -27,7 +27,6 @@ const TESTS: Record<string, [sentence: string, ...transports: Transport[]]> = {
   TestRestart: ["nothing is lost when the server is restarted under load", "grpc", "mqtt"],
   TestStatusLost: ["a status that the broker lost is asked for again", "mqtt"],
   TestFrozen: ["clients notice a frozen server by its heartbeats, and come back", "grpc"],
-  TestMaestroClient: ["REST answers as the Maestro client reads it", "grpc"],
 };
 
 const TIMEOUT_MS = 180_000;

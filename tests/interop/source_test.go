@@ -20,6 +20,7 @@ import (
 
 // peerSource is a source of our server, made of the official libraries.
 type peerSource struct {
+	id     string
 	client *clients.CloudEventSourceClient[*workv1.ManifestWork]
 	mu     sync.Mutex
 	// What it wants, with the last status that came.
@@ -46,11 +47,16 @@ func sourceConfig(t *testing.T) *grpc.GRPCOptions {
 
 func startSource(t *testing.T, config *grpc.GRPCOptions, via sourceOptions) *peerSource {
 	t.Helper()
+	return startSourceAs(t, "s"+newID(), config, via)
+}
+
+func startSourceAs(t *testing.T, id string, config *grpc.GRPCOptions, via sourceOptions) *peerSource {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	s := &peerSource{works: map[kubetypes.UID]*workv1.ManifestWork{}}
+	s := &peerSource{id: id, works: map[kubetypes.UID]*workv1.ManifestWork{}}
 	client, err := clients.NewCloudEventSourceClient(
-		ctx, via(config, "s"+newID()), s, statushash.StatusHash, codec.NewManifestBundleCodec())
+		ctx, via(config, id), s, statushash.StatusHash, codec.NewManifestBundleCodec())
 	if err != nil {
 		t.Fatalf("cannot start a source: %v", err)
 	}
