@@ -16,6 +16,10 @@ type link struct {
 	mu       sync.Mutex
 	isCut    bool
 	conns    map[net.Conn]bool
+	// How many connections were let through.
+	count int
+	// Where what a connection sends goes when it was frozen: nowhere.
+	frozen map[net.Conn]bool
 }
 
 // startLink listens at from (":0" of the loopback if empty) and connects to the address.
@@ -28,7 +32,7 @@ func startLink(t *testing.T, from, to string) *link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &link{listener: listener, conns: map[net.Conn]bool{}}
+	l := &link{listener: listener, conns: map[net.Conn]bool{}, frozen: map[net.Conn]bool{}}
 	t.Cleanup(func() { listener.Close(); l.cut() })
 	go func() {
 		for {
@@ -70,23 +74,59 @@ func (l *link) carry(near net.Conn, to string) {
 		return
 	}
 	go func() {
-		io.Copy(far, near)
+		io.Copy(&thawed{far, l}, near)
 		far.Close()
 	}()
-	io.Copy(near, far)
+	io.Copy(&thawed{near, l}, far)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, near)
 	delete(l.conns, far)
 }
 
+// thawed writes to a connection unless it is frozen.
+type thawed struct {
+	net.Conn
+	link *link
+}
+
+func (t *thawed) Write(content []byte) (int, error) {
+	t.link.mu.Lock()
+	isFrozen := t.link.frozen[t.Conn]
+	t.link.mu.Unlock()
+	if isFrozen {
+		return len(content), nil
+	}
+	return t.Conn.Write(content)
+}
+
 func (l *link) add(conns ...net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.isCut {
+		return false
+	}
 	for _, conn := range conns {
 		l.conns[conn] = true
 	}
-	return !l.isCut
+	l.count++
+	return true
+}
+
+// connections counts those that were let through so far.
+func (l *link) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}
+
+// freeze carries nothing any more on the connections there are, and closes none.
+func (l *link) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.conns {
+		l.frozen[conn] = true
+	}
 }
 
 // cut breaks every connection and refuses new ones.

@@ -7,9 +7,7 @@ import { startMosquitto } from "../harness/mosquitto.ts";
 import { createDatabase } from "../harness/postgres.ts";
 import { sameDoors, type Server, startServer } from "../harness/programs.ts";
 import { brokerFile } from "../mqtt/hub.ts";
-import type { OurSide } from "./peer.ts";
-
-export type Transport = "grpc" | "mqtt";
+import type { OurSide, Transport } from "./peer.ts";
 
 /** Starts a server over a database of its own; agents reach it by this transport. */
 export async function serveOver(transport: Transport): Promise<OurSide> {

@@ -1,6 +1,10 @@
-/** Runs one test of the program that plays the official Go clients. */
+/** The program that plays the official Go clients: each of its tests is a test here. */
 
+import { test } from "bun:test";
 import { buildInterop } from "../../tools/interop.ts";
+
+/** How an agent and its source reach each other. */
+export type Transport = "grpc" | "mqtt";
 
 /** What a peer's test needs of our side. */
 export interface OurSide extends AsyncDisposable {
@@ -13,10 +17,28 @@ export interface OurSide extends AsyncDisposable {
 }
 
 const TIMEOUT_S = 120;
+/** A peer's time, and the time to start and stop our side. */
+const TEST_TIMEOUT_MS = (TIMEOUT_S + 60) * 1000;
 const SHOWN_LINES_MAX = 60;
 
+/** Runs the named tests of the peers as sentences, over each of their transports. */
+export function testPeers(
+  start: (transport: Transport) => Promise<OurSide>,
+  tests: Record<string, [sentence: string, ...transports: Transport[]]>,
+): void {
+  for (const [name, [sentence, ...transports]] of Object.entries(tests)) {
+    for (const transport of transports) {
+      test(`${sentence} (${transport})`, async () => {
+        await using ours = await start(transport);
+
+        await runPeer(name, ours);
+      }, TEST_TIMEOUT_MS);
+    }
+  }
+}
+
 /** Runs a test to its end. Throws with what it said, and what our side logged, if it fails. */
-export async function runPeer(test: string, ours: OurSide): Promise<void> {
+async function runPeer(test: string, ours: OurSide): Promise<void> {
   const settings = Object.entries(ours.settings).map(([name, value]) => [`INTEROP_${name}`, value]);
   const child = Bun.spawn(
     [buildInterop(), "-test.run", `^${test}$`, "-test.v", "-test.timeout", `${TIMEOUT_S}s`],

@@ -1,17 +1,15 @@
 /** Our server and the official clients of both its sides. */
 
-import { test } from "bun:test";
-import { serveOver, type Transport } from "./our_server.ts";
-import { runPeer } from "./peer.ts";
+import { serveOver } from "./our_server.ts";
+import { testPeers } from "./peer.ts";
 
-/** Each test of the peers, as a sentence, and the transports that it is run over. */
-const TESTS: Record<string, [sentence: string, ...transports: Transport[]]> = {
-  TestRoadV2: [
+testPeers(serveOver, {
+  TestRoad: [
     "a work goes from an official source to an official agent and back, until it is gone",
     "grpc",
     "mqtt",
   ],
-  TestRoadV1: ["a source on the libraries' older transport is served alike", "grpc"],
+  TestRoadOldGRPC: ["a source on the libraries' older transport is served alike", "grpc"],
   TestStaleUpdate: ["a stale update is refused with the words that clients look for", "grpc"],
   TestBigIntegers: ["integers above 2^53 stay what they are, down and up", "grpc", "mqtt"],
   TestAgentAway: [
@@ -27,16 +25,4 @@ const TESTS: Record<string, [sentence: string, ...transports: Transport[]]> = {
   TestRestart: ["nothing is lost when the server is restarted under load", "grpc", "mqtt"],
   TestStatusLost: ["a status that the broker lost is asked for again", "mqtt"],
   TestFrozen: ["clients notice a frozen server by its heartbeats, and come back", "grpc"],
-};
-
-const TIMEOUT_MS = 180_000;
-
-for (const [name, [sentence, ...transports]] of Object.entries(TESTS)) {
-  for (const transport of transports) {
-    test(`${sentence} (${transport})`, async () => {
-      await using server = await serveOver(transport);
-
-      await runPeer(name, server);
-    }, TIMEOUT_MS);
-  }
-}
+});

@@ -10,8 +10,8 @@ import (
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/types"
 )
 
-func TestRoadV2(t *testing.T) { road(t, viaV2) }
-func TestRoadV1(t *testing.T) { road(t, viaV1) }
+func TestRoad(t *testing.T)        { road(t, viaGRPC) }
+func TestRoadOldGRPC(t *testing.T) { road(t, viaOldGRPC) }
 
 // road takes a work from an official source through our server to an official agent, and back.
 func road(t *testing.T, via sourceOptions) {
@@ -53,14 +53,11 @@ func road(t *testing.T, via sourceOptions) {
 
 func TestStaleUpdate(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaV2)
+	source := startSource(t, sourceConfig(t), viaGRPC)
 	work := source.create(t, newWork(cluster))
 	source.update(t, work, 1, "2")
 
-	stale := work.DeepCopy()
-	stale.Generation = 1
-	stale.Spec.Workload.Manifests = []workv1.Manifest{configMap(work.Name, "3")}
-	err := source.tryPublish(types.UpdateRequestAction, stale)
+	err := source.tryPublish(types.UpdateRequestAction, withContent(work, 1, "3"))
 
 	if err == nil || !strings.Contains(err.Error(), "the resource version is not the latest") {
 		t.Errorf("a stale update is answered with %v", err)
@@ -73,7 +70,7 @@ func TestStaleUpdate(t *testing.T) {
 
 func TestBigIntegers(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaV2)
+	source := startSource(t, sourceConfig(t), viaGRPC)
 	agent := startAgent(t, agentConfig(t), cluster)
 	work := newWork(cluster)
 	work.Spec.Workload.Manifests = []workv1.Manifest{{}}
@@ -101,7 +98,7 @@ func TestBigIntegers(t *testing.T) {
 
 func TestAgentAway(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaV2)
+	source := startSource(t, sourceConfig(t), viaGRPC)
 	config := agentConfig(t)
 	road := through(t, config)
 	agent := startAgent(t, config, cluster)
@@ -134,8 +131,8 @@ func TestSourceAway(t *testing.T) {
 	cluster := newCluster(t)
 	config := sourceConfig(t)
 	road := through(t, config)
-	source := startSource(t, config, viaV2)
-	witness := startSourceAs(t, source.id, sourceConfig(t), viaV2)
+	source := startSource(t, config, viaGRPC)
+	witness := startSourceAs(t, source.id, sourceConfig(t), viaGRPC)
 	agent := startAgent(t, agentConfig(t), cluster)
 	changed, removed := newWork(cluster), newWork(cluster)
 	for _, work := range []*workv1.ManifestWork{changed, removed} {
@@ -165,7 +162,7 @@ func TestSourceAway(t *testing.T) {
 // TestRestart stops and starts our server while both sides are connected and busy.
 func TestRestart(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaV2)
+	source := startSource(t, sourceConfig(t), viaGRPC)
 	agent := startAgent(t, agentConfig(t), cluster)
 	works := []*workv1.ManifestWork{}
 	for range 10 {
@@ -205,7 +202,7 @@ func TestRestart(t *testing.T) {
 // TestStatusLost has the broker lose statuses that it had taken: the server was away, then the broker.
 func TestStatusLost(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaV2)
+	source := startSource(t, sourceConfig(t), viaGRPC)
 	agent := startAgent(t, agentConfig(t), cluster)
 	works := []*workv1.ManifestWork{newWork(cluster), newWork(cluster)}
 	for _, work := range works {
@@ -233,7 +230,7 @@ func TestFrozen(t *testing.T) {
 	toSources := sourceConfig(t)
 	toSources.ServerHealthinessTimeout = &timeout
 	toAgents := healthConfig(t, timeout)
-	source := startSource(t, toSources, viaV2)
+	source := startSource(t, toSources, viaGRPC)
 	agent := startAgent(t, toAgents, cluster)
 	work := source.create(t, newWork(cluster))
 	agent.has(t, work.UID, 1)

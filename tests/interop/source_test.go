@@ -5,7 +5,6 @@ import (
 	"sync"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubetypes "k8s.io/apimachinery/pkg/types"
 	workv1 "open-cluster-management.io/api/work/v1"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/statushash"
@@ -14,11 +13,13 @@ import (
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/clients"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/grpc"
+	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/mqtt"
 	v2grpc "open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/v2/grpc"
+	v2mqtt "open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/v2/mqtt"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/types"
 )
 
-// peerSource is a source of our server, made of the official libraries.
+// peerSource is a source made of the official libraries: of our server, or of an agent behind a broker.
 type peerSource struct {
 	id     string
 	client *clients.CloudEventSourceClient[*workv1.ManifestWork]
@@ -29,15 +30,20 @@ type peerSource struct {
 	heard []*workv1.ManifestWork
 }
 
-// sourceOptions picks one of the two generations of the libraries' transport; both are in use.
-type sourceOptions func(config *grpc.GRPCOptions, id string) *options.CloudEventsSourceOptions
+// sourceOptions picks a transport of the libraries.
+type sourceOptions func(config any, id string) *options.CloudEventsSourceOptions
 
-func viaV2(config *grpc.GRPCOptions, id string) *options.CloudEventsSourceOptions {
-	return v2grpc.NewSourceOptions(config, id, payload.ManifestBundleEventDataType)
+func viaGRPC(config any, id string) *options.CloudEventsSourceOptions {
+	return v2grpc.NewSourceOptions(config.(*grpc.GRPCOptions), id, payload.ManifestBundleEventDataType)
 }
 
-func viaV1(config *grpc.GRPCOptions, id string) *options.CloudEventsSourceOptions {
-	return grpc.NewSourceOptions(config, id, payload.ManifestBundleEventDataType)
+// viaOldGRPC is deprecated, and what the Maestro client still uses.
+func viaOldGRPC(config any, id string) *options.CloudEventsSourceOptions {
+	return grpc.NewSourceOptions(config.(*grpc.GRPCOptions), id, payload.ManifestBundleEventDataType)
+}
+
+func viaMQTT(config any, id string) *options.CloudEventsSourceOptions {
+	return v2mqtt.NewSourceOptions(config.(*mqtt.MQTTOptions), "client-"+newID(), id)
 }
 
 // sourceConfig is how sources reach our server.
@@ -45,12 +51,12 @@ func sourceConfig(t *testing.T) *grpc.GRPCOptions {
 	return loadConfig(t, "grpc", setting(t, "SOURCES")).(*grpc.GRPCOptions)
 }
 
-func startSource(t *testing.T, config *grpc.GRPCOptions, via sourceOptions) *peerSource {
+func startSource(t *testing.T, config any, via sourceOptions) *peerSource {
 	t.Helper()
 	return startSourceAs(t, "s"+newID(), config, via)
 }
 
-func startSourceAs(t *testing.T, id string, config *grpc.GRPCOptions, via sourceOptions) *peerSource {
+func startSourceAs(t *testing.T, id string, config any, via sourceOptions) *peerSource {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -141,11 +147,22 @@ func (s *peerSource) tryPublish(action types.EventAction, work *workv1.ManifestW
 	}, work)
 }
 
+// want sets what the source answers to agents that ask.
+func (s *peerSource) want(work *workv1.ManifestWork) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.works[work.UID] = work.DeepCopy()
+}
+
+func (s *peerSource) forget(uid kubetypes.UID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.works, uid)
+}
+
 func (s *peerSource) publish(t *testing.T, action types.EventAction, work *workv1.ManifestWork) {
 	t.Helper()
-	s.mu.Lock()
-	s.works[work.UID] = work.DeepCopy()
-	s.mu.Unlock()
+	s.want(work)
 	eventually(t, "the source can publish", func() string {
 		err := s.tryPublish(action, work)
 		return unless(err == nil, "%v", err)
@@ -158,19 +175,13 @@ func (s *peerSource) create(t *testing.T, work *workv1.ManifestWork) *workv1.Man
 	return work
 }
 
-// update sends other manifests on top of the version that the source knows.
+// update sends other manifests on top of the version that our server has.
 func (s *peerSource) update(t *testing.T, work *workv1.ManifestWork, version int64, value string) {
 	t.Helper()
-	changed := work.DeepCopy()
-	changed.Generation = version
-	changed.Spec.Workload.Manifests = []workv1.Manifest{configMap(work.Name, value)}
-	s.publish(t, types.UpdateRequestAction, changed)
+	s.publish(t, types.UpdateRequestAction, withContent(work, version, value))
 }
 
 func (s *peerSource) delete(t *testing.T, work *workv1.ManifestWork) {
 	t.Helper()
-	deleting := work.DeepCopy()
-	now := metav1.Now()
-	deleting.DeletionTimestamp = &now
-	s.publish(t, types.DeleteRequestAction, deleting)
+	s.publish(t, types.DeleteRequestAction, deleting(work))
 }

@@ -3,6 +3,7 @@ package interop
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +55,23 @@ func newWork(cluster string, manifests ...workv1.Manifest) *workv1.ManifestWork 
 		},
 		Spec: workv1.ManifestWorkSpec{Workload: workv1.ManifestsTemplate{Manifests: manifests}},
 	}
+}
+
+// withContent is the work with other manifests, of this generation.
+func withContent(work *workv1.ManifestWork, generation int64, value string) *workv1.ManifestWork {
+	changed := work.DeepCopy()
+	changed.Generation = generation
+	changed.ResourceVersion = strconv.FormatInt(generation, 10)
+	changed.Spec.Workload.Manifests = []workv1.Manifest{configMap(work.Name, value)}
+	return changed
+}
+
+// deleting is the work as its source wants it gone.
+func deleting(work *workv1.ManifestWork) *workv1.ManifestWork {
+	changed := work.DeepCopy()
+	now := metav1.Now()
+	changed.DeletionTimestamp = &now
+	return changed
 }
 
 // applied is the status of an agent that has applied this generation; the text comes back as feedback.
