@@ -32,7 +32,6 @@ set sent_version = resource.version,
   attempts = resource.attempts + 1,
   next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
     * (0.75 + random() * 0.5)
-from due
-where resource.id = due.id
+where resource.id = any (array(select due.id from due))
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;
