@@ -107,8 +107,11 @@ test(
     });
     await held.promise;
     await agent.publish(statusEvent({ id, consumerName }));
-    await eventually(() => blocked(database.db), ({ length }) => length === 1);
+    const [statement] = await eventually(() => blocked(database.db), ({ length }) => length === 1);
     await first.kill("SIGKILL");
+    // PostgreSQL would finish the statement of a client that is gone, once it gets the row.
+    await query(database.db, "select pg_terminate_backend($1::int)", [statement?.pid ?? 0]);
+    await eventually(() => blocked(database.db), ({ length }) => length === 0);
     await agent[Symbol.asyncDispose]();
     release.resolve();
     await holding;
@@ -186,10 +189,8 @@ test("M13: 20,000 resources of one consumer resync through a limit of 256 KiB", 
   const consumer = await hub.consumer();
   await fill(hub.database.db, consumer, 20_000);
   await using _agent = await joinAgent(broker.port, consumer, { kube: createSimulatedKube() });
-  const T = performance.now();
   await eventually(() => progress(hub.database), ({ applied }) => applied === 20_000, PATIENCE);
   lines.length = 0;
-  console.log("applied", performance.now() - T);
 
   await broker.kill("SIGKILL");
   await eventually(() => hub.flows.readiness());
@@ -201,7 +202,6 @@ test("M13: 20,000 resources of one consumer resync through a limit of 256 KiB", 
   await hub.flows.acceptor.update(newUpdate(id, 1, "2"));
   await broker.start();
   await eventually(() => known(hub, id), (row) => row?.applied_version === 2, PATIENCE);
-  console.log("updated", performance.now() - T);
   const answers = await eventually(
     () =>
       lines.filter((line) => line.includes('"answered a spec resync"')).map((l) => JSON.parse(l)),
