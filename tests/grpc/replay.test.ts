@@ -9,7 +9,7 @@ import { openDoors } from "../harness/doors.ts";
 import { eventually } from "../harness/eventually.ts";
 import { publish, refused, subscribe, type Subscription } from "../harness/grpc.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { capturedFiles, type CapturedRecord, protobufOf } from "../wire/golden.ts";
+import { capturedFiles, type CapturedRecord, protobufOf } from "../harness/golden.ts";
 
 const STEPS = capturedFiles().filter(({ name }) => name.startsWith("grpc-"));
 const SOURCE = "vecsourceg";

@@ -19,7 +19,7 @@ import {
 import { eventually } from "../harness/eventually.ts";
 import { publish, refusal, subscribe, type Subscription } from "../harness/grpc.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { vector } from "../wire/golden.ts";
+import { vector } from "../harness/golden.ts";
 
 const DATA = vector("V17").data ?? "";
 const STATUS = vector("V18").data ?? "";

@@ -10,7 +10,7 @@ import { type CloudEvent, EXT, isExtensionName } from "../../src/lib/wire/event.
 import { decodeBatch, decodeHttpBinary } from "../../src/lib/wire/http.ts";
 import { encodeMqtt } from "../../src/lib/wire/mqtt.ts";
 import { decodeStructured, encodeStructured } from "../../src/lib/wire/structured.ts";
-import { vector, VECTORS } from "./golden.ts";
+import { vector, VECTORS } from "../harness/golden.ts";
 import { meaning } from "./roads.ts";
 
 /** Heartbeats have no source, which makes them none of the SDK's events. */

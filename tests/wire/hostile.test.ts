@@ -14,7 +14,7 @@ import {
 } from "../../src/lib/wire/protobuf.ts";
 import { decodeStructured, encodeStructured } from "../../src/lib/wire/structured.ts";
 import { isRfc3339 } from "../../src/lib/wire/time.ts";
-import { vector } from "./golden.ts";
+import { vector } from "../harness/golden.ts";
 import { refusal, refusals, seeded } from "./refusals.ts";
 
 const EVENT = vector("V1");

@@ -13,7 +13,7 @@ import { decodeSpecResync, decodeStatusResync } from "../../src/lib/wire/resync.
 import { legacyStatusHash, statusHash } from "../../src/lib/wire/status_hash.ts";
 import { decodeStructured, encodeStructured } from "../../src/lib/wire/structured.ts";
 import { isDeleted, parseStatus } from "../../src/lib/wire/work_status.ts";
-import { vector } from "./golden.ts";
+import { vector } from "../harness/golden.ts";
 import { refusal, refusals, seeded } from "./refusals.ts";
 
 const EVENT = vector("V1");
