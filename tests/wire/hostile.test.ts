@@ -9,8 +9,10 @@ import { decodeMqtt, encodeMqtt } from "../../src/lib/wire/mqtt.ts";
 import {
   decodeEvent,
   decodePublishRequest,
+  decodeSubscription,
   encodeEvent,
   encodePublishRequest,
+  encodeSubscription,
 } from "../../src/lib/wire/protobuf.ts";
 import { decodeStructured, encodeStructured } from "../../src/lib/wire/structured.ts";
 import { isRfc3339 } from "../../src/lib/wire/time.ts";
@@ -149,7 +151,10 @@ test("extensions whose names are none are left out, and nobody's prototype chang
   const others = pairs.filter(([name]) => name !== "ce-id");
 
   const events = [
-    decodeMqtt({ ...MQTT, userProperties: Object.fromEntries([...others, ...HEADERS]) }),
+    decodeMqtt({
+      ...MQTT,
+      userProperties: { ...Object.fromEntries(others), ...MQTT.userProperties },
+    }),
     decodeHttpBinary([...others, ...HEADERS], "{}"),
     decodeEvent(toBinary(
       CloudEventSchema,
@@ -237,6 +242,38 @@ test("random bytes are no event, and no other failure", () => {
       () => decodeStructured(text),
       () => decodeHttpBinary([...HEADERS, ["ce-x", text]], text),
     ]);
+  }
+});
+
+test("a time that is none is refused in every encoding", () => {
+  const late = { ...EVENT, time: "yesterday" };
+
+  const messages = refusals([
+    () => decodeMqtt(encodeMqtt(late)),
+    () => decodePublishRequest(encodePublishRequest(late)),
+    () => decodeHttpBinary([...HEADERS, ["ce-time", "yesterday"]], "{}"),
+    () => decodeStructured(encodeStructured(late)),
+  ]);
+
+  for (const message of messages) {
+    expect(message).toContain("its attribute time is no RFC 3339 time");
+  }
+});
+
+test("a subscription is read or refused, whatever its bytes are", () => {
+  const named = { source: "", clusterName: "cluster1", dataType: "a.b.c" };
+  const bytes = encodeSubscription(named);
+  const random = seeded(3);
+
+  for (const length of bytes.keys()) {
+    const changed = bytes.slice();
+    changed[length] = random(256);
+    refusals([() => decodeSubscription(bytes.slice(0, length)), () => decodeSubscription(changed)]);
+  }
+
+  for (const key of ["source", "clusterName", "dataType"] as const) {
+    expect(refusal(() => decodeSubscription(encodeSubscription({ ...named, [key]: "a\0" }))))
+      .toBe("invalid subscription request: it contains U+0000");
   }
 });
 

@@ -65,6 +65,14 @@ test("a version that came over MQTT as text leaves as the integer that peers exp
   expect(decodeEvent(encodeEvent(event)).extensions[EXT.resourceVersion]).toBe(7);
 });
 
+test("a version that peers cannot hold stays the text that it came as", () => {
+  for (const version of ["2147483648", "1e400", "", "x"]) {
+    const event = { ...EVENT, extensions: { ...EVENT.extensions, [EXT.resourceVersion]: version } };
+
+    expect(decodeEvent(encodeEvent(event)).extensions[EXT.resourceVersion]).toBe(version);
+  }
+});
+
 test("a structured event in the data is read as the event", () => {
   const data = encodeStructured(EVENT);
   const wrapped: CloudEvent = {

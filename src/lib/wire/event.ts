@@ -105,12 +105,15 @@ export function timeExtension(event: CloudEvent, name: string): string | undefin
 }
 
 /**
- * What keeps a decoded event from being used, or undefined if nothing does: an attribute that it must have, or U+0000,
- * which PostgreSQL cannot keep.
+ * What keeps a decoded event from being used, or undefined if nothing does: a missing attribute, a time that peers
+ * cannot read, or U+0000, which PostgreSQL cannot keep.
  */
 export function eventProblem(event: CloudEvent): string | undefined {
   for (const name of ["id", "source", "type"] as const) {
     if (event[name] === "") return `its attribute ${name} is missing`;
+  }
+  if (event.time !== undefined && !isRfc3339(event.time)) {
+    return "its attribute time is no RFC 3339 time";
   }
   const { extensions, data: _, ...core } = event;
   for (const attributes of [core, extensions]) {
