@@ -5,8 +5,6 @@ import { createAdminToken } from "./lib/access/admin_token.ts";
 import { createAuthenticator } from "./lib/access/authenticate.ts";
 import { parseServerConfig, type ServerConfig } from "./lib/config.ts";
 import { openDatabase } from "./lib/db/open.ts";
-import { serveGrpc } from "./lib/grpc/server.ts";
-import { describeError, MaestroError } from "./lib/errors.ts";
 import type { Logger } from "./lib/log.ts";
 import { createMetrics } from "./lib/metrics.ts";
 import { serveHealth } from "./lib/ops/health.ts";
@@ -16,7 +14,8 @@ import { serveRest } from "./lib/rest/serve.ts";
 import { createSpecDoor } from "./lib/spec/door.ts";
 import { VERSION } from "./lib/version.ts";
 import { openLog } from "./program.ts";
-import { type Flows, startFlows } from "./server_flows.ts";
+import { startFlows } from "./server_flows.ts";
+import { openGrpcDoors, readTls } from "./server_grpc.ts";
 
 /** Runs the server until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
 export async function runServer(args: readonly string[], stopped: Promise<string>): Promise<void> {
@@ -38,7 +37,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   // The two flows, then the doors in the order in which their users need them: agents and sources, and
   // last the front door. It closes first.
   const flows = await startFlows(stack, { db: database.db, config, log, authenticate });
-  const ports = await openGrpc(stack, flows, { config, log });
+  const ports = await openGrpcDoors(stack, flows, { config, log });
   const metrics = createMetrics();
   const app = createRestApp({
     db: database.db,
@@ -51,9 +50,8 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   const hostname = config["server-hostname"];
   const metricsPort = config["metrics-server-bindport"];
   stack.use(serveMetrics(metrics, { hostname, port: metricsPort }));
-  const tls = config["enable-https"]
-    ? await readTls(config["https-cert-file"], config["https-key-file"])
-    : undefined;
+  const files = { cert: config["https-cert-file"], key: config["https-key-file"] };
+  const tls = config["enable-https"] ? await readTls(files) : undefined;
   const rest = stack.use(serveRest(app, { hostname, port: config["http-server-bindport"], tls }));
   const healthPort = config["health-check-server-bindport"];
   const health = stack.use(serveHealth(flows.readiness, { hostname, port: healthPort }));
@@ -67,51 +65,6 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   log.info("stopping", { reason });
 }
 
-async function openGrpc(
-  stack: AsyncDisposableStack,
-  flows: Flows,
-  { config, log }: { config: ServerConfig; log: Logger },
-): Promise<Record<string, number>> {
-  const hostname = config["server-hostname"];
-  const receiveBytesMax = config["grpc-max-receive-message-size"];
-  const common = { hostname, receiveBytesMax, log, pingMs: config["heartbeat-check-interval"] };
-  const agents = stack.use(
-    await serveGrpc(flows.agents.methods, {
-      ...common,
-      port: config["grpc-broker-bindport"],
-      tls: await readTls(
-        config["grpc-broker-tls-cert-file"],
-        config["grpc-broker-tls-key-file"],
-        config["grpc-broker-client-ca-file"],
-      ),
-    }),
-  );
-  if (!config["enable-grpc-server"]) return { agents: agents.port };
-  const tls = await readTls(config["grpc-tls-cert-file"], config["grpc-tls-key-file"]);
-  const sources = stack.use(
-    await serveGrpc(flows.sources.methods, {
-      ...common,
-      port: config["grpc-server-bindport"],
-      tls,
-    }),
-  );
-  return { agents: agents.port, sources: sources.port };
-}
-
-async function readTls(certFile?: string, keyFile?: string, caFile?: string) {
-  if (certFile === undefined || keyFile === undefined) return undefined;
-  const [cert, key] = await Promise.all([readText(certFile), readText(keyFile)]);
-  return caFile === undefined ? { cert, key } : { cert, key, ca: await readText(caFile) };
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await Bun.file(path).text();
-  } catch (cause) {
-    throw new MaestroError("invalid_argument", `Cannot read "${path}": ${describeError(cause)}`);
-  }
-}
-
 function jwksSource(config: ServerConfig) {
   const file = config["jwk-cert-file"];
   const url = config["jwk-cert-url"];
@@ -123,7 +76,8 @@ function warnOpenDoors(config: ServerConfig, log: Logger): void {
   if (config["grpc-authn-type"] === "mock") {
     log.warn("gRPC asks sources for no token (--grpc-authn-type=mock)");
   }
-  if (config["grpc-broker-client-ca-file"] === undefined) {
+  const isBroker = config["message-broker-type"] === "grpc";
+  if (isBroker && config["grpc-broker-client-ca-file"] === undefined) {
     log.warn("gRPC asks agents for no certificate (--grpc-broker-client-ca-file)");
   }
 }

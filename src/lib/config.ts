@@ -1,10 +1,10 @@
 /** The server's settings, as flags and environment give them. */
 
+import { CERTIFICATE_FLAGS, withPeersNames } from "./certificate_config.ts";
 import { MaestroError } from "./errors.ts";
 import {
   boolean,
   choice,
-  duration,
   type FlagTable,
   type FlagValues,
   integer,
@@ -13,6 +13,7 @@ import {
   port,
   text,
 } from "./flags.ts";
+import { GRPC_FLAGS } from "./grpc_config.ts";
 import { LOG_LEVELS } from "./log.ts";
 
 /** Where the database is; shared by every command that needs one. */
@@ -76,14 +77,23 @@ export const SERVER_FLAGS = {
   "grpc-broker-tls-cert-file": optionalText("file", "certificate of gRPC for agents"),
   "grpc-broker-tls-key-file": optionalText("file", "key of gRPC for agents"),
   "grpc-broker-client-ca-file": optionalText("file", "CA that agents' certificates must come from"),
-  "grpc-max-receive-message-size": integer(
-    "bytes",
-    4 * 1024 * 1024,
-    { min: 1024, max: 1024 * 1024 * 1024 },
-    "largest gRPC message accepted",
+  ...GRPC_FLAGS,
+  ...CERTIFICATE_FLAGS,
+  "message-broker-type": choice(["grpc", "mqtt"], "grpc", "how agents are reached"),
+  "message-broker-config-file": text(
+    "file",
+    "secrets/mqtt.config",
+    "where the MQTT broker is and its topics: YAML or JSON, with --message-broker-type=mqtt",
   ),
-  "heartbeat-check-interval": duration("10s", "time between heartbeats on gRPC subscriptions"),
-  "message-broker-type": choice(["grpc"], "grpc", "how agents are reached"),
+  "client-id": optionalText(
+    "id",
+    "the server's MQTT client id, its own for each replica (default maestro-<host name>)",
+  ),
+  "subscription-type": choice(
+    ["shared", "broadcast"],
+    "shared",
+    "without effect: topics.agentEvents of the broker's file says whether servers take turns",
+  ),
   "source-id": text("name", "maestro", "who the server is to its agents"),
 } satisfies FlagTable;
 
@@ -95,11 +105,17 @@ export function parseServerConfig(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): ServerConfig {
-  const { values, rest } = parseFlags(SERVER_FLAGS, args, env);
+  const { values, rest } = parseFlags(SERVER_FLAGS, args, withPeersNames(env));
   refuseArguments(rest);
   together(values, "https-cert-file", "https-key-file");
   together(values, "grpc-tls-cert-file", "grpc-tls-key-file");
   together(values, "grpc-broker-tls-cert-file", "grpc-broker-tls-key-file");
+  if (
+    values["grpc-broker-client-ca-file"] !== undefined &&
+    values["grpc-broker-tls-cert-file"] === undefined
+  ) {
+    throw invalid("--grpc-broker-client-ca-file needs --grpc-broker-tls-cert-file and its key");
+  }
   if (values["enable-https"] && values["https-cert-file"] === undefined) {
     throw invalid("--enable-https needs --https-cert-file and --https-key-file");
   }

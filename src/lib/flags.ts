@@ -88,6 +88,21 @@ export function duration(fallback: string, meaning: string): Flag<number> {
   };
 }
 
+/** What timers can wait for: 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** A duration that a timer runs with: a pause of nothing would keep it busy, and so would one too long. */
+export function positive(flag: Flag<number>): Flag<number> {
+  return {
+    ...flag,
+    parse(given) {
+      const ms = flag.parse(given);
+      if (ms > 0 && ms <= TIMER_MS_MAX) return ms;
+      throw expected("a duration of more than nothing and less than 24 days");
+    },
+  };
+}
+
 /** One of a closed list. */
 export function choice<T extends string>(
   choices: readonly T[],

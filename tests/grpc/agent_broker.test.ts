@@ -163,27 +163,3 @@ serverHealthinessTimeout: 1m
   });
   expect(parseBrokerConfig('{"url":"a:1"}').healthinessTimeoutMs).toBe(25_000);
 });
-
-test.each([
-  ["url is required", "{}"],
-  ['url must be host:port, not "http://a"', "url: http://a"],
-  ["setting token requires authority certificates: set caFile or caData", "url: a:1\ntoken: x"],
-  ['the key "urll" is not known', "urll: a:1"],
-  ["clientCert and clientKey need each other", "url: a:1\nclientCertFile: x"],
-  [
-    'serverHealthinessTimeout "soon": expected a duration',
-    "url: a:1\nserverHealthinessTimeout: soon",
-  ],
-  ["keepAliveConfig must be a mapping", "url: a:1\nkeepAliveConfig: true"],
-])("a bad file is refused with the key: %s", (message, text) => {
-  expect(() => parseBrokerConfig(text)).toThrow(message);
-});
-
-test("a file that is not there is refused by its name", async () => {
-  const path = join(folder, "none.yaml");
-
-  const refused = await readBrokerConfig(path).catch((error) => error);
-
-  expect(refused).toMatchObject({ code: "invalid_argument" });
-  expect(refused.message).toContain(`Cannot read the workload source config "${path}"`);
-});

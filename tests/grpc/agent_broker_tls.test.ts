@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
+import { makeCertificate } from "../harness/certificates.ts";
 import { eventually } from "../harness/eventually.ts";
 import { connect, event, startServer } from "./both_ends.ts";
 
@@ -12,23 +13,8 @@ const folder = await mkdtemp(join(tmpdir(), "maestro-tls-"));
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** A self-signed certificate for these names; it is its own CA. */
-async function certificate(names: string) {
-  const base = join(folder, crypto.randomUUID());
-  const command = [
-    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2",
-    `-subj /O=agents/CN=test -addext subjectAltName=${names}`,
-    `-keyout ${base}.key -out ${base}.crt`,
-  ].join(" ");
-  const child = Bun.spawn(command.split(" "), { stdout: "ignore", stderr: "ignore" });
-  expect(await child.exited).toBe(0);
-  const [cert, key] = [`${base}.crt`, `${base}.key`];
-  const texts = { cert: await Bun.file(cert).text(), key: await Bun.file(key).text() };
-  return { files: { cert, key }, texts: { ...texts, ca: texts.cert } };
-}
-
 test.each(["localhost", "127.0.0.1"])("a server is known by its certificate: %s", async (host) => {
-  const { files, texts } = await certificate("DNS:localhost,IP:127.0.0.1");
+  const { files, texts } = await makeCertificate(folder, "DNS:localhost,IP:127.0.0.1");
   await using server = await startServer({ tls: texts });
   await using connection = connect(parseBrokerConfig(
     `url: ${host}:${server.port}
@@ -49,7 +35,7 @@ clientKeyFile: ${files.key}
 test.each([["localhost", "DNS:other"], ["127.0.0.1", "DNS:localhost,IP:127.0.0.2"]])(
   "a server at %s with a certificate for %s is refused",
   async (host, names) => {
-    const { files, texts } = await certificate(names);
+    const { files, texts } = await makeCertificate(folder, names);
     await using server = await startServer({ tls: texts });
     const client = `clientCertFile: ${files.cert}\nclientKeyFile: ${files.key}`;
     await using connection = connect(

@@ -4,7 +4,10 @@ import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
 import type { AgentBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
 import type { GrpcError } from "../../src/lib/grpc/errors.ts";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
-import { type ResponseStream, serveGrpc } from "../../src/lib/grpc/server.ts";
+import type { ResponseStream } from "../../src/lib/grpc/response.ts";
+import { serveGrpc, type ServerTls } from "../../src/lib/grpc/server.ts";
+import { GRPC_FLAGS, grpcLimits } from "../../src/lib/grpc_config.ts";
+import { parseFlags } from "../../src/lib/flags.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import {
@@ -29,7 +32,7 @@ export interface TestServer extends AsyncDisposable {
 
 /** Starts such a server; a port of 0 lets the system choose. */
 export async function startServer(
-  { port = 0, tls }: { port?: number; tls?: { cert: string; key: string; ca?: string } } = {},
+  { port = 0, tls }: { port?: number; tls?: ServerTls } = {},
 ): Promise<TestServer> {
   const server: Omit<TestServer, "port" | typeof Symbol.asyncDispose> = {
     subscriptions: [],
@@ -64,7 +67,7 @@ export async function startServer(
   const options = {
     hostname: "127.0.0.1",
     port,
-    receiveBytesMax: 1024 * 1024,
+    limits: grpcLimits(parseFlags(GRPC_FLAGS, [], {}).values),
     log,
     ...(tls && { tls }),
   };

@@ -5,6 +5,7 @@ import { parseServerConfig } from "../../src/lib/config.ts";
 import { createConsumer } from "../../src/lib/consumer/consumers.ts";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { type GrpcServer, serveGrpc } from "../../src/lib/grpc/server.ts";
+import { grpcLimits } from "../../src/lib/grpc_config.ts";
 import type { Logger } from "../../src/lib/log.ts";
 import { type Flows, startFlows } from "../../src/server_flows.ts";
 import { createDatabase, type TestDatabase, testLogger } from "./postgres.ts";
@@ -50,10 +51,9 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   const authenticate = createAuthenticator({ adminToken, log });
   const db = options.isDeaf ? deaf(database.db) : database.db;
   const flows = await startFlows(stack, { db, config, log, authenticate });
-  const receiveBytesMax = config["grpc-max-receive-message-size"];
-  const pingMs = config["heartbeat-check-interval"];
-  const common = { hostname: "127.0.0.1", port: 0, receiveBytesMax, pingMs, log };
-  const agents = await serveGrpc(flows.agents.methods, common);
+  const common = { hostname: "127.0.0.1", port: 0, limits: grpcLimits(config), log };
+  // With MQTT nobody knocks at the agents' door.
+  const agents = await serveGrpc(flows.agents?.methods ?? { unary: {}, streaming: {} }, common);
   const sources = await serveGrpc(flows.sources.methods, common);
   const close = closeOnce([sources, agents]);
   stack.defer(close);

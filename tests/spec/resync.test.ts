@@ -6,7 +6,7 @@ import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
 import { answerSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
-import type { HeldVersion } from "../../src/lib/wire/resync.ts";
+import type { HeldVersion, ResyncRange } from "../../src/lib/wire/resync.ts";
 import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { newUpdate, openSpecs, type Specs } from "./specs.ts";
@@ -16,6 +16,7 @@ const log = testLogger();
 interface Options {
   consumerName?: string;
   connectedAt?: string;
+  range?: ResyncRange;
   dataType?: string;
   deliver?: (event: CloudEvent) => Promise<boolean>;
 }
@@ -32,6 +33,7 @@ async function resync(
     consumerName: options.consumerName ?? specs.consumer,
     dataType: options.dataType ?? MANIFEST_BUNDLES,
     held,
+    range: options.range ?? { after: "" },
     sourceId: "maestro",
     connectedAt: options.connectedAt ?? await now(specs),
   });

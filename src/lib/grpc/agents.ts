@@ -7,10 +7,16 @@ import type { ReadyConsumer } from "../spec/publish.ts";
 import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
 import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
-import { decodeSpecResync, type HeldVersion } from "../wire/resync.ts";
+import {
+  decodeSpecResync,
+  type HeldVersion,
+  type ResyncRange,
+  resyncRange,
+} from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
-import type { Methods, ResponseStream } from "./server.ts";
+import type { Methods } from "./call.ts";
+import type { ResponseStream } from "./response.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface AgentDoorOptions {
@@ -19,14 +25,15 @@ export interface AgentDoorOptions {
   answerResync: (
     deliver: (event: CloudEvent) => Promise<boolean>,
     consumer: ReadyConsumer,
-    request: { dataType: string; held: HeldVersion[] },
+    request: { dataType: string; held: HeldVersion[]; range: ResyncRange },
   ) => Promise<unknown>;
   /** The database's clock. */
   now: () => Promise<string>;
   /** Called when a consumer has connected, or has caught up after being slow. */
   wake: (consumerName: string) => void;
   sourceId: string;
-  heartbeatMs: number;
+  /** Time between heartbeats; undefined for none. */
+  heartbeatMs: number | undefined;
   log: Logger;
 }
 
@@ -66,7 +73,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
 
   const resync = (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
-    const held = decodeSpecResync(event.data);
+    const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
     const connected = consumers.get(consumerName);
     const subscribers = connected?.streams.get(dataType);
     if (connected === undefined || subscribers === undefined) {
@@ -81,7 +88,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(deliver, consumer, { dataType, held }).catch((error) => {
+    options.answerResync(deliver, consumer, { dataType, held, range }).catch((error) => {
       options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
       for (const one of subscribers) one.restart("the resync failed");
     });

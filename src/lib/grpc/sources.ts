@@ -9,7 +9,8 @@ import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
 import { decodeStatusResync, type HeldStatus } from "../wire/resync.ts";
 import { refuseSource, refuseSourceInput } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
-import type { Call, Methods, ResponseStream } from "./server.ts";
+import type { Call, Methods } from "./call.ts";
+import type { ResponseStream } from "./response.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface SourceDoorOptions {
@@ -24,7 +25,8 @@ export interface SourceDoorOptions {
   ) => Promise<void>;
   /** Called before a subscriber is let in, so that it misses nothing from then on. */
   beforeSubscribe: () => Promise<void>;
-  heartbeatMs: number;
+  /** Time between heartbeats; undefined for none. */
+  heartbeatMs: number | undefined;
   log: Logger;
 }
 

@@ -3,7 +3,7 @@
 import { type CloudEvent, EXT, HEARTBEAT_TYPE } from "../wire/event.ts";
 import { encodeEvent } from "../wire/protobuf.ts";
 import { STATUS } from "./errors.ts";
-import type { ResponseStream } from "./server.ts";
+import type { ResponseStream } from "./response.ts";
 
 export interface Subscriber {
   /**
@@ -20,7 +20,8 @@ export interface Subscriber {
 }
 
 export interface SubscriberOptions {
-  heartbeatMs: number;
+  /** Time between heartbeats; undefined for none. */
+  heartbeatMs: number | undefined;
   /** Events of different resources that may wait. */
   waitingMax: number;
   /** Called whenever the peer has caught up. */
@@ -46,7 +47,7 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
   let isDraining = false;
   stream.start({ "subscription-id": crypto.randomUUID() });
 
-  const timer = setInterval(() => {
+  const beat = () => {
     // Before all that waits: a heartbeat says that the connection lives, not that it is fast.
     stream.write(encodeEvent({
       id: crypto.randomUUID(),
@@ -54,7 +55,9 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
       type: HEARTBEAT_TYPE,
       extensions: {},
     }));
-  }, options.heartbeatMs);
+  };
+  const { heartbeatMs } = options;
+  const timer = heartbeatMs === undefined ? undefined : setInterval(beat, heartbeatMs);
   stream.onClose(() => {
     clearInterval(timer);
     waiting.clear();

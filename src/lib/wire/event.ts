@@ -33,6 +33,9 @@ export const EXT = {
   statusHash: "statushash",
   metadata: "metadata",
   logTracing: "logtracing",
+  /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
+  resyncAfter: "resyncafter",
+  resyncThrough: "resyncthrough",
 } as const;
 
 /** Every attribute that is no extension, and the names that JSON has for the data. */

@@ -2,7 +2,8 @@
 
 import { MaestroError } from "../errors.ts";
 import { rawNumber } from "../json.ts";
-import { RESOURCE_VERSION_MAX } from "./event.ts";
+import { type CloudEvent, EXT, optionalStringExtension, RESOURCE_VERSION_MAX } from "./event.ts";
+import { ACTION, formatEventType } from "./event_type.ts";
 import { type Kind, list, NUMBER, object, parseMembers, TEXT } from "./members.ts";
 
 /** One resource as the agent holds it. */
@@ -16,6 +17,68 @@ export interface HeldStatus {
   resourceId: string;
   hash: string;
 }
+
+/**
+ * The ids that a resync request is about, compared by their bytes: those behind `after`, up to `through`.
+ *
+ * An agent that holds more than fits into one message asks in several. What a list does not name counts as
+ * missing, so each says how far it goes.
+ */
+export interface ResyncRange {
+  after: string;
+  /** Undefined for all that follow. */
+  through?: string;
+}
+
+const EVERYTHING: ResyncRange = { after: "" };
+
+/** Reads the range of a resync request; of a peer's it is everything. */
+export function resyncRange(event: CloudEvent): ResyncRange {
+  const after = optionalStringExtension(event, EXT.resyncAfter);
+  const through = optionalStringExtension(event, EXT.resyncThrough);
+  if (after === undefined && through === undefined) return EVERYTHING;
+  return { after: after ?? "", ...(through === undefined ? {} : { through }) };
+}
+
+/** True if the range holds the id. Ids are ASCII, so this is the order of their bytes. */
+export function isInRange(id: string, { after, through }: ResyncRange): boolean {
+  return id > after && (through === undefined || id <= through);
+}
+
+/**
+ * Cuts a list of what is held into parts whose bodies have at most `bytesMax` bytes each, with their ranges.
+ *
+ * A list that fits is one part without a range, as peers send it.
+ */
+export function cutHeld(
+  held: readonly HeldVersion[],
+  bytesMax: number,
+): { held: HeldVersion[]; range?: ResyncRange }[] {
+  const bytesOf = ({ resourceId }: HeldVersion) => resourceId.length + ENTRY_BYTES;
+  const bytes = held.reduce((sum, one) => sum + bytesOf(one), 0);
+  if (bytes <= bytesMax) return [{ held: [...held] }];
+  const sorted = held.toSorted((a, b) => (a.resourceId < b.resourceId ? -1 : 1));
+  const parts: { held: HeldVersion[]; range: ResyncRange }[] = [];
+  let part: HeldVersion[] = [];
+  let partBytes = 0;
+  let after = "";
+  for (const one of sorted) {
+    if (part.length > 0 && partBytes + bytesOf(one) > bytesMax) {
+      const through = part.at(-1)?.resourceId ?? "";
+      parts.push({ held: part, range: { after, through } });
+      after = through;
+      part = [];
+      partBytes = 0;
+    }
+    part.push(one);
+    partBytes += bytesOf(one);
+  }
+  parts.push({ held: part, range: { after } });
+  return parts;
+}
+
+/** The longest that an entry can be besides its id: names, quotes, and a version of ten digits. */
+const ENTRY_BYTES = `{"resourceID":"","resourceVersion":2147483647},`.length;
 
 /** The body of a spec resync request (agent → source). */
 export function encodeSpecResync(held: HeldVersion[]): string {
@@ -35,8 +98,25 @@ export function decodeSpecResync(data: string | undefined): HeldVersion[] {
   }));
 }
 
+/** The question of a source to an agent: the statuses of these resources that have another hash. */
+export function statusQuestion(
+  { consumerName, dataType, sourceId }: Record<"consumerName" | "dataType" | "sourceId", string>,
+  held: readonly HeldStatus[],
+  { id, time }: { id: string; time: string },
+): CloudEvent {
+  return {
+    id,
+    source: sourceId,
+    type: formatEventType({ dataType, subresource: "status", action: ACTION.resyncRequest }),
+    time,
+    datacontenttype: "application/json",
+    extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
+    data: encodeStatusResync(held),
+  };
+}
+
 /** The body of a status resync request (source → agent). */
-export function encodeStatusResync(held: HeldStatus[]): string {
+export function encodeStatusResync(held: readonly HeldStatus[]): string {
   return JSON.stringify({
     statusHashes: held.map(({ resourceId, hash }) => ({
       resourceID: resourceId,

@@ -1,0 +1,172 @@
+/** One call: reads its message, runs its method, and sends what comes of it. */
+
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { gunzipSync } from "node:zlib";
+import type { Logger } from "../log.ts";
+import type { Connection } from "./connection.ts";
+import { GrpcError, type GrpcStatus, STATUS } from "./errors.ts";
+import type { GrpcLimits } from "./limits.ts";
+import {
+  createResponseStream,
+  respondStatus,
+  respondUnary,
+  type ResponseStream,
+} from "./response.ts";
+
+/** What a method may know of its call. */
+export interface Call {
+  /** The value of a request header (gRPC calls it metadata), lower-case name. */
+  header(name: string): string | undefined;
+  /** The connection that it came over. */
+  connection: symbol;
+}
+
+export interface Methods {
+  unary: Record<string, (message: Uint8Array, call: Call) => Promise<Uint8Array>>;
+  streaming: Record<
+    string,
+    (message: Uint8Array, stream: ResponseStream, call: Call) => Promise<void>
+  >;
+}
+
+export interface Serving {
+  methods: Methods;
+  limits: GrpcLimits;
+  connection: Connection;
+  log: Logger;
+}
+
+const CONTENT_TYPE = "application/grpc";
+
+/** Serves a new stream. Whatever goes wrong is answered with a status. */
+export function serveStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  serving: Serving,
+): void {
+  const { connection, limits, log } = serving;
+  stream.on("error", (error) => log.debug("a stream failed", { error }));
+  if (headers[":method"] !== "POST" || !headers["content-type"]?.startsWith(CONTENT_TYPE)) {
+    stream.respond({ ":status": 415, "content-type": "text/plain" });
+    stream.end("This port speaks gRPC\n");
+    return;
+  }
+  if (!connection.enter(stream)) {
+    const message = `too many calls at once on this connection: at most ${limits.callsMax}`;
+    respondStatus(stream, { code: STATUS.resourceExhausted, message });
+    return;
+  }
+  const closed = new Promise<void>((resolve) => stream.once("close", resolve));
+  const answered = answer(stream, headers, serving).catch((error) => {
+    connection.sent();
+    respondStatus(stream, toStatus(error, log, headers[":path"] ?? ""));
+  });
+  // Until both: the method of a call that the client has given up still costs us.
+  void Promise.all([closed, answered]).then(() => connection.leave(stream));
+}
+
+async function answer(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { methods, limits, connection, log }: Serving,
+): Promise<void> {
+  const path = headers[":path"] ?? "";
+  const unary = methods.unary[path];
+  const streaming = methods.streaming[path];
+  const call: Call = {
+    header: (name) => {
+      const value = headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    },
+    connection: connection.key,
+  };
+  if (unary !== undefined) {
+    const reply = await unary(await readMessage(stream, headers, limits), call);
+    connection.sent();
+    respondUnary(stream, reply);
+  } else if (streaming !== undefined) {
+    const message = await readMessage(stream, headers, limits);
+    const { sendBytesMax } = limits;
+    const response = createResponseStream(stream, { sendBytesMax, sent: connection.sent });
+    connection.keep(response);
+    await streaming(message, response, call).catch((error) =>
+      response.end(toStatus(error, log, path))
+    );
+  } else {
+    throw new GrpcError(STATUS.unimplemented, `unknown method ${path}`);
+  }
+}
+
+/** Reads the one message of a request: a flag, a length and as many bytes. */
+function readMessage(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { receiveBytesMax, connectionTimeoutMs }: GrpcLimits,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    const timer = setTimeout(() => {
+      refuse(new GrpcError(STATUS.deadlineExceeded, "the request's message did not come in time"));
+    }, connectionTimeoutMs);
+    const refuse = (error: GrpcError) => {
+      clearTimeout(timer);
+      chunks.length = 0;
+      reject(error);
+    };
+    stream.on("data", (chunk: Uint8Array) => {
+      size += chunk.length;
+      if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
+      chunks.push(chunk);
+    });
+    stream.once("close", () => refuse(new GrpcError(STATUS.cancelled, "the call was given up")));
+    stream.on("end", () => {
+      clearTimeout(timer);
+      const [first] = chunks;
+      const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+      try {
+        resolve(unframe(body, headers["grpc-encoding"], receiveBytesMax));
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
+
+function unframe(
+  body: Uint8Array,
+  encoding: string | string[] | undefined,
+  receiveBytesMax: number,
+): Uint8Array {
+  if (body.length < 5) throw new GrpcError(STATUS.internal, "the request has no message");
+  const length = new DataView(body.buffer, body.byteOffset, 5).getUint32(1);
+  if (length > receiveBytesMax) throw tooLarge(length, receiveBytesMax);
+  if (body.length !== length + 5) {
+    throw new GrpcError(STATUS.internal, "the request's message is cut off");
+  }
+  const message = body.subarray(5);
+  if (body[0] === 0) return message;
+  if (encoding !== "gzip") {
+    throw new GrpcError(STATUS.unimplemented, `unknown compression "${encoding}"`);
+  }
+  try {
+    return gunzipSync(message, { maxOutputLength: receiveBytesMax });
+  } catch {
+    const expected = `a message of at most ${receiveBytesMax} bytes in gzip was expected`;
+    throw new GrpcError(STATUS.resourceExhausted, expected);
+  }
+}
+
+function tooLarge(size: number, bytesMax: number): GrpcError {
+  // The wording of grpc-go, which people search for.
+  return new GrpcError(
+    STATUS.resourceExhausted,
+    `grpc: received message larger than max (${size} vs. ${bytesMax})`,
+  );
+}
+
+function toStatus(error: unknown, log: Logger, path: string): GrpcStatus {
+  if (error instanceof GrpcError) return { code: error.status, message: error.message };
+  log.error("a call failed", { path, error });
+  return { code: STATUS.internal, message: "Internal error" };
+}

@@ -1,0 +1,146 @@
+/**
+ * One HTTP/2 connection of a server, from its first byte to its end.
+ *
+ * It ends by draining, whatever the reason: the client is told to go (GOAWAY), what is under way finishes, streams
+ * end as unavailable. So nothing that was accepted is lost, and clients come back by themselves.
+ */
+
+import http2, { type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Logger } from "../log.ts";
+import { type GrpcStatus, STATUS } from "./errors.ts";
+import type { GrpcLimits } from "./limits.ts";
+import { createPingGuard, startPings } from "./pings.ts";
+import { respondStatus, type ResponseStream } from "./response.ts";
+
+export interface Connection {
+  /** Tells connections apart. */
+  readonly key: symbol;
+  /** Lets a call in until it leaves. False: there are too many. */
+  enter(stream: ServerHttp2Stream): boolean;
+  leave(stream: ServerHttp2Stream): void;
+  /** Called whenever something is sent. */
+  sent(): void;
+  /** Keeps a stream that lives until somebody ends it. One that comes while we drain is ended at once. */
+  keep(stream: ResponseStream): void;
+  /** Ends the connection as said above; resolves when it is closed, after some seconds at the latest. */
+  drain(reason: DrainReason): Promise<void>;
+}
+
+export type DrainReason = "graceful_stop" | "max_age";
+
+/** What clients read when their streams end. */
+const REASONS: Record<DrainReason, string> = {
+  graceful_stop: "the server is shutting down",
+  max_age: "the connection has reached its maximum age",
+};
+
+/** What calls under way may still take. */
+const DRAIN_MS = 10_000;
+/** Time for a client to notice, and to close; a close of ours might overtake its last messages. */
+const NOTICE_MS = 1_000;
+/** The highest id: the client may still send what it has begun to send. */
+const EVERY_STREAM = 2 ** 31 - 1;
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** Watches over a new connection. */
+export function openConnection(
+  session: ServerHttp2Session,
+  limits: GrpcLimits,
+  log: Logger,
+): Connection {
+  const streams = new Set<ResponseStream>();
+  const guard = createPingGuard({
+    minMs: limits.clientPingMinMs,
+    isIdleAllowed: limits.isPingWithoutStreamAllowed,
+  });
+  const closed = Promise.withResolvers<void>();
+  const calls = new Set<ServerHttp2Stream>();
+  let lastStreamId = 0;
+  let idle: (() => void) | undefined;
+  let draining: Promise<void> | undefined;
+  let ending: GrpcStatus | undefined;
+
+  const pings = startPings(session, limits);
+  const greeting = setTimeout(() => {
+    log.debug("a client said nothing", { within_ms: limits.connectionTimeoutMs });
+    session.destroy();
+  }, limits.connectionTimeoutMs);
+  const aging = startAging(limits.ageMs, () => void drain("max_age"));
+  session.once("remoteSettings", () => clearTimeout(greeting));
+  session.on("error", (error) => log.debug("a connection failed", { error }));
+  session.once("close", () => {
+    pings[Symbol.dispose]();
+    clearTimeout(greeting);
+    clearTimeout(aging);
+    idle?.();
+    closed.resolve();
+  });
+  session.on("ping", () => {
+    if (!guard.count(performance.now(), { hasStreams: calls.size > 0 })) return;
+    log.warn("a client pings too often", { min_ms: limits.clientPingMinMs });
+    // The words that clients look for, to ping half as often from then on.
+    const words = Buffer.from("too_many_pings");
+    session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, lastStreamId, words);
+    session.destroy();
+  });
+
+  const untilIdle = () =>
+    new Promise<void>((resolve) => {
+      idle = resolve;
+      if (calls.size === 0 || session.destroyed) resolve();
+    });
+
+  const run = async (reason: DrainReason) => {
+    if (session.destroyed) return;
+    session.goaway(http2.constants.NGHTTP2_NO_ERROR, EVERY_STREAM, Buffer.from(reason));
+    const status: GrpcStatus = { code: STATUS.unavailable, message: REASONS[reason] };
+    ending = status;
+    for (const stream of streams) stream.end(status);
+    // An answer means that the client has seen it, and that nothing of its is on the way any more.
+    await within(NOTICE_MS, new Promise<void>((resolve) => session.ping(() => resolve())));
+    if (!session.destroyed) session.close();
+    await within(DRAIN_MS, untilIdle());
+    for (const stream of calls) if (!stream.headersSent) respondStatus(stream, status);
+    await within(NOTICE_MS, closed.promise);
+    session.destroy();
+  };
+  const drain = (reason: DrainReason) => {
+    draining ??= run(reason);
+    return draining;
+  };
+
+  return {
+    key: Symbol("connection"),
+    enter(stream) {
+      lastStreamId = Math.max(lastStreamId, stream.id ?? 0);
+      if (calls.size >= limits.callsMax) return false;
+      calls.add(stream);
+      return true;
+    },
+    leave(stream) {
+      calls.delete(stream);
+      if (calls.size === 0) idle?.();
+    },
+    sent: guard.forgive,
+    keep(stream) {
+      streams.add(stream);
+      stream.onClose(() => streams.delete(stream));
+      if (ending !== undefined) stream.end(ending);
+    },
+    drain,
+  };
+}
+
+/** Connections that began together do not end together: a tenth more or less. */
+function startAging(ageMs: number | undefined, expire: () => void): Timer | undefined {
+  if (ageMs === undefined) return undefined;
+  const delayMs = ageMs * (0.9 + Math.random() / 5);
+  return delayMs > TIMER_MS_MAX ? undefined : setTimeout(expire, delayMs);
+}
+
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,143 @@
+/** Responses of gRPC over a bare HTTP/2 stream: framed messages, and a status in the trailers. */
+
+import type { ServerHttp2Stream } from "node:http2";
+import { type GrpcStatus, STATUS } from "./errors.ts";
+
+/** A response that is sent piece by piece. */
+export interface ResponseStream {
+  /** Sends the response headers now; without it they go with the first message. */
+  start(headers: Record<string, string>): void;
+  /**
+   * Sends a message. False: the peer is slower than we are; wait for `drained` before the next.
+   * A message above the limit ends the stream, as with grpc-go.
+   */
+  write(message: Uint8Array): boolean;
+  /** True while a `write` would only grow the buffer. */
+  readonly isFull: boolean;
+  /** Resolves when `write` is welcome again, or the stream is closed. */
+  drained(): Promise<void>;
+  readonly isClosed: boolean;
+  /** Ends the stream with a status. */
+  end(status: GrpcStatus): void;
+  /** Calls back once when the stream is gone, whoever ended it. */
+  onClose(callback: () => void): void;
+}
+
+/** A message buffered beyond this makes a stream full. */
+const BUFFER_BYTES_MAX = 1024 * 1024;
+/** Status texts are headers, of which some peers take no more than 8 KiB. */
+const STATUS_BYTES_MAX = 6 * 1024;
+
+const HEADERS = {
+  ":status": 200,
+  "content-type": "application/grpc",
+  "grpc-accept-encoding": "identity,gzip",
+};
+
+/** Answers with one message. */
+export function respondUnary(stream: ServerHttp2Stream, reply: Uint8Array): void {
+  if (isGone(stream)) return;
+  stream.respond(HEADERS, { waitForTrailers: true });
+  stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+  stream.end(frame(reply));
+}
+
+/** Answers with a status alone ("trailers only"). */
+export function respondStatus(stream: ServerHttp2Stream, status: GrpcStatus): void {
+  if (isGone(stream)) return;
+  stream.respond({ ...HEADERS, ...statusHeaders(status) }, { endStream: true });
+}
+
+/** Opens a response of many messages. `sent` is called for each. */
+export function createResponseStream(
+  stream: ServerHttp2Stream,
+  { sendBytesMax, sent }: { sendBytesMax: number; sent: () => void },
+): ResponseStream {
+  let final: GrpcStatus = { code: STATUS.ok };
+  let isStarted = false;
+  let isEnded = false;
+  const waiting: (() => void)[] = [];
+  const release = () => {
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  stream.on("drain", release);
+  stream.on("close", release);
+  const start = (headers: Record<string, string>) => {
+    if (isStarted || isGone(stream)) return;
+    isStarted = true;
+    sent();
+    stream.respond({ ...HEADERS, ...headers }, { waitForTrailers: true });
+    stream.once("wantTrailers", () => stream.sendTrailers(statusHeaders(final)));
+  };
+  const end = (status: GrpcStatus) => {
+    if (isEnded || isGone(stream)) return;
+    isEnded = true;
+    final = status;
+    if (!isStarted) respondStatus(stream, status);
+    else stream.end();
+  };
+  return {
+    start,
+    write(message) {
+      if (isEnded || isGone(stream)) return false;
+      if (message.length > sendBytesMax) {
+        end({ code: STATUS.resourceExhausted, message: tooLargeToSend(message, sendBytesMax) });
+        return false;
+      }
+      start({});
+      sent();
+      stream.write(frame(message));
+      return stream.writableLength < BUFFER_BYTES_MAX;
+    },
+    get isFull() {
+      return stream.writableLength >= BUFFER_BYTES_MAX;
+    },
+    async drained() {
+      while (!isGone(stream) && stream.writableLength >= BUFFER_BYTES_MAX) {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+    },
+    get isClosed() {
+      return isEnded || isGone(stream);
+    },
+    end,
+    onClose: (callback) => void stream.once("close", callback),
+  };
+}
+
+function isGone(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
+}
+
+function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
+  // The wording of grpc-go, which people search for.
+  return `trying to send message larger than max (${message.length} vs. ${sendBytesMax})`;
+}
+
+function frame(message: Uint8Array): Uint8Array {
+  const framed = new Uint8Array(message.length + 5);
+  new DataView(framed.buffer).setUint32(1, message.length);
+  framed.set(message, 5);
+  return framed;
+}
+
+function statusHeaders({ code, message }: GrpcStatus): Record<string, string> {
+  const headers: Record<string, string> = { "grpc-status": String(code) };
+  if (message !== undefined && message !== "") headers["grpc-message"] = encodeMessage(message);
+  return headers;
+}
+
+/** Percent-encoded as the protocol says: everything but printable ASCII, and the percent sign. */
+function encodeMessage(message: string): string {
+  let encoded = "";
+  for (const char of message) {
+    if (encoded.length > STATUS_BYTES_MAX) return `${encoded}...`;
+    if (/^[ -$&-~]$/.test(char)) encoded += char;
+    else {
+      for (const byte of Buffer.from(char, "utf8")) {
+        encoded += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+      }
+    }
+  }
+  return encoded;
+}
