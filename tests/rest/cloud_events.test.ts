@@ -84,6 +84,22 @@ test("an event in headers is stored as over gRPC, its attributes decoded", async
   expect(JSON.parse(row?.metadata ?? "")).toEqual(JSON.parse(metadata));
 });
 
+test("what peers would not read is stored as they do, what they read in any case is seen", async () => {
+  const manifests = '[{"apiVersion":"v1","kind":"A","metadata":{"name":"a"}}]';
+  const executor = '{"subject":{"type":"ServiceAccount"}}';
+  const renamed = create({ data: `{"manifests":${manifests},"executor":${executor}}` });
+  const capital = create({ data: `{"MANIFESTS":${manifests}}` });
+
+  expect((await send(renamed)).status).toBe(204);
+  expect((await send(capital)).status).toBe(204);
+  const bad = await send(create({ data: '{"MANIFESTS":[{"kind":"A"}]}' }));
+
+  expect((await stored(idOf(renamed)))?.spec)
+    .toBe(`{"manifests":${manifests},"executer":${executor}}`);
+  expect((await stored(idOf(capital)))?.spec).toBe(capital.data ?? "");
+  expect(bad.body.reason).toContain("apiVersion: Required value");
+});
+
 test("a resource is updated and deleted by events", async () => {
   const event = create();
   const id = idOf(event);

@@ -234,6 +234,7 @@ test("metadata of older Kubernetes libraries, where a time may be null, is taken
 
   const report = encodeReport(work, presentStatus(work, "c1", 0), REPORTER, {
     sequence: "5",
+    hash: "h",
     isAnswer: false,
   });
 
