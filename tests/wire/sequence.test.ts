@@ -44,7 +44,7 @@ test("an id of another node counts by its time", () => {
   expect(isNewerSequence(at(AT_MS + 1, 0n), at(AT_MS, 1n))).toBeTrue();
   expect(isNewerSequence(at(AT_MS, 1n), at(AT_MS + 1, 9n))).toBeFalse();
   expect(isNewerSequence("1834773613329256448", "1834773391719010304")).toBeTrue();
-  expect(isNewerSequence("7", "7")).toBeFalse();
+  expect([isNewerSequence("7", "7"), isNewerSequence("10", "9")]).toEqual([false, true]);
 });
 
 test("an id tells when it was made", () => {
