@@ -215,6 +215,26 @@ test("a body in another charset is read as its header says", async () => {
   expect(await stored(idOf(event))).toBeDefined();
 });
 
+test("the request that the guide shows is accepted", async () => {
+  const guide = await Bun.file("docs/events_over_http.md").text();
+  const shown = /```sh\n(curl[\s\S]*?)```/.exec(guide)?.[1] ?? "";
+  const headers = Object.fromEntries(
+    [...shown.matchAll(/-H "([^:"]+): ([^"]*)"/g)].map((
+      [, name = "", value = ""],
+    ) => [name, value]),
+  );
+  const data = /-d '([^']*)'/.exec(shown)?.[1];
+
+  const { status } = await rest.call("POST", PATH, data, {
+    ...headers,
+    "ce-clustername": consumerName,
+  });
+
+  expect(shown).toContain(PATH);
+  expect(status).toBe(204);
+  expect((await stored("web"))?.spec).toBe(data ?? "");
+});
+
 test("what the official SDK sends is taken in its modes", async () => {
   const event = create({ extensions: { metadata: '{"name":"n"}' } });
   const { data, extensions: { resourceid: _, ...extensions }, ...core } = event;
