@@ -1,12 +1,15 @@
 /** Single manifests, the data type of sources and agents from before 2025-03, through the doors. */
 
 import { expect, test } from "bun:test";
+import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
+import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { createMetrics } from "../../src/lib/metrics.ts";
 import { createRestApp } from "../../src/lib/rest/app.ts";
 import { createSpecDoor } from "../../src/lib/spec/door.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../../src/lib/wire/event.ts";
 import { legacyStatusHash, statusHash } from "../../src/lib/wire/status_hash.ts";
-import { parseStatus } from "../../src/lib/wire/work_status.ts";
+import { isDeleted, parseStatus } from "../../src/lib/wire/work_status.ts";
+import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import { type Doors, openDoors } from "../harness/doors.ts";
 import {
   bundle,
@@ -275,3 +278,45 @@ test("what is wrong with a single manifest is said in the words of that time", a
   );
   expect(await refuse('{"manifest":[]}')).toContain("manifest must be an object");
 });
+
+test("our agent takes a single manifest from our server, and tells and removes it", async () => {
+  await using doors = await openDoors();
+  const rest = openRest(doors);
+  const consumerName = await doors.consumer();
+  await using agent = await startAgent(doors.agents, consumerName);
+  await using source = await subscribe(doors.sources, { source: "legacy" });
+
+  await publish(doors.sources, singleSpec({ id: "single", consumerName }));
+  await publish(doors.sources, specEvent({ id: "bundle", consumerName }));
+
+  const told = await source.waitFor(({ data }) => data?.includes("readyReplicas") ?? false);
+  expect(told.type).toBe(`${MANIFESTS}.status.update_request`);
+  expect(JSON.parse(told.data ?? "")).toMatchObject({
+    status: { resourceMeta: { kind: "Deployment", resource: "deployments", name: "nginx" } },
+  });
+  const { body } = await rest("GET", "/single");
+  expect(body.status.ContentStatus).toMatchObject({ readyReplicas: 1 });
+  expect(agent.readiness()).toBeUndefined();
+  await publish(
+    doors.sources,
+    singleSpec({ id: "single", consumerName, action: "delete_request" }),
+  );
+  await source.waitFor(({ data }) => isDeleted(parseStatus(data ?? "{}")));
+  expect((await rest("GET", "/single")).status).toBe(404);
+});
+
+/** Our agent with both data types, on a cluster that is made up: what it does there is not what is looked at. */
+async function startAgent(url: string, consumerName: string): Promise<WorkAgent> {
+  const log = testLogger();
+  const dataTypes = [MANIFEST_BUNDLES, MANIFESTS];
+  const config = { url, healthinessTimeoutMs: 60_000 };
+  return await startWorkAgent(
+    createSimulatedKube(),
+    (events) => openAgentBroker(config, events, { consumerName, dataTypes, log }),
+    log,
+    {
+      ...{ consumerName, dataTypes, agentId: `${consumerName}-agent`, agentVersion: "test" },
+      ...{ statusSyncIntervalMs: 1_000, workers: 1, jsonRawBytesMax: 1_000_000, nowMs: Date.now },
+    },
+  );
+}
