@@ -5,7 +5,7 @@ import { query } from "../../src/lib/db/query.ts";
 import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
 import { answerSpecResync, noteSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import type { HeldVersion, ResyncRange } from "../../src/lib/wire/resync.ts";
 import { NO_STATUS_HASH } from "../../src/lib/wire/status_hash.ts";
 import { statusEvent } from "../harness/events.ts";
@@ -70,7 +70,9 @@ async function createBuried(specs: Specs): Promise<string> {
   return id;
 }
 
-const ids = (events: CloudEvent[]) => events.map((event) => String(event.extensions["resourceid"]));
+/** Which resources are sent; a question about statuses, which may follow, is about none. */
+const ids = (events: CloudEvent[]) =>
+  events.flatMap(({ extensions }) => extensions[EXT.resourceId] ?? []).map(String);
 
 test("an agent that is up to date is sent nothing, and what it holds is noted", async () => {
   await using specs = await openSpecs();

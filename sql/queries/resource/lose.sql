@@ -15,7 +15,7 @@
 update resources resource
 set observed_version = coalesce(held.version, 0),
   sent_version = 0,
-  sent_at = now(),
+  sent_at = clock_timestamp(),
   next_send_at = now() + interval '20 s' * (0.75 + random() * 0.5)
 from resources stored
 left join unnest($2::text[], $3::int[]) as held (id, version) on held.id = stored.id
