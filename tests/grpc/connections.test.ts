@@ -19,7 +19,7 @@ const ENHANCE_YOUR_CALM = 11;
 test("a client that pings more often than allowed is told to calm down", async () => {
   await using server = await serveSlowly({ args: ["--grpc-client-min-ping-interval", "1m"] });
   await using client = openHttp2(server.port);
-  client.call(SUBSCRIBE);
+  client.send(SUBSCRIBE);
   await eventually(() => server.streams.length === 1);
 
   for (let count = 0; count < 4; count++) await client.ping();
@@ -34,7 +34,7 @@ test("a client that pings more often than allowed is told to calm down", async (
 test("pings at the allowed pace are welcome for ever", async () => {
   await using server = await serveSlowly({ args: ["--grpc-client-min-ping-interval", "20ms"] });
   await using client = openHttp2(server.port);
-  client.call(SUBSCRIBE);
+  client.send(SUBSCRIBE);
 
   for (let count = 0; count < 8; count++) {
     await Bun.sleep(30);
@@ -47,7 +47,7 @@ test("pings at the allowed pace are welcome for ever", async () => {
 test("what is sent makes pings welcome again, as clients measure their bandwidth by them", async () => {
   await using server = await serveSlowly({ args: ["--grpc-client-min-ping-interval", "1m"] });
   await using client = openHttp2(server.port);
-  client.call(SUBSCRIBE);
+  client.send(SUBSCRIBE);
   await eventually(() => server.streams.length === 1);
 
   for (let count = 0; count < 8; count++) {
@@ -69,6 +69,18 @@ test("without an open call pings are too early within two hours, unless they are
 
   expect(idle).toEqual([false, false, false, true]);
   expect(allowed).toEqual([false, false, false, false]);
+});
+
+test("what was sent forgives all pings before it, not only the next", () => {
+  const guard = createPingGuard({ minMs: 1_000, isIdleAllowed: false });
+  const ping = (nowMs: number) => guard.count(nowMs, { hasStreams: true });
+
+  const before = [0, 1, 2].map(ping);
+  guard.forgive();
+  const after = [3, 4, 5, 6].map(ping);
+
+  expect(before).toEqual([false, false, false]);
+  expect(after).toEqual([false, false, false, true]);
 });
 
 test("a client that never speaks HTTP/2 is let go", async () => {
@@ -173,14 +185,14 @@ test("at shutdown calls under way finish and no new one is taken", async () => {
   const closing = server[Symbol.asyncDispose]();
   const ended = await stream;
   const { words } = await client.goaway;
-  const refusal = await connectRefused(server.port);
+  const refusal = await connectRefusal(server.port);
   server.release();
   const finished = await call;
   await closing;
 
   expect(ended).toMatchObject({ status: "14", message: "the server is shutting down" });
   expect(words).toBe("graceful_stop");
-  expect(refusal).toBeTrue();
+  expect(refusal).toBe("ECONNREFUSED");
   expect(finished.status).toBe("0");
   await client.closed;
 });
@@ -214,13 +226,14 @@ test("at shutdown nothing that was accepted is lost, and what was not is known t
   expect((await source.ended).code).toBe(UNAVAILABLE);
 });
 
-function connectRefused(port: number): Promise<boolean> {
+/** The code of the error that a connection meets. */
+function connectRefusal(port: number): Promise<string> {
   const socket = net.connect(port, "127.0.0.1");
   return new Promise((resolve) => {
-    socket.once("error", () => resolve(true));
+    socket.once("error", (error: { code?: string }) => resolve(error.code ?? ""));
     socket.once("connect", () => {
       socket.destroy();
-      resolve(false);
+      resolve("connected");
     });
   });
 }

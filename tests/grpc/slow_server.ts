@@ -86,8 +86,13 @@ export function openHttp2(port: number): BareClient {
     });
   });
   const closed = new Promise<void>((resolve) => session.once("close", resolve));
-  const open = (path: string) =>
-    session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc" });
+  const open = (path: string) => {
+    const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc" };
+    const stream = session.request(headers);
+    // An end without a status is what the test then sees.
+    stream.on("error", () => {});
+    return stream;
+  };
   const send = (path: string) => {
     const stream = open(path);
     stream.end(EMPTY_MESSAGE);
@@ -120,8 +125,6 @@ function endOf(stream: http2.ClientHttp2Stream): Promise<Ending> {
     };
     stream.on("response", read);
     stream.on("trailers", read);
-    // An end without a status is what the test then sees.
-    stream.on("error", () => {});
     stream.on("close", () =>
       resolve({
         status: String(last["grpc-status"] ?? ""),
