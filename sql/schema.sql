@@ -64,6 +64,7 @@ create table resources (
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
+  data_type text not null default 'io.open-cluster-management.works.v1alpha1.manifestbundles'::text,
   constraint resources_type_check CHECK ((type = ANY (ARRAY['Single'::text, 'Bundle'::text]))),
   constraint fk_resources_consumers FOREIGN KEY (consumer_name) REFERENCES consumers(name) ON UPDATE RESTRICT ON DELETE RESTRICT,
   constraint resources_pkey PRIMARY KEY (id),

@@ -1,5 +1,6 @@
 /** The agent, top to bottom: the cluster, the server, and what goes on between them. */
 
+import { chooseRoad } from "./agent_road.ts";
 import {
   AGENT_FLAGS,
   type AgentConfig,
@@ -15,15 +16,13 @@ const USAGE =
   `maestro-agent applies manifests to a Kubernetes cluster and reports what became of them.
 
 Usage: maestro-agent --consumer-name <name> --server <host:port> [flags]
+       maestro-agent --consumer-name <name> --workload-source-driver=mqtt --workload-source-config <file>
 
 Flags, each also as an environment variable (MAESTRO_CONSUMER_NAME …):
 `;
 
 /** Runs the agent until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
 async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<void> {
-  // Imported late: whoever only asks for help does not wait for gRPC.
-  const { readBrokerConfig, plainBrokerConfig } = await import("./lib/grpc/agent_broker_config.ts");
-  const { openAgentBroker } = await import("./lib/grpc/agent_broker.ts");
   const { serveAgentHealth } = await import("./lib/ops/agent_health.ts");
   const { startWorkAgent } = await import("./lib/work/agent.ts");
   const { MANIFEST_BUNDLES, MANIFESTS } = await import("./lib/wire/event.ts");
@@ -32,10 +31,7 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   const isSimulated = config.simulate > 0;
   const agentVersion = isSimulated ? `${VERSION} (simulated)` : VERSION;
   const log = openLog(config["log-level"]);
-  const file = config["workload-source-config"];
-  const broker = file === undefined
-    ? plainBrokerConfig(config.server ?? "")
-    : await readBrokerConfig(file);
+  const connect = await chooseRoad(config);
   const dataTypes = config["legacy-manifests"] ? [MANIFEST_BUNDLES, MANIFESTS] : [MANIFEST_BUNDLES];
 
   // One agent for each consumer; more than one only if their clusters are made up.
@@ -47,11 +43,11 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
       ? config["cloudevents-client-id"] ?? `${consumerName}-work-agent`
       : `${consumerName}-work-agent`;
     ownLog.info("starting", { version: agentVersion, cluster: kube.description, agent: agentId });
-    const options = { consumerName, dataTypes, log: ownLog };
+    const agent = { agentId, consumerName, dataTypes, log: ownLog };
     agents.push(stack.use(
       await startWorkAgent(
         kube,
-        (events) => openAgentBroker(broker, events, options),
+        (events) => connect(events, agent),
         ownLog,
         {
           consumerName,

@@ -76,7 +76,8 @@ function warnOpenDoors(config: ServerConfig, log: Logger): void {
   if (config["grpc-authn-type"] === "mock") {
     log.warn("gRPC asks sources for no token (--grpc-authn-type=mock)");
   }
-  if (config["grpc-broker-client-ca-file"] === undefined) {
+  const isBroker = config["message-broker-type"] === "grpc";
+  if (isBroker && config["grpc-broker-client-ca-file"] === undefined) {
     log.warn("gRPC asks agents for no certificate (--grpc-broker-client-ca-file)");
   }
 }

@@ -5,17 +5,16 @@ import type { Authenticate } from "./lib/access/caller.ts";
 import type { ServerConfig } from "./lib/config.ts";
 import type { Db } from "./lib/db/connect.ts";
 import { describeError } from "./lib/errors.ts";
-import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
+import type { AgentDoor } from "./lib/grpc/agents.ts";
 import { createSourceDoor, type SourceDoor } from "./lib/grpc/sources.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
 import { createSpecPublisher, redeliverSpecs } from "./lib/spec/publish.ts";
-import { answerSpecResync } from "./lib/spec/resync.ts";
-import { createReportAcceptor } from "./lib/status/accept.ts";
 import { createFeed, purgeFeed, purgeTombstones } from "./lib/status/feed.ts";
 import { answerStatusResync } from "./lib/status/resync.ts";
+import { openRoad } from "./server_road.ts";
 
 /** A lost notification costs this much; faults.md asks for two seconds. */
 const SWEEP_MS = 1_000;
@@ -28,7 +27,8 @@ const TOMBSTONE_RETENTION_SECONDS = 30 * 24 * 3600;
 export interface Flows {
   acceptor: Acceptor;
   sources: SourceDoor;
-  agents: AgentDoor;
+  /** The gRPC broker for agents; undefined if they are reached by MQTT. */
+  agents: AgentDoor | undefined;
   /** Why the server cannot do its work now; undefined if it can. */
   readiness: () => string | undefined;
 }
@@ -43,61 +43,47 @@ export interface FlowParts {
 /** Starts both flows; `stack` ends them. */
 export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts): Promise<Flows> {
   const { db, config, log } = parts;
-  const down = startDown(stack, parts);
+  const down = await startDown(stack, parts);
   const up = startUp(stack, parts, down.acceptor);
   // Notifications only wake. After a lost connection whatever was missed is looked for.
   await listen(stack, db, "spec_events", {
-    heard: (names) => down.wake(names.split(",").filter(down.agents.isConnected)),
+    heard: (names) => down.wake(names.split(",").filter(down.isConnected)),
     caughtUp: () => down.wake([]),
   });
   await listen(stack, db, "changes", { heard: up.wake, caughtUp: up.wake });
   startUpkeep(stack, db, log);
-  const readiness = startProbe(stack, db, { log, intervalMs: PROBE_MS });
+  const isStored = startProbe(stack, db, { log, intervalMs: PROBE_MS });
+  const readiness = () => isStored() ?? down.readiness();
   log.debug("the flows run", { source: config["source-id"] });
   return { acceptor: down.acceptor, agents: down.agents, sources: up.sources, readiness };
 }
 
 /** Down: from the outbox to the agents. */
-function startDown(stack: AsyncDisposableStack, { db, config, log }: FlowParts) {
+async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
+  const { db, config, log } = parts;
   const sourceId = config["source-id"];
   const acceptor = createAcceptor(db);
-  const agents = createAgentDoor({
-    acceptReport: createReportAcceptor(db, log),
-    answerResync: (deliver, { name: consumerName, connectedAt }, held) =>
-      answerSpecResync(db, deliver, log, { consumerName, connectedAt, held, sourceId }),
-    now: async () => {
-      const [row] = await q.clockNow(db);
-      return row?.now ?? new Date().toISOString();
-    },
-    wake: (consumerName) => {
-      wake([consumerName]);
-      redelivering.wake();
-    },
-    sourceId,
-    heartbeatMs: heartbeatMs(config),
-    log,
+  const wake = (consumerNames: string[]) => {
+    publisher.hint(consumerNames);
+    publishing.wake();
+  };
+  const road = await openRoad(stack, parts, (consumerNames) => {
+    wake(consumerNames);
+    redelivering.wake();
   });
-  const ready = agents.ready;
-  const publisher = createSpecPublisher(db, agents.publish, log, {
-    sourceId,
-    ready,
-    sweepMs: SWEEP_MS,
-  });
+  const { publish, ready } = road;
+  const publisher = createSpecPublisher(db, publish, log, { sourceId, ready, sweepMs: SWEEP_MS });
   const publishing = stack.use(
     startPump(publisher.run, { name: "spec-publisher", intervalMs: SWEEP_MS, log }),
   );
   const redelivering = stack.use(
-    startPump(() => redeliverSpecs(db, agents.publish, log, { sourceId, ready: ready() }), {
+    startPump(() => redeliverSpecs(db, publish, log, { sourceId, ready: ready() }), {
       name: "spec-redelivery",
       intervalMs: REDELIVER_MS,
       log,
     }),
   );
-  const wake = (consumerNames: string[]) => {
-    publisher.hint(consumerNames);
-    publishing.wake();
-  };
-  return { acceptor, agents, wake };
+  return { ...road, acceptor, wake };
 }
 
 /** Up: from the change feed to the sources. */

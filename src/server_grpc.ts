@@ -22,24 +22,28 @@ interface TlsPaths {
   ca?: string | undefined;
 }
 
-/** Opens both doors; `stack` closes them. Resolves to their ports, by name. */
+/** Opens the doors that there are; `stack` closes them. Resolves to their ports, by name. */
 export async function openGrpcDoors(
   stack: AsyncDisposableStack,
   flows: Flows,
   parts: DoorParts,
 ): Promise<Record<string, number>> {
   const { config } = parts;
-  const agents = await openDoor(stack, flows.agents.methods, config["grpc-broker-bindport"], {
-    cert: config["grpc-broker-tls-cert-file"],
-    key: config["grpc-broker-tls-key-file"],
-    ca: config["grpc-broker-client-ca-file"],
-  }, parts);
-  if (!config["enable-grpc-server"]) return { agents: agents.port };
+  const ports: Record<string, number> = {};
+  if (flows.agents !== undefined) {
+    const agents = await openDoor(stack, flows.agents.methods, config["grpc-broker-bindport"], {
+      cert: config["grpc-broker-tls-cert-file"],
+      key: config["grpc-broker-tls-key-file"],
+      ca: config["grpc-broker-client-ca-file"],
+    }, parts);
+    ports["agents"] = agents.port;
+  }
+  if (!config["enable-grpc-server"]) return ports;
   const sources = await openDoor(stack, flows.sources.methods, config["grpc-server-bindport"], {
     cert: config["grpc-tls-cert-file"],
     key: config["grpc-tls-key-file"],
   }, parts);
-  return { agents: agents.port, sources: sources.port };
+  return { ...ports, sources: sources.port };
 }
 
 async function openDoor(

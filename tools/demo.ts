@@ -2,7 +2,7 @@
  * The first run: a server, an agent and a Deployment that goes from REST to a cluster and back.
  *
  * `bun run demo` stays up until Ctrl-C; `--once` ends after the status came back; `--kubeconfig [file]` uses your
- * cluster; `--state-directory <folder>` puts the database there. What it made is removed in the end; the database stays
+ * cluster; `--mqtt` puts mosquitto between server and agent; `--state-directory <folder>` puts the database there. What it made is removed in the end; the database stays
  * in a folder that it names.
  */
 
@@ -11,6 +11,7 @@ import { join, resolve } from "node:path";
 import { defaultStateDirectory } from "../src/lib/db/embedded.ts";
 import { describeError } from "../src/lib/errors.ts";
 import { startChild } from "./child.ts";
+import { type DemoBroker, startDemoBroker } from "./demo_broker.ts";
 import { startDemoCluster } from "./demo_cluster.ts";
 import { createDemoRest, NGINX } from "./demo_rest.ts";
 
@@ -29,7 +30,8 @@ const PORTS = {
 
 interface Serving {
   rest: string;
-  agents: number;
+  /** The port for agents; absent if there is a broker between. */
+  agents?: number;
 }
 
 const say = (line: string) => void process.stdout.write(line + "\n");
@@ -47,8 +49,9 @@ async function main(args: string[]): Promise<number> {
 
   say(`Maestro's state is in ${state}`);
   const milestones = new Map<string, number>();
+  const broker = await startDemoBroker(stack, { isMqtt: options.isMqtt, state, say });
   const [serving, cluster] = await Promise.all([
-    startServer(stack, state, milestones),
+    startServer(stack, { state, broker, milestones }),
     startDemoCluster(stack, { root: ROOT, state, kubeconfig: options.kubeconfig, say }),
   ]);
   const token = (await Bun.file(join(state, "admin.token")).text()).trim();
@@ -57,7 +60,8 @@ async function main(args: string[]): Promise<number> {
   const agent = stack.use(
     startChild([
       ...[process.execPath, join(ROOT, "src/agent.ts"), "--consumer-name", CONSUMER],
-      ...["--server", `127.0.0.1:${serving.agents}`, "--listen", "127.0.0.1:0"],
+      ...["--listen", "127.0.0.1:0"],
+      ...broker.agentFlags(serving.agents),
       ...cluster.agentFlags,
     ], process.env),
   );
@@ -98,8 +102,11 @@ async function main(args: string[]): Promise<number> {
 
 async function startServer(
   stack: AsyncDisposableStack,
-  state: string,
-  milestones: Map<string, number>,
+  { state, broker, milestones }: {
+    state: string;
+    broker: DemoBroker;
+    milestones: Map<string, number>;
+  },
 ): Promise<Serving> {
   const ports = Object.entries(PORTS).flatMap(([flag, port]) => [
     `--${flag}`,
@@ -109,6 +116,7 @@ async function startServer(
     startChild([
       ...[process.execPath, join(ROOT, "src/maestro.ts"), "server", "--state-directory", state],
       ...["--server-hostname", "127.0.0.1", "--log-level", "debug", ...ports],
+      ...broker.serverFlags,
     ], process.env),
   );
   const serving = Promise.withResolvers<Serving>();
@@ -175,18 +183,19 @@ function sayNext(rest: string, state: string, id: string, kubectl: string | unde
 
 interface Options {
   isOnce: boolean;
+  isMqtt: boolean;
   kubeconfig?: string;
   stateDirectory?: string;
 }
 
 function parseArguments(args: string[]): Options {
-  const options: Options = { isOnce: false };
+  const options: Options = { isOnce: false, isMqtt: false };
   for (let index = 0; index < args.length; index++) {
     const [name, inline] = (args[index] ?? "").split("=", 2);
     const next = args[index + 1];
     const value = inline ?? (next?.startsWith("--") ? undefined : next);
-    if (name === "--once") {
-      options.isOnce = true;
+    if (name === "--once" || name === "--mqtt") {
+      options[name === "--once" ? "isOnce" : "isMqtt"] = true;
       continue;
     }
     if (name === "--kubeconfig") {
@@ -200,7 +209,8 @@ function parseArguments(args: string[]): Options {
       options.stateDirectory = resolve(value);
     } else {
       throw new Error(
-        `Unknown argument "${name}": use --once, --kubeconfig [file] or --state-directory <folder>`,
+        `Unknown argument "${name}": use --once, --mqtt, --kubeconfig [file] or ` +
+          "--state-directory <folder>",
       );
     }
     if (inline === undefined && value !== undefined) index++;

@@ -7,6 +7,7 @@ import m2 from "../../sql/migrations/0002_resources.sql" with { type: "text" };
 import m3 from "../../sql/migrations/0003_events.sql" with { type: "text" };
 import m4 from "../../sql/migrations/0004_tombstones.sql" with { type: "text" };
 import m5 from "../../sql/migrations/0005_changes.sql" with { type: "text" };
+import m6 from "../../sql/migrations/0006_data_type.sql" with { type: "text" };
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly { id: string; text: string }[] = [
@@ -15,4 +16,5 @@ export const MIGRATIONS: readonly { id: string; text: string }[] = [
   { id: "0003_events", text: m3 },
   { id: "0004_tombstones", text: m4 },
   { id: "0005_changes", text: m5 },
+  { id: "0006_data_type", text: m6 },
 ];

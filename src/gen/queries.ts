@@ -13,6 +13,7 @@ import consumerCreateText from "../../sql/queries/consumer/create.sql" with { ty
 import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { type: "text" };
 import consumerGetText from "../../sql/queries/consumer/get.sql" with { type: "text" };
 import consumerListText from "../../sql/queries/consumer/list.sql" with { type: "text" };
+import consumerNamesAfterText from "../../sql/queries/consumer/names_after.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
@@ -21,14 +22,19 @@ import resourceCreateText from "../../sql/queries/resource/create.sql" with { ty
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
 import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
+import resourceLoseText from "../../sql/queries/resource/lose.sql" with { type: "text" };
 import resourceObserveText from "../../sql/queries/resource/observe.sql" with { type: "text" };
 import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
 import resourcePendingConsumersText from "../../sql/queries/resource/pending_consumers.sql" with { type: "text" };
+import resourcePendingConsumersAfterText from "../../sql/queries/resource/pending_consumers_after.sql" with { type: "text" };
 import resourceUpdateText from "../../sql/queries/resource/update.sql" with { type: "text" };
 import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { type: "text" };
 import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
+import specEventConsumersAfterText from "../../sql/queries/spec_event/consumers_after.sql" with { type: "text" };
 import statusConfirmDeletionText from "../../sql/queries/status/confirm_deletion.sql" with { type: "text" };
+import statusHashesOfConsumerText from "../../sql/queries/status/hashes_of_consumer.sql" with { type: "text" };
 import statusPageText from "../../sql/queries/status/page.sql" with { type: "text" };
+import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
 import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
@@ -183,6 +189,20 @@ export function consumerList(
   return query<ConsumerListRow>(db, consumerListText, [limitCount, offsetCount]);
 }
 
+/** A row of `consumer/names_after.sql`. */
+export interface ConsumerNamesAfterRow {
+  name: string;
+}
+
+/** Pages through the names of all consumers. */
+export function consumerNamesAfter(
+  db: Db,
+  afterName: string,
+  limitCount: number,
+): Promise<ConsumerNamesAfterRow[]> {
+  return query<ConsumerNamesAfterRow>(db, consumerNamesAfterText, [afterName, limitCount]);
+}
+
 /** A row of `consumer/update_labels.sql`. */
 export interface ConsumerUpdateLabelsRow {
   id: string;
@@ -205,6 +225,7 @@ export function consumerUpdateLabels(
 export interface ResourceClaimDueRow {
   id: string;
   consumer_name: string;
+  data_type: string;
   version: number;
   spec: string;
   spec_event: string;
@@ -235,19 +256,22 @@ export function resourceClaimDue(
 export interface ResourceClaimResyncRow {
   id: string;
   consumer_name: string;
+  data_type: string;
   version: number;
   spec: string;
   spec_event: string;
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
+  is_just_reported: boolean;
 }
 
 /**
  * Marks resources as sent because an agent's resync lacks them, and returns them.
  *
  * What the agent says it holds is what is observed: a version that it lost is pending again. What has
- * been sent to its connection meanwhile is left out.
+ * been sent to its connection meanwhile is left out. `is_just_reported` tells that the version was reported within the
+ * last minute: then the question may be older than the report, and nothing is lost.
  *
  * `heldVersions`: what the agent holds of each
  */
@@ -298,8 +322,9 @@ export function resourceCreate(
   specHashes: readonly (string | null)[],
   specEvents: readonly (string | null)[],
   metadatas: readonly (string | null)[],
+  dataTypes: readonly (string | null)[],
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes]);
 }
 
 /** A row of `resource/delete.sql`. */
@@ -329,6 +354,7 @@ export interface ResourceGetRow {
   source: string;
   consumer_name: string;
   type: string;
+  data_type: string;
   version: number;
   spec: string;
   metadata: string | null;
@@ -355,6 +381,7 @@ export interface ResourceListRow {
   source: string;
   consumer_name: string;
   type: string;
+  data_type: string;
   version: number;
   spec: string;
   metadata: string | null;
@@ -374,6 +401,31 @@ export function resourceList(
   offsetCount: string | bigint,
 ): Promise<ResourceListRow[]> {
   return query<ResourceListRow>(db, resourceListText, [type, limitCount, offsetCount]);
+}
+
+/** A row of `resource/lose.sql`. */
+export interface ResourceLoseRow {
+  id: string;
+}
+
+/**
+ * Marks what an agent says that it lacks, so that it is pending again whatever becomes of the answer.
+ *
+ * The answer itself is under way: only if it fails the ledger sends, after a while. Ids between two
+ * others are looked at, since a long list comes in parts; they are compared by their bytes.
+ *
+ * `throughId`: null for the end
+ */
+export function resourceLose(
+  db: Db,
+  consumerName: string,
+  ids: readonly (string | null)[],
+  versions: readonly (number | null)[],
+  afterId: string,
+  throughId: string | null,
+  dataType: string,
+): Promise<ResourceLoseRow[]> {
+  return query<ResourceLoseRow>(db, resourceLoseText, [consumerName, ids, versions, afterId, throughId, dataType]);
 }
 
 /** A row of `resource/observe.sql`. */
@@ -400,7 +452,7 @@ export interface ResourcePageVersionsRow {
 }
 
 /**
- * Pages through what a consumer should hold, without the documents, for a spec resync.
+ * Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
  *
  * On its way is what was sent to this connection and not reported since. An agent that has reported a
  * version and now says that it lacks it has lost it.
@@ -411,8 +463,9 @@ export function resourcePageVersions(
   afterId: string,
   limitCount: number,
   connectedAt: string,
+  dataType: string,
 ): Promise<ResourcePageVersionsRow[]> {
-  return query<ResourcePageVersionsRow>(db, resourcePageVersionsText, [consumerName, afterId, limitCount, connectedAt]);
+  return query<ResourcePageVersionsRow>(db, resourcePageVersionsText, [consumerName, afterId, limitCount, connectedAt, dataType]);
 }
 
 /** A row of `resource/pending_consumers.sql`. */
@@ -432,6 +485,24 @@ export function resourcePendingConsumers(
   return query<ResourcePendingConsumersRow>(db, resourcePendingConsumersText, [consumerNames]);
 }
 
+/** A row of `resource/pending_consumers_after.sql`. */
+export interface ResourcePendingConsumersAfterRow {
+  consumer_name: string;
+}
+
+/**
+ * Finds consumers that have something pending, by name, from a place on.
+ *
+ * Each step looks up one entry of the index of pending resources.
+ */
+export function resourcePendingConsumersAfter(
+  db: Db,
+  afterName: string,
+  limitCount: number,
+): Promise<ResourcePendingConsumersAfterRow[]> {
+  return query<ResourcePendingConsumersAfterRow>(db, resourcePendingConsumersAfterText, [afterName, limitCount]);
+}
+
 /** A row of `resource/update.sql`. */
 export interface ResourceUpdateRow {
   position: number;
@@ -447,6 +518,9 @@ export interface ResourceUpdateRow {
  *
  * A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
  * another source or is the same already stays as it is; the answer tells which, as seen before the update.
+ * A source that has come to speak another data type changes that of its resource, and what kind it is.
+ *
+ * `types`: null keeps the stored one
  */
 export function resourceUpdate(
   db: Db,
@@ -457,14 +531,17 @@ export function resourceUpdate(
   specHashes: readonly (string | null)[],
   specEvents: readonly (string | null)[],
   metadatas: readonly (string | null)[],
+  dataTypes: readonly (string | null)[],
+  types: readonly (string | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types]);
 }
 
 /** A row of `spec_event/claim.sql`. */
 export interface SpecEventClaimRow {
   id: string;
   consumer_name: string;
+  data_type: string;
   version: number;
   spec: string;
   spec_event: string;
@@ -508,6 +585,25 @@ export function specEventConsumers(
   return query<SpecEventConsumersRow>(db, specEventConsumersText, [consumerNames]);
 }
 
+/** A row of `spec_event/consumers_after.sql`. */
+export interface SpecEventConsumersAfterRow {
+  consumer_name: string;
+}
+
+/**
+ * Finds consumers that have events waiting, by name, from a place on.
+ *
+ * Each step looks up one entry of the index, so a consumer costs the same whether one of its events waits
+ * or a hundred thousand.
+ */
+export function specEventConsumersAfter(
+  db: Db,
+  afterName: string,
+  limitCount: number,
+): Promise<SpecEventConsumersAfterRow[]> {
+  return query<SpecEventConsumersAfterRow>(db, specEventConsumersAfterText, [afterName, limitCount]);
+}
+
 /** A row of `status/confirm_deletion.sql`. */
 export interface StatusConfirmDeletionRow {
   position: number;
@@ -532,6 +628,23 @@ export function statusConfirmDeletion(
   return query<StatusConfirmDeletionRow>(db, statusConfirmDeletionText, [ids, consumerNames, sequences, statuses, statusEvents]);
 }
 
+/** A row of `status/hashes_of_consumer.sql`. */
+export interface StatusHashesOfConsumerRow {
+  id: string;
+  data_type: string;
+  status_hash: string | null;
+}
+
+/** Pages through what is known of a consumer's statuses, for the question whether they still hold. */
+export function statusHashesOfConsumer(
+  db: Db,
+  consumerName: string,
+  afterId: string,
+  limitCount: number,
+): Promise<StatusHashesOfConsumerRow[]> {
+  return query<StatusHashesOfConsumerRow>(db, statusHashesOfConsumerText, [consumerName, afterId, limitCount]);
+}
+
 /** A row of `status/page.sql`. */
 export interface StatusPageRow {
   id: string;
@@ -552,6 +665,29 @@ export function statusPage(
   limitCount: number,
 ): Promise<StatusPageRow[]> {
   return query<StatusPageRow>(db, statusPageText, [source, afterId, limitCount]);
+}
+
+/** A row of `status/refuse.sql`. */
+export interface StatusRefuseRow {
+  id: string;
+}
+
+/**
+ * Stores the server's own word on a version that cannot be sent, with its entry in the change feed.
+ *
+ * Only once for each hash. It comes between the agent's last report and its next, whose sequence is that
+ * of a later moment; without a last one it is the first sequence that peers take (node 1, at their epoch).
+ * The version is not observed, so it stays pending.
+ */
+export function statusRefuse(
+  db: Db,
+  id: string,
+  version: number,
+  status: string,
+  statusEvent: string,
+  statusHash: string,
+): Promise<StatusRefuseRow[]> {
+  return query<StatusRefuseRow>(db, statusRefuseText, [id, version, status, statusEvent, statusHash]);
 }
 
 /** A row of `status/update.sql`. */

@@ -30,7 +30,10 @@ export const AGENT_FLAGS = {
   "consumer-name": text("name", "", "the cluster's name at the server; required"),
   "server": optionalText("host:port", "the server's gRPC broker, instead of a config file"),
   "workload-source-driver": driver(),
-  "workload-source-config": optionalText("file", "where the server is: YAML or JSON with url, …"),
+  "workload-source-config": optionalText(
+    "file",
+    "where the server is: YAML or JSON with url, … for grpc, brokerHost, topics, … for mqtt",
+  ),
   ...CERTIFICATE_FLAGS,
   "cloudevents-client-id": optionalText(
     "id",
@@ -95,6 +98,12 @@ export function parseAgentConfig(
       "Cannot start: give either --workload-source-config or --server",
     );
   }
+  if (values["workload-source-driver"] === "mqtt" && config === undefined) {
+    throw new MaestroError(
+      "invalid_argument",
+      "Cannot start: --workload-source-driver=mqtt needs --workload-source-config, not --server",
+    );
+  }
   return values;
 }
 
@@ -105,13 +114,13 @@ export function consumerNames(config: AgentConfig): string[] {
   return Array.from({ length: simulate }, (_, index) => `${name}-${index + 1}`);
 }
 
-function driver(): Flag<string> {
-  const drivers = choice(["grpc"], "grpc", "how to reach the server");
+function driver(): Flag<"grpc" | "mqtt"> {
+  const drivers = choice(["grpc", "mqtt"], "grpc", "how to reach the server");
   return {
     ...drivers,
     parse(given) {
-      if (/^(mqtt|kube|pubsub|kafka)$/.test(given)) {
-        throw expected(`"grpc", the only driver of this agent`);
+      if (/^(kube|pubsub|kafka)$/.test(given)) {
+        throw expected(`"grpc" or "mqtt", the drivers of this agent`);
       }
       return drivers.parse(given);
     },

@@ -79,7 +79,21 @@ export const SERVER_FLAGS = {
   "grpc-broker-client-ca-file": optionalText("file", "CA that agents' certificates must come from"),
   ...GRPC_FLAGS,
   ...CERTIFICATE_FLAGS,
-  "message-broker-type": choice(["grpc"], "grpc", "how agents are reached"),
+  "message-broker-type": choice(["grpc", "mqtt"], "grpc", "how agents are reached"),
+  "message-broker-config-file": text(
+    "file",
+    "secrets/mqtt.config",
+    "where the MQTT broker is and its topics: YAML or JSON, with --message-broker-type=mqtt",
+  ),
+  "client-id": optionalText(
+    "id",
+    "the server's MQTT client id, its own for each replica (default maestro-<host name>)",
+  ),
+  "subscription-type": choice(
+    ["shared", "broadcast"],
+    "shared",
+    "without effect: topics.agentEvents of the broker's file says whether servers take turns",
+  ),
   "source-id": text("name", "maestro", "who the server is to its agents"),
 } satisfies FlagTable;
 

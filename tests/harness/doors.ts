@@ -52,7 +52,8 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   const db = options.isDeaf ? deaf(database.db) : database.db;
   const flows = await startFlows(stack, { db, config, log, authenticate });
   const common = { hostname: "127.0.0.1", port: 0, limits: grpcLimits(config), log };
-  const agents = await serveGrpc(flows.agents.methods, common);
+  // With MQTT nobody knocks at the agents' door.
+  const agents = await serveGrpc(flows.agents?.methods ?? { unary: {}, streaming: {} }, common);
   const sources = await serveGrpc(flows.sources.methods, common);
   const close = closeOnce([sources, agents]);
   stack.defer(close);

@@ -5,8 +5,8 @@ import { query } from "../../src/lib/db/query.ts";
 import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
 import { answerSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import type { CloudEvent } from "../../src/lib/wire/event.ts";
-import type { HeldVersion } from "../../src/lib/wire/resync.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import type { HeldVersion, ResyncRange } from "../../src/lib/wire/resync.ts";
 import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { newUpdate, openSpecs, type Specs } from "./specs.ts";
@@ -16,6 +16,8 @@ const log = testLogger();
 interface Options {
   consumerName?: string;
   connectedAt?: string;
+  range?: ResyncRange;
+  dataType?: string;
   deliver?: (event: CloudEvent) => Promise<boolean>;
 }
 
@@ -29,7 +31,9 @@ async function resync(
   const keep = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
   await answerSpecResync(specs.db, options.deliver ?? keep, log, {
     consumerName: options.consumerName ?? specs.consumer,
+    dataType: options.dataType ?? MANIFEST_BUNDLES,
     held,
+    range: options.range ?? { after: "" },
     sourceId: "maestro",
     connectedAt: options.connectedAt ?? await now(specs),
   });

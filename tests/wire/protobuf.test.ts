@@ -1,7 +1,7 @@
 /** The protobuf flavour of events: bytes of the specification, round trips, hostile input. */
 
 import { expect, test } from "bun:test";
-import { type CloudEvent, EXT, isRfc3339 } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, EXT } from "../../src/lib/wire/event.ts";
 import {
   decodeEvent,
   decodePublishRequest,
@@ -11,6 +11,7 @@ import {
 } from "../../src/lib/wire/protobuf.ts";
 import { encodeStatusResync } from "../../src/lib/wire/resync.ts";
 import { decodeStructured, encodeStructured } from "../../src/lib/wire/structured.ts";
+import { isRfc3339 } from "../../src/lib/wire/time.ts";
 
 const EVENT: CloudEvent = {
   id: "11111111-2222-4333-8444-555555555555",

@@ -71,6 +71,7 @@ export async function startAgent(
   let events: BrokerEvents | undefined;
   const broker = {
     hubName: hub,
+    eventBytesMax: Infinity,
     // deno-lint-ignore require-await
     async publish(event: CloudEvent) {
       if (test.isServerAway) throw new Error("the server is away");
@@ -114,7 +115,7 @@ export async function startAgent(
     },
     async reconnect() {
       events?.disconnected("the test said so");
-      await events?.subscribed();
+      await events?.subscribed({ isKept: false });
     },
   };
   const agent: WorkAgent = await startWorkAgent(
@@ -135,7 +136,7 @@ export async function startAgent(
       nowMs,
     },
   );
-  await (events as BrokerEvents | undefined)?.subscribed();
+  await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });
   return Object.assign(test, {
     [Symbol.asyncDispose]: async () => await agent[Symbol.asyncDispose](),
   });

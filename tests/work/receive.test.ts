@@ -6,7 +6,7 @@ import { parseEventType } from "../../src/lib/wire/event_type.ts";
 import { statusHash } from "../../src/lib/wire/status_hash.ts";
 import { receiveSpec, type Works } from "../../src/lib/work/receive.ts";
 import { encodeReport, presentStatus } from "../../src/lib/work/report.ts";
-import { answersTo, specResyncRequest } from "../../src/lib/work/resync.ts";
+import { answersTo, specResyncRequests } from "../../src/lib/work/resync.ts";
 import { configMap } from "./one_agent.ts";
 
 const UID = "a8e6f3df-1d2b-5ab0-b014-230f8642c9ca";
@@ -89,7 +89,7 @@ test("a source's finalizers do not reach the agent's work", () => {
   if (work === undefined) throw new Error("no work");
 
   const status = presentStatus(work, "c1", 0);
-  const event = encodeReport(work, status, REPORTER, { sequence: "1", isAnswer: false });
+  const event = encodeReport(work, status, REPORTER, { sequence: "1", hash: "a", isAnswer: false });
 
   expect(JSON.parse(String(event.extensions["metadata"]))).toEqual({
     name: UID,
@@ -110,7 +110,11 @@ test("a report echoes what the source sent along, and its hash is that of its st
   if (work === undefined) throw new Error("no work");
 
   const status = presentStatus(work, "c1", 0);
-  const event = encodeReport(work, status, REPORTER, { sequence: "5", isAnswer: true });
+  const event = encodeReport(work, status, REPORTER, {
+    sequence: "5",
+    hash: statusHash(status),
+    isAnswer: true,
+  });
 
   expect(event.type).toBe(`${MANIFEST_BUNDLES}.status.resync_response`);
   expect(event.source).toBe("c1-work-agent");
@@ -134,7 +138,11 @@ test("a single manifest of old servers is taken and answered in its own flavour"
   if (work === undefined) throw new Error("no work");
 
   const status = presentStatus(work, "c1", 0);
-  const report = encodeReport(work, status, REPORTER, { sequence: "5", isAnswer: false });
+  const report = encodeReport(work, status, REPORTER, {
+    sequence: "5",
+    hash: "a",
+    isAnswer: false,
+  });
 
   expect(work.rejection).toBeUndefined();
   expect(report.type).toBe(`${MANIFESTS}.status.update_request`);
@@ -176,12 +184,12 @@ test("a resync request lists what is held, by data type", () => {
   const works: Works = new Map();
   take(works, spec(7));
 
-  const bundles = specResyncRequest(works, MANIFEST_BUNDLES, REPORTER);
-  const singles = specResyncRequest(works, MANIFESTS, REPORTER);
+  const [bundles] = specResyncRequests(works, MANIFEST_BUNDLES, REPORTER, Infinity);
+  const [singles] = specResyncRequests(works, MANIFESTS, REPORTER, Infinity);
 
-  expect(bundles.data).toBe(
+  expect(bundles?.data).toBe(
     `{"resourceVersions":[{"resourceID":"${UID}","resourceVersion":7}]}`,
   );
-  expect(singles.data).toBe('{"resourceVersions":[]}');
-  expect(bundles.extensions).toEqual({ clustername: "c1", originalsource: "" });
+  expect(singles?.data).toBe('{"resourceVersions":[]}');
+  expect(bundles?.extensions).toEqual({ clustername: "c1", originalsource: "" });
 });

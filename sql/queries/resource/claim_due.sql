@@ -34,5 +34,5 @@ set sent_version = resource.version,
     * (0.75 + random() * 0.5)
 from due
 where resource.id = due.id
-returning resource.id, resource.consumer_name, resource.version, resource.spec,
+returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

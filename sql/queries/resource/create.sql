@@ -13,24 +13,26 @@
 -- $8 spec_hashes
 -- $9 spec_events
 -- $10 metadatas
+-- $11 data_types
 -- not null: position, is_known_consumer
 -- null: created_at
 with input as (
   select *
   from unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-    $9::text[], $10::text[]
+    $9::text[], $10::text[], $11::text[]
   ) with ordinality as input (
-    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, position
+    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
+    position
   )
 ), created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
-    status_sequence
+    data_type, status_sequence
   )
   select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
-    tombstone.last_sequence
+    input.data_type, tombstone.last_sequence
   from input
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id

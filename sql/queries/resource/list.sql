@@ -3,7 +3,7 @@
 -- $1 type
 -- $2 limit_count
 -- $3 offset_count
-select id, name, source, consumer_name, type, version, spec, metadata, status, status_version,
+select id, name, source, consumer_name, type, data_type, version, spec, metadata, status, status_version,
   status_sequence, created_at, updated_at, deleted_at
 from resources
 where type = $1

@@ -2,6 +2,7 @@
 --
 -- A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
 -- another source or is the same already stays as it is; the answer tells which, as seen before the update.
+-- A source that has come to speak another data type changes that of its resource, and what kind it is.
 --
 -- $1 ids
 -- $2 sources
@@ -10,13 +11,18 @@
 -- $5 spec_hashes
 -- $6 spec_events
 -- $7 metadatas
+-- $8 data_types
+-- $9 types null keeps the stored one
 -- not null: position, is_deleting, is_same
 -- null: version, source, new_version
 with input as (
   select *
   from unnest(
-    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[]
-  ) with ordinality as input (id, source, version, spec, spec_hash, spec_event, metadata, position)
+    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[]
+  ) with ordinality as input (
+    id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, position
+  )
 ), updated as (
   update resources resource
   set version = resource.version + 1,
@@ -24,6 +30,11 @@ with input as (
     spec_hash = input.spec_hash,
     spec_event = input.spec_event::json,
     metadata = input.metadata::jsonb,
+    data_type = input.data_type,
+    type = case
+      when resource.data_type = input.data_type then resource.type
+      else coalesce(input.type, resource.type)
+    end,
     attempts = 0,
     next_send_at = now(),
     updated_at = now()

@@ -38,5 +38,5 @@ from (select distinct resource_id from taken) taken
 where resource.id = taken.resource_id
   and (resource.version <> resource.observed_version or resource.deleted_at is not null)
   and (resource.sent_version <> resource.version or resource.next_send_at <= now())
-returning resource.id, resource.consumer_name, resource.version, resource.spec,
+returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

@@ -35,6 +35,9 @@ const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 30_000 };
 /** Specs may be large; the server has its own limit. */
 const EVENT_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Below the 4 MiB that servers take by default, with room for the attributes. */
+const REQUEST_BYTES_MAX = 4 * 1024 * 1024 - 128 * 1024;
+
 export interface AgentBrokerOptions {
   consumerName: string;
   dataTypes: readonly string[];
@@ -82,7 +85,7 @@ export function openAgentBroker(
       if (isUp) {
         session = current;
         wasSubscribed = true;
-        await Promise.race([events.subscribed(), ended.promise]);
+        await Promise.race([events.subscribed({ isKept: false }), ended.promise]);
       }
     } catch (error) {
       ended.resolve(describeError(error));
@@ -112,6 +115,7 @@ export function openAgentBroker(
   const finished = loop();
   return {
     hubName: config.url,
+    eventBytesMax: REQUEST_BYTES_MAX,
     async publish(event) {
       const current = session;
       if (current === undefined) {
@@ -214,7 +218,10 @@ const CODES: Record<number, ErrorCode> = {
 };
 
 function refusalOf(error: ServiceError): MaestroError {
-  const code = CODES[error.code] ?? "internal";
+  // The words of every gRPC server; trying again would not help, as it does with other exhausted resources.
+  const isTooLarge = error.code === STATUS.resourceExhausted &&
+    /larger than max/.test(error.details);
+  const code = isTooLarge ? "too_large" : CODES[error.code] ?? "internal";
   return new MaestroError(code, `Cannot publish: ${error.details || error.message}`, {
     cause: error,
   });

@@ -4,10 +4,15 @@ import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
 import type { ReadyConsumer } from "../spec/publish.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES, stringExtension } from "../wire/event.ts";
+import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
 import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
-import { decodeSpecResync, type HeldVersion } from "../wire/resync.ts";
+import {
+  decodeSpecResync,
+  type HeldVersion,
+  type ResyncRange,
+  resyncRange,
+} from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Methods } from "./call.ts";
@@ -20,7 +25,7 @@ export interface AgentDoorOptions {
   answerResync: (
     deliver: (event: CloudEvent) => Promise<boolean>,
     consumer: ReadyConsumer,
-    held: HeldVersion[],
+    request: { dataType: string; held: HeldVersion[]; range: ResyncRange },
   ) => Promise<unknown>;
   /** The database's clock. */
   now: () => Promise<string>;
@@ -43,7 +48,9 @@ export interface AgentDoor {
 }
 
 interface Connected {
-  subscribers: Set<Subscriber>;
+  /** By data type: an agent has a stream for each that it knows. */
+  streams: Map<string, Set<Subscriber>>;
+  /** When the last of them was opened: what was sent before may have had no stream yet. */
   connectedAt: string;
 }
 
@@ -56,19 +63,20 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const consumers = new Map<string, Connected>();
 
   const publish = (consumerName: string, event: CloudEvent) => {
-    const connected = consumers.get(consumerName);
+    const { dataType } = parseEventType(event.type);
     let isSent = false;
-    for (const subscriber of connected?.subscribers ?? []) {
+    for (const subscriber of consumers.get(consumerName)?.streams.get(dataType) ?? []) {
       isSent = subscriber.push(event) || isSent;
     }
     return isSent;
   };
 
-  const resync = (event: CloudEvent) => {
+  const resync = (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
-    const held = decodeSpecResync(event.data);
+    const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
     const connected = consumers.get(consumerName);
-    if (connected === undefined) {
+    const subscribers = connected?.streams.get(dataType);
+    if (connected === undefined || subscribers === undefined) {
       throw new GrpcError(
         STATUS.failedPrecondition,
         `Cannot resync consumer "${consumerName}": it has no subscription here`,
@@ -76,13 +84,13 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     }
     const deliver = async (answer: CloudEvent) => {
       if (!publish(consumerName, answer)) return false;
-      return await anyCaughtUp(connected.subscribers);
+      return await anyCaughtUp(subscribers);
     };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(deliver, consumer, held).catch((error) => {
+    options.answerResync(deliver, consumer, { dataType, held, range }).catch((error) => {
       options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
-      for (const one of connected.subscribers) one.restart("the resync failed");
+      for (const one of subscribers) one.restart("the resync failed");
     });
   };
 
@@ -91,7 +99,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const { action, subresource, dataType } = parseEventType(event.type);
     if (action === ACTION.resyncRequest) {
       // Nothing of another type is held here, so there is nothing to answer.
-      if (dataType === MANIFEST_BUNDLES) resync(event);
+      if (isWorkType(dataType)) resync(event, dataType);
       return;
     }
     if (subresource !== "status") {
@@ -111,16 +119,18 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
       waitingMax: WAITING_MAX,
       caughtUp: () => options.wake(consumerName),
     });
-    // Agents of the hub keep a stream for each type. Ours is one; the others get heartbeats.
-    if (dataType !== MANIFEST_BUNDLES) return;
-    const connected = consumers.get(consumerName) ?? { subscribers: new Set(), connectedAt };
+    // Agents of the hub keep a stream for each of its types. Those that are not ours get heartbeats.
+    if (!isWorkType(dataType)) return;
+    const connected: Connected = consumers.get(consumerName) ?? { streams: new Map(), connectedAt };
     connected.connectedAt = connectedAt;
-    connected.subscribers.add(subscriber);
+    const subscribers = connected.streams.get(dataType) ?? new Set();
+    connected.streams.set(dataType, subscribers.add(subscriber));
     consumers.set(consumerName, connected);
-    options.log.info("an agent subscribed", { consumer: consumerName });
+    options.log.info("an agent subscribed", { consumer: consumerName, data_type: dataType });
     stream.onClose(() => {
-      connected.subscribers.delete(subscriber);
-      if (connected.subscribers.size === 0) consumers.delete(consumerName);
+      subscribers.delete(subscriber);
+      if (subscribers.size === 0) connected.streams.delete(dataType);
+      if (connected.streams.size === 0) consumers.delete(consumerName);
       options.log.info("an agent left", { consumer: consumerName });
     });
     options.wake(consumerName);
@@ -145,9 +155,10 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
 
 function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyConsumer> {
   const ready = new Map<string, ReadyConsumer>();
-  for (const [name, { subscribers, connectedAt }] of consumers) {
-    // One is enough: another may be a connection that has died and is not yet known to have.
-    if ([...subscribers].some((one) => one.isReady)) ready.set(name, { name, connectedAt });
+  for (const [name, { streams, connectedAt }] of consumers) {
+    // One of each type is enough: another may be a connection that has died and is not yet known to have.
+    const isReady = [...streams.values()].every((stream) => [...stream].some((one) => one.isReady));
+    if (isReady) ready.set(name, { name, connectedAt });
   }
   return ready;
 }

@@ -1,24 +1,13 @@
 /** The gRPC door for sources: specs come in, statuses go out. */
 
 import type { Acceptor } from "../spec/accept.ts";
-import { validateBundle } from "../spec/validate.ts";
-import { MaestroError } from "../errors.ts";
+import { readSpecChange } from "../spec/change.ts";
 import type { Logger } from "../log.ts";
-import { dns1123SubdomainErrors } from "../kube_names.ts";
-import {
-  type CloudEvent,
-  EXT,
-  integerExtension,
-  MANIFEST_BUNDLES,
-  optionalStringExtension,
-  stringExtension,
-  timeExtension,
-} from "../wire/event.ts";
+import type { CloudEvent } from "../wire/event.ts";
 import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
 import { decodeStatusResync, type HeldStatus } from "../wire/resync.ts";
-import { parseBundleSpec } from "../wire/work_spec.ts";
-import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts";
+import { refuseSource, refuseSourceInput } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Call, Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
@@ -52,8 +41,6 @@ export interface SourceDoor {
 /** Resources that may wait for a slow source before its stream is ended. */
 const WAITING_MAX = 10_000;
 const NO_CONTENT = new Uint8Array();
-/** The AppliedManifestWork is named `<64 hex>-<id>`, and Kubernetes names have at most 253 characters. */
-const ID_LENGTH_MAX = 188;
 
 /** Makes the methods of the door. */
 export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
@@ -122,104 +109,10 @@ function refuse(error: unknown): Promise<never> {
 }
 
 async function accept(acceptor: Acceptor, event: CloudEvent, type: EventType): Promise<void> {
-  const verb = VERBS[type.action];
-  if (verb === undefined || type.subresource !== "spec") {
-    throw new GrpcError(STATUS.unknown, `unsupported action ${type.action}`);
-  }
-  const target = readTarget(event, type);
+  const change = readSpecChange(event, type);
   try {
-    await verb.run(acceptor, event, target);
+    await change.accept(acceptor);
   } catch (error) {
-    throw refuseSource(error, verb.name(error));
+    throw refuseSource(error, change.nameFailure(error));
   }
-}
-
-interface Target {
-  id: string;
-  consumerName: string;
-  version: number;
-}
-
-function readTarget(event: CloudEvent, type: EventType): Target {
-  try {
-    if (type.dataType !== MANIFEST_BUNDLES) {
-      throw new MaestroError("invalid_argument", `the data type must be "${MANIFEST_BUNDLES}"`);
-    }
-    timeExtension(event, EXT.deletionTimestamp);
-    const version = integerExtension(event, EXT.resourceVersion);
-    if (version < 0) {
-      throw new MaestroError("invalid_argument", "resourceversion must not be negative");
-    }
-    return {
-      id: stringExtension(event, EXT.resourceId),
-      consumerName: stringExtension(event, EXT.clusterName),
-      version,
-    };
-  } catch (error) {
-    const prefix = "failed to decode cloudevent: ";
-    if (!(error instanceof MaestroError)) throw error;
-    throw refuseSourceInput(new MaestroError(error.code, prefix + error.message, { cause: error }));
-  }
-}
-
-interface Verb {
-  /** What failed, as the Go server words it. */
-  name: (error: unknown) => string;
-  run: (acceptor: Acceptor, event: CloudEvent, target: Target) => Promise<unknown>;
-}
-
-const VERBS: Record<string, Verb> = {
-  [ACTION.create]: {
-    name: () => "create resource",
-    run: (acceptor, event, { id, consumerName, version }) => {
-      const given = id === "" ? crypto.randomUUID() : id;
-      checkId(given);
-      return acceptor.create({
-        ...readSpec(event, { isUpdate: false }),
-        id: given,
-        name: given,
-        source: event.source,
-        consumerName,
-        type: "Bundle",
-        version: version === 0 ? 1 : version,
-      });
-    },
-  },
-  [ACTION.update]: {
-    name: (error) =>
-      error instanceof MaestroError && error.code === "not_found"
-        ? "get resource"
-        : "update resource",
-    run: (acceptor, event, { id, version }) =>
-      acceptor.update({
-        ...readSpec(event, { isUpdate: true }),
-        id,
-        source: event.source,
-        version,
-      }),
-  },
-  [ACTION.delete]: {
-    name: () => "delete resource",
-    run: (acceptor, event, { id }) => acceptor.delete({ id, source: event.source }),
-  },
-};
-
-function readSpec(event: CloudEvent, options: { isUpdate: boolean }) {
-  const spec = event.data === undefined ? undefined : parseBundleSpec(event.data);
-  validateBundle(spec, options);
-  return {
-    spec: event.data ?? "{}",
-    metadata: optionalStringExtension(event, EXT.metadata),
-    event,
-  };
-}
-
-function checkId(id: string): void {
-  const errors = dns1123SubdomainErrors(id);
-  if (id.length > ID_LENGTH_MAX) errors.push(`must be no more than ${ID_LENGTH_MAX} characters`);
-  if (errors.length === 0) return;
-  throw new MaestroError(
-    "invalid_argument",
-    `Cannot create resource "${id.slice(0, 200)}": the id ${errors.join(", ")}`,
-  );
 }

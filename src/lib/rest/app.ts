@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
+import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
@@ -50,6 +51,7 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   addConsumerRoutes(app, parts.db);
   const { db, spec, sourceId = "maestro" } = parts;
   addResourceRoutes(app, { db, spec, sourceId });
+  addCloudEventRoutes(app, { spec, log: parts.log });
   return app;
 }
 

@@ -17,12 +17,30 @@ const DROPPED_BYTES_MAX = 4 * BODY_BYTES_MAX;
 
 /** Reads a JSON object. Throws what the client did wrong. */
 export async function readJsonObject(request: Request): Promise<JsonObject> {
-  const text = decode(await readBytes(request));
+  const text = await readText(request);
   try {
     return parseJsonObject(text, "the request body");
   } catch (error) {
     const syntax = error instanceof MaestroError ? error.cause ?? error : error;
     throw invalidFormat(describeError(syntax), error);
+  }
+}
+
+/** Reads a body as text. Throws what the client did wrong. */
+export async function readText(request: Request, charset = "utf-8"): Promise<string> {
+  let decoder: TextDecoder;
+  try {
+    // The client's word: the constructor throws if it knows no such charset.
+    decoder = new TextDecoder(charset as Bun.Encoding, { fatal: true });
+  } catch (cause) {
+    const message = `Unable to read request body: unknown charset "${charset.slice(0, 100)}"`;
+    throw new HTTPException(415, { message, cause });
+  }
+  const bytes = await readBytes(request);
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw invalidFormat(`it is not ${decoder.encoding.toUpperCase()}`, cause);
   }
 }
 
@@ -43,14 +61,6 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   }
   if (length > BODY_BYTES_MAX) throw tooLarge();
   return Buffer.concat(chunks, length);
-}
-
-function decode(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw invalidFormat("it is not UTF-8", cause);
-  }
 }
 
 /** Throws if the body has members of other names. */

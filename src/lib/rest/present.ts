@@ -3,8 +3,8 @@
 import type { Consumer } from "../consumer/consumers.ts";
 import { type JsonObject, parseJson } from "../json.ts";
 import type { ResourceRow } from "../spec/door.ts";
-import type { BundleSpec } from "../wire/work_spec.ts";
-import type { BundleStatus } from "../wire/work_status.ts";
+import { parseSpec } from "../wire/read_spec.ts";
+import { parseStatus } from "../wire/work_status.ts";
 
 /** Presents a consumer. */
 export function presentConsumer(consumer: Consumer): JsonObject {
@@ -13,7 +13,7 @@ export function presentConsumer(consumer: Consumer): JsonObject {
 
 /** Presents a resource of one manifest. What is unknown yet, as its status, is left out. */
 export function presentResource(row: ResourceRow): JsonObject {
-  const spec = parseJson(row.spec) as BundleSpec;
+  const spec = parseSpec(row.data_type, row.spec);
   const config = spec.manifestConfigs?.[0];
   const identifier = config?.resourceIdentifier;
   return {
@@ -37,7 +37,7 @@ export function presentResource(row: ResourceRow): JsonObject {
 }
 
 function presentStatus(row: ResourceRow, text: string): JsonObject {
-  const { resourceStatus } = parseJson(text) as BundleStatus;
+  const { resourceStatus } = parseStatus(text);
   const values = resourceStatus?.[0]?.statusFeedback?.values ?? [];
   const feedback = values.find(({ name }) => name === "status");
   return {

@@ -4,12 +4,13 @@ import type { Hono } from "hono";
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
-import { canonicalJson, type JsonObject, parseJson } from "../json.ts";
+import { canonicalJson, type JsonObject } from "../json.ts";
 import { notFound } from "../spec/accept.ts";
 import type { ResourceRow, SpecDoor } from "../spec/door.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
-import type { BundleSpec } from "../wire/work_spec.ts";
+import { parseSpec, toSingleSpec } from "../wire/read_spec.ts";
+import { formatTime } from "../wire/time.ts";
 import { readJsonObject } from "./body.ts";
 import { parsePage, presentList } from "./list.ts";
 import { presentResource } from "./present.ts";
@@ -86,7 +87,12 @@ async function createResource(parts: ResourceParts, body: JsonObject): Promise<R
     type: TYPE,
     version,
     spec: canonicalJson(spec),
-    event: createEvent(parts.sourceId, ACTION.create, { id, consumerName, version }),
+    event: createEvent(parts.sourceId, ACTION.create, {
+      dataType: MANIFEST_BUNDLES,
+      id,
+      consumerName,
+      version,
+    }),
   });
 }
 
@@ -103,14 +109,17 @@ async function patchResource(
     name: row.name,
     consumerName: row.consumer_name,
     version: row.version,
-    spec: parseJson(row.spec) as BundleSpec,
+    spec: parseSpec(row.data_type, row.spec),
   });
+  // It goes on travelling as it came: its agent may know no other data type.
+  const data = row.data_type === MANIFESTS ? toSingleSpec(spec) : spec;
   return await parts.spec.update({
     id,
     version,
-    spec: canonicalJson(spec),
+    spec: canonicalJson(data),
     ...(row.metadata !== null && { metadata: row.metadata }),
     event: createEvent(parts.sourceId, ACTION.update, {
+      dataType: row.data_type,
       id,
       consumerName: row.consumer_name,
       version,
@@ -134,13 +143,18 @@ function checkCurrent(row: ResourceRow, version: number): void {
 function createEvent(
   source: string,
   action: string,
-  { id, consumerName, version }: { id: string; consumerName: string; version: number },
+  { dataType, id, consumerName, version }: {
+    dataType: string;
+    id: string;
+    consumerName: string;
+    version: number;
+  },
 ): CloudEvent {
   return {
     id: crypto.randomUUID(),
     source,
-    type: formatEventType({ dataType: MANIFEST_BUNDLES, subresource: "spec", action }),
-    time: new Date().toISOString(),
+    type: formatEventType({ dataType, subresource: "spec", action }),
+    time: formatTime(Date.now()),
     datacontenttype: "application/json",
     extensions: {
       [EXT.resourceId]: id,

@@ -7,6 +7,7 @@ import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import { canonicalJson, type JsonObject, parseJsonObject } from "../json.ts";
 import type { CloudEvent } from "../wire/event.ts";
+import { parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 
 export interface NewResource {
@@ -17,11 +18,11 @@ export interface NewResource {
   consumerName: string;
   type: "Single" | "Bundle";
   version: number;
-  /** The event's data, a `BundleSpec` as JSON text. Kept byte for byte. */
+  /** The event's data, as JSON text. Kept byte for byte. */
   spec: string;
   /** ManifestWork metadata as JSON text. */
   metadata?: string;
-  /** The event that brought it; its data is not looked at. */
+  /** The event that brought it. Its data type is the one by which agents are told; its data is not looked at. */
   event: CloudEvent;
 }
 
@@ -31,6 +32,8 @@ export interface ResourceUpdate {
   source?: string;
   /** The version that the caller has seen; 0 takes whatever is stored. */
   version: number;
+  /** What the resource becomes if the event is of another data type than the one before. */
+  type?: "Single" | "Bundle";
   spec: string;
   metadata?: string;
   event: CloudEvent;
@@ -152,6 +155,7 @@ async function createAll(db: Db, resources: NewResource[]): Promise<(number | Er
     resources.map(specHash),
     resources.map(({ event }) => storedEvent(event)),
     resources.map(({ metadata }) => metadata ?? null),
+    resources.map(dataTypeOf),
   );
   return inOrder(resources, rows, (resource, row) => {
     if (row?.created_at) return resource.version;
@@ -177,6 +181,8 @@ async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | E
     updates.map(specHash),
     updates.map(({ event }) => storedEvent(event)),
     updates.map(({ metadata }) => metadata ?? null),
+    updates.map(dataTypeOf),
+    updates.map(({ type }) => type ?? null),
   );
   return inOrder(updates, rows, (update, row) => {
     if (row?.new_version) return row.new_version;
@@ -232,6 +238,10 @@ function foreign(id: string, owner: string | null, caller: string): MaestroError
     "permission_denied",
     `Cannot change resource "${id}": it belongs to source "${owner}", not to "${caller}"`,
   );
+}
+
+function dataTypeOf({ event }: { event: CloudEvent }): string {
+  return parseEventType(event.type).dataType;
 }
 
 /** Of the event only what is not stored elsewhere: no data, no metadata. */

@@ -9,6 +9,7 @@ import {
   type ResourceDeletion,
   type ResourceUpdate,
 } from "./accept.ts";
+import type { SpecChange } from "./change.ts";
 
 /** A resource as people see it. Documents are JSON text, times RFC 3339. */
 export type ResourceRow = q.ResourceGetRow;
@@ -17,6 +18,8 @@ export interface SpecDoor {
   create(resource: NewResource): Promise<ResourceRow>;
   update(update: ResourceUpdate): Promise<ResourceRow>;
   delete(deletion: ResourceDeletion): Promise<void>;
+  /** Accepts what an event asks for. Resolved means committed. */
+  accept(change: SpecChange): Promise<void>;
 }
 
 /** Wraps an acceptor: each create and update is followed by a reading of its row. */
@@ -36,5 +39,6 @@ export function createSpecDoor(db: Db, acceptor: Acceptor): SpecDoor {
       return await read(update.id);
     },
     delete: (deletion) => acceptor.delete(deletion),
+    accept: async (change) => void await change.accept(acceptor),
   };
 }

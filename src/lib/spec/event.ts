@@ -2,9 +2,11 @@
 
 import type { SpecEventClaimRow } from "../../gen/queries.ts";
 import { isObject, parseJson } from "../json.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
+import { type CloudEvent, EXT } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
+import type { HeldVersion } from "../wire/resync.ts";
 import { decodeStructured } from "../wire/structured.ts";
+import { formatTime } from "../wire/time.ts";
 
 /** A resource that has just been marked as sent. */
 export type SentRow = SpecEventClaimRow;
@@ -19,9 +21,9 @@ export interface SpecEventOptions {
 /**
  * Makes the event for an agent.
  *
- * It keeps the id and the time of the event that brought the spec, and what else that carried; a deletion
- * gets fresh ones each time. The work is named after the resource id, so that names of two sources cannot
- * clash on a cluster.
+ * It keeps the id and the time of the event that brought the spec, and what else that carried; a
+ * deletion gets a fresh id and time each time. The work is named after the resource id, so that
+ * names of two sources cannot clash on a cluster.
  */
 export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptions): CloudEvent {
   const origin = decodeStructured(row.spec_event);
@@ -46,8 +48,8 @@ export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptio
   return {
     id: isFresh ? crypto.randomUUID() : origin.id,
     source: sourceId,
-    type: formatEventType({ dataType: MANIFEST_BUNDLES, subresource: "spec", action }),
-    time: isFresh ? new Date().toISOString() : origin.time,
+    type: formatEventType({ dataType: row.data_type, subresource: "spec", action }),
+    time: isFresh ? formatTime(Date.now()) : origin.time,
     datacontenttype: "application/json",
     extensions,
     data: row.spec,
@@ -57,15 +59,15 @@ export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptio
 /** A deletion for what an agent holds and the server knows to be gone. */
 export function toForgottenEvent(
   consumerName: string,
-  held: { resourceId: string; version: number },
-  { sourceId }: SpecEventOptions,
+  held: HeldVersion,
+  { sourceId, dataType }: { sourceId: string; dataType: string },
 ): CloudEvent {
-  const now = new Date().toISOString();
+  const now = formatTime(Date.now());
   return {
     id: crypto.randomUUID(),
     source: sourceId,
     type: formatEventType({
-      dataType: MANIFEST_BUNDLES,
+      dataType,
       subresource: "spec",
       action: ACTION.resyncResponse,
     }),

@@ -15,6 +15,7 @@ import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { type SentRow, toSpecEvent } from "./event.ts";
+import type { Everybody } from "./everybody.ts";
 
 /** A consumer that can take more events now. */
 export interface ReadyConsumer {
@@ -22,6 +23,9 @@ export interface ReadyConsumer {
   /** When its connection was made, by the database's clock. What was sent before is lost. */
   connectedAt: string;
 }
+
+/** Those that are connected here, or whoever is behind a broker. Nobody is an empty map. */
+export type Ready = Map<string, ReadyConsumer> | Everybody;
 
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
@@ -43,13 +47,12 @@ export async function publishSpecEvents(
   db: Db,
   publish: Publish,
   log: Logger,
-  options: { sourceId: string; ready: Map<string, ReadyConsumer>; hinted?: Iterable<string> },
+  options: { sourceId: string; ready: Ready; hinted?: Iterable<string> },
 ): Promise<boolean> {
   const { ready, hinted } = options;
-  if (ready.size === 0) return false;
   const names = hinted === undefined
-    ? (await q.specEventConsumers(db, [...ready.keys()])).map((row) => row.consumer_name)
-    : [...hinted].filter((name) => ready.has(name));
+    ? await withEvents(db, ready)
+    : [...hinted].filter((name) => !(ready instanceof Map) || ready.has(name));
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
@@ -57,21 +60,25 @@ export async function publishSpecEvents(
   return rows.length > 0;
 }
 
+async function withEvents(db: Db, ready: Ready): Promise<string[]> {
+  if (!(ready instanceof Map)) return await ready.withEvents();
+  if (ready.size === 0) return [];
+  return (await q.specEventConsumers(db, [...ready.keys()])).map((row) => row.consumer_name);
+}
+
 /**
  * Sends again what is pending and due; resolves to true if there may be more.
  *
- * Only to consumers that are connected: for others it would be work without end.
+ * Only to consumers that are connected, or that the broker does not know to be away: for others it would be
+ * work without end.
  */
 export async function redeliverSpecs(
   db: Db,
   publish: Publish,
   log: Logger,
-  options: { sourceId: string; ready: Map<string, ReadyConsumer> },
+  options: { sourceId: string; ready: Ready },
 ): Promise<boolean> {
-  const { ready } = options;
-  if (ready.size === 0) return false;
-  const waiting = await q.resourcePendingConsumers(db, [...ready.keys()]);
-  const due = shuffle(waiting.flatMap(({ consumer_name }) => ready.get(consumer_name) ?? []));
+  const due = shuffle(await withPending(db, options.ready));
   if (due.length === 0) return false;
   const rows = await q.resourceClaimDue(
     db,
@@ -82,6 +89,16 @@ export async function redeliverSpecs(
   );
   send(rows, publish, log, options.sourceId);
   return rows.length > 0;
+}
+
+async function withPending(db: Db, ready: Ready): Promise<ReadyConsumer[]> {
+  if (!(ready instanceof Map)) {
+    const { connectedAt } = ready;
+    return (await ready.withPending()).map((name) => ({ name, connectedAt }));
+  }
+  if (ready.size === 0) return [];
+  const waiting = await q.resourcePendingConsumers(db, [...ready.keys()]);
+  return waiting.flatMap(({ consumer_name }) => ready.get(consumer_name) ?? []);
 }
 
 /** Each of those who share a statement gets as much of it as the others. */
@@ -123,7 +140,7 @@ export function createSpecPublisher(
   db: Db,
   publish: Publish,
   log: Logger,
-  options: { sourceId: string; ready: () => Map<string, ReadyConsumer>; sweepMs: number },
+  options: { sourceId: string; ready: () => Ready; sweepMs: number },
 ): SpecPublisher {
   const hinted = new Set<string>();
   let sweptAt = 0;

@@ -4,7 +4,9 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import type { HeldVersion } from "../wire/resync.ts";
+import { type HeldVersion, isInRange, type ResyncRange, statusQuestion } from "../wire/resync.ts";
+import { NO_STATUS_HASH } from "../wire/status_hash.ts";
+import { formatTime } from "../wire/time.ts";
 import { toForgottenEvent, toSpecEvent } from "./event.ts";
 
 const PAGE_MAX = 500;
@@ -13,10 +15,37 @@ const SEND_MAX = 100;
 
 export interface ResyncRequest {
   consumerName: string;
+  /** An agent asks for each data type by itself; what is of another is neither sent nor missed. */
+  dataType: string;
   held: HeldVersion[];
+  /** The ids that the request is about. */
+  range: ResyncRange;
   sourceId: string;
   /** When the consumer's connection was made; what was sent since and not reported is on its way. */
   connectedAt: string;
+}
+
+/**
+ * Notes what an agent lacks, before it is answered: from then on the ledger sends it, should the answer fail.
+ *
+ * For roads on which an agent does not notice that its server has died, and does not ask again.
+ */
+export async function noteSpecResync(
+  db: Db,
+  { consumerName, dataType, held, range }: Pick<
+    ResyncRequest,
+    "consumerName" | "dataType" | "held" | "range"
+  >,
+): Promise<void> {
+  await q.resourceLose(
+    db,
+    consumerName,
+    held.map(({ resourceId }) => resourceId),
+    held.map(({ version }) => version),
+    range.after,
+    range.through ?? null,
+    dataType,
+  );
 }
 
 /**
@@ -33,17 +62,26 @@ export async function answerSpecResync(
   log: Logger,
   request: ResyncRequest,
 ): Promise<number> {
-  const { consumerName, sourceId, connectedAt } = request;
+  const { consumerName, dataType, sourceId, connectedAt } = request;
   const held = new Map(request.held.map(({ resourceId, version }) => [resourceId, version]));
   const unknown = new Map(held);
+  const doubtful: string[] = [];
   let sent = 0;
   let afterId = "";
   for (;;) {
-    const page = await q.resourcePageVersions(db, consumerName, afterId, PAGE_MAX, connectedAt);
+    const page = await q.resourcePageVersions(
+      db,
+      consumerName,
+      afterId,
+      PAGE_MAX,
+      connectedAt,
+      dataType,
+    );
     const due: string[] = [];
     const unreported: string[] = [];
     for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
       unknown.delete(id);
+      if (!isInRange(id, request.range)) continue;
       const isBehind = version > (held.get(id) ?? 0);
       if ((is_deleting || isBehind) && !is_on_its_way) due.push(id);
       if (version === held.get(id) && !is_observed) unreported.push(id);
@@ -56,6 +94,7 @@ export async function answerSpecResync(
       const heldVersions = ids.map((id) => held.get(id) ?? 0);
       const rows = await q.resourceClaimResync(db, ids, heldVersions, connectedAt);
       for (const row of rows) {
+        if (row.is_just_reported) doubtful.push(row.id);
         if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
         sent++;
       }
@@ -64,23 +103,42 @@ export async function answerSpecResync(
     if (last === undefined || page.length < PAGE_MAX) break;
     afterId = last.id;
   }
-  sent += await forget(db, deliver, { consumerName, sourceId, unknown });
-  log.debug("answered a spec resync", { consumer: consumerName, held: held.size, sent });
+  sent += await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
+  if (doubtful.length > 0) await deliver(askAgain(request, doubtful));
+  const counts = { held: held.size, sent };
+  log.debug("answered a spec resync", { consumer: consumerName, data_type: dataType, ...counts });
   return sent;
+}
+
+/**
+ * Asks for the statuses of what was sent again though it had just been reported.
+ *
+ * A report may overtake a resync request, on another road or at another server. The agent then holds what it is sent,
+ * and would have no reason to report it once more, while the ledger waits for that.
+ */
+function askAgain(request: ResyncRequest, ids: string[]): CloudEvent {
+  const held = ids.map((resourceId) => ({ resourceId, hash: NO_STATUS_HASH }));
+  const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
+  return statusQuestion(request, held, made);
 }
 
 async function forget(
   db: Db,
   deliver: (event: CloudEvent) => Promise<boolean>,
-  options: { consumerName: string; sourceId: string; unknown: Map<string, number> },
+  options: {
+    consumerName: string;
+    dataType: string;
+    sourceId: string;
+    unknown: Map<string, number>;
+  },
 ): Promise<number> {
   if (options.unknown.size === 0) return 0;
-  const { consumerName, sourceId, unknown } = options;
+  const { consumerName, unknown } = options;
   const buried = await q.tombstoneOfConsumer(db, consumerName, [...unknown.keys()]);
   let sent = 0;
   for (const { id } of buried) {
     const held = { resourceId: id, version: unknown.get(id) ?? 0 };
-    if (!await deliver(toForgottenEvent(consumerName, held, { sourceId }))) break;
+    if (!await deliver(toForgottenEvent(consumerName, held, options))) break;
     sent++;
   }
   return sent;

@@ -40,6 +40,15 @@ export function validateBundle(
   if (errors.length > 0) throw invalid(noun, errors);
 }
 
+/** The same for a manifest that came by itself. */
+export function validateSingle(
+  manifest: JsonObject | undefined,
+  { isUpdate = false }: { isUpdate?: boolean } = {},
+): void {
+  const noun = `the ${isUpdate ? "new " : ""}manifest in the resource`;
+  refuse(noun, manifest === undefined ? ["manifest is empty"] : validateManifest(manifest));
+}
+
 /** Throws `invalid_argument` if a name that a client chose for its resource is no DNS-1123 label. */
 export function validateResourceName(name: string): void {
   const errors = dns1123LabelErrors(name).map((error) =>

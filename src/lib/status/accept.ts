@@ -4,19 +4,21 @@ import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
-import { isObject, parseJsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import {
   type CloudEvent,
   EXT,
   integerExtension,
+  isWorkType,
   optionalStringExtension,
   RESOURCE_VERSION_MAX,
   stringExtension,
 } from "../wire/event.ts";
+import { parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 import { isSequence } from "../wire/sequence.ts";
-import { appliedVersion, type BundleStatus, isDeleted } from "../wire/work_status.ts";
+import { legacyStatusHash } from "../wire/status_hash.ts";
+import { appliedVersion, type BundleStatus, isDeleted, parseStatus } from "../wire/work_status.ts";
 
 /** A report, read and checked. */
 export interface Report {
@@ -31,7 +33,7 @@ export interface Report {
   status: string;
   /** The event's other attributes as JSON text. */
   event: string;
-  hash: string | null;
+  hash: string;
 }
 
 /** Resolved means committed. `stale` is a report that something newer has overtaken. */
@@ -51,9 +53,12 @@ export function readReport(event: CloudEvent, sourceId: string): Report {
       `unmatched source: the event is for "${originalSource}", this server is "${sourceId}"`,
     );
   }
+  const { dataType } = parseEventType(event.type);
+  if (!isWorkType(dataType)) {
+    throw new MaestroError("invalid_argument", `no service for the data type "${dataType}"`);
+  }
   const data = event.data ?? "{}";
-  const status = parseJsonObject(data, "the status") as unknown as BundleStatus;
-  checkConditions(status);
+  const status = parseStatus(data);
   const deleted = isDeleted(status);
   const sequence = optionalStringExtension(event, EXT.sequenceId);
   if (sequence === undefined ? !deleted : !isSequence(sequence)) {
@@ -74,17 +79,9 @@ export function readReport(event: CloudEvent, sourceId: string): Report {
     isDeleted: deleted,
     status: data,
     event: encodeStructured({ ...event, extensions, data: undefined }),
-    hash: optionalStringExtension(event, EXT.statusHash) ?? null,
+    // Older agents sent none, and none is sent with a single manifest: theirs is the one of that time.
+    hash: optionalStringExtension(event, EXT.statusHash) ?? legacyStatusHash(status),
   };
-}
-
-function checkConditions({ conditions }: BundleStatus): void {
-  if (conditions === undefined || conditions === null) return;
-  if (Array.isArray(conditions) && conditions.every(isObject)) return;
-  throw new MaestroError(
-    "invalid_argument",
-    "Cannot read the status: conditions must be a list of objects",
-  );
 }
 
 /** A generation that is none of ours is no version: nothing is known to be applied. */

@@ -1,7 +1,7 @@
 /** A stored status as the event that its source gets. */
 
 import { isObject, parseJson } from "../json.ts";
-import { type CloudEvent, EXT } from "../wire/event.ts";
+import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { decodeStructured } from "../wire/structured.ts";
 
 /** What is known of a resource when its source is told of it. Documents are JSON text. */
@@ -16,10 +16,13 @@ export interface StatusRow {
 
 /**
  * Makes the event for a source: the report as the agent sent it, with the spec that it is about and the
- * metadata that the source itself gave (captured behaviour of the Go server).
+ * metadata that the source itself gave (captured behaviour of the Go server). That of a single manifest goes on as
+ * it came (wire.md §4.4).
  */
 export function toStatusEvent(row: StatusRow): CloudEvent {
   const event = decodeStructured(row.status_event);
+  const isSingle = event.type.startsWith(`${MANIFESTS}.`);
+  if (isSingle) return { ...event, datacontenttype: "application/json", data: row.status };
   const metadata = row.metadata === null ? undefined : sourceMetadata(row);
   if (metadata !== undefined) event.extensions[EXT.metadata] = metadata;
   event.datacontenttype = "application/json";

@@ -1,6 +1,7 @@
 /** A CloudEvent as every transport carries it, and the lenient reading of its attributes. */
 
 import { MaestroError } from "../errors.ts";
+import { isRfc3339 } from "./time.ts";
 
 /** What an extension attribute may hold. Times are RFC 3339 text. */
 export type ExtensionValue = string | number | boolean | Uint8Array;
@@ -32,7 +33,23 @@ export const EXT = {
   statusHash: "statushash",
   metadata: "metadata",
   logTracing: "logtracing",
+  /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
+  resyncAfter: "resyncafter",
+  resyncThrough: "resyncthrough",
 } as const;
+
+/** Every attribute that is no extension, and the names that JSON has for the data. */
+const RESERVED = new Set([
+  ...["id", "source", "type", "time", "subject", "dataschema", "datacontenttype"],
+  ...["specversion", "data"],
+]);
+
+/**
+ * True for a name that an extension attribute can have (CloudEvents 1.0.2 §3.1). Decoders leave out what has another.
+ */
+export function isExtensionName(name: string): boolean {
+  return /^[a-z0-9]+$/.test(name) && !RESERVED.has(name);
+}
 
 /** The type of a heartbeat, the one event without subresource and action. */
 export const HEARTBEAT_TYPE = "io.open-cluster-management.cloudevents.heartbeat";
@@ -40,8 +57,19 @@ export const HEARTBEAT_TYPE = "io.open-cluster-management.cloudevents.heartbeat"
 export const MANIFEST_BUNDLES = "io.open-cluster-management.works.v1alpha1.manifestbundles";
 export const MANIFESTS = "io.open-cluster-management.works.v1alpha1.manifests";
 
+/** True for the data types of works, those that Maestro stores and delivers. */
+export function isWorkType(dataType: string): boolean {
+  return dataType === MANIFEST_BUNDLES || dataType === MANIFESTS;
+}
+
 /** The integers that peers can hold: Go's int32. */
 export const RESOURCE_VERSION_MAX = 2_147_483_647;
+
+/** True for an integer that peers can hold. */
+export function isInt32(value: number): boolean {
+  return Number.isInteger(value) && value >= -RESOURCE_VERSION_MAX - 1 &&
+    value <= RESOURCE_VERSION_MAX;
+}
 
 /** Reads a string extension. Throws if it is absent or anything but a string. */
 export function stringExtension(event: CloudEvent, name: string): string {
@@ -66,7 +94,8 @@ export function integerExtension(event: CloudEvent, name: string): number {
   if (value === undefined) throw invalid(name, "it is missing");
   const isDecimal = typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(value);
   const number = typeof value === "number" || isDecimal ? Math.trunc(Number(value)) : NaN;
-  if (Math.abs(number) <= RESOURCE_VERSION_MAX) return number;
+  // Plus zero: "-0.5" is cut to a minus zero, which no peer knows.
+  if (isInt32(number)) return number + 0;
   throw invalid(name, "it must be a 32-bit integer");
 }
 
@@ -78,10 +107,23 @@ export function timeExtension(event: CloudEvent, name: string): string | undefin
   throw invalid(name, "it must be an RFC 3339 time");
 }
 
-/** True for an RFC 3339 date and time with an offset. */
-export function isRfc3339(text: string): boolean {
-  return /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text) &&
-    !Number.isNaN(Date.parse(text));
+/**
+ * What keeps a decoded event from being used, or undefined if nothing does: an attribute that it must have, or U+0000,
+ * which PostgreSQL cannot keep.
+ */
+export function eventProblem(event: CloudEvent): string | undefined {
+  for (const name of ["id", "source", "type"] as const) {
+    if (event[name] === "") return `its attribute ${name} is missing`;
+  }
+  const { extensions, data: _, ...core } = event;
+  for (const attributes of [core, extensions]) {
+    for (const [name, value] of Object.entries(attributes)) {
+      if (typeof value === "string" && value.includes("\0")) {
+        return `its attribute ${name} contains U+0000`;
+      }
+    }
+  }
+  return undefined;
 }
 
 function invalid(name: string, state: string): MaestroError {

@@ -6,10 +6,11 @@
  */
 
 import { MaestroError } from "../errors.ts";
-import { isObject, parseJson } from "../json.ts";
-import { type CloudEvent, EXT, type ExtensionValue, isRfc3339 } from "./event.ts";
-import { canonicalTime } from "./time.ts";
+import { parseJsonObject } from "../json.ts";
+import { type CloudEvent, EXT, type ExtensionValue } from "./event.ts";
 import { decodeStructured } from "./structured.ts";
+import { PREFIX, readAttributes } from "./text_attributes.ts";
+import { canonicalTime, isRfc3339 } from "./time.ts";
 
 /** The parts of a PUBLISH that carry an event. A repeated user property is a list. */
 export interface MqttMessage {
@@ -18,7 +19,6 @@ export interface MqttMessage {
   payload: Uint8Array;
 }
 
-const PREFIX = "ce-";
 /** MQTT 5 §1.5.4: the length of a text is two bytes. */
 const TEXT_BYTES_MAX = 65_535;
 const NO_PAYLOAD = new Uint8Array();
@@ -52,36 +52,20 @@ export function encodeMqtt(event: CloudEvent): MqttMessage {
 /** Reads a message in binary or structured mode. Throws `invalid_argument` if it is no event. */
 export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage): CloudEvent {
   const text = decodeUtf8(payload);
-  if (contentType?.startsWith("application/cloudevents")) return decodeStructured(text);
-  const event: CloudEvent = { id: "", source: "", type: "", extensions: {} };
-  let version: string | undefined;
-  for (const [key, given] of Object.entries(userProperties)) {
-    if (!key.startsWith(PREFIX)) continue;
-    const name = key.slice(PREFIX.length);
-    // The last one counts, as in the peers' maps.
-    const value = Array.isArray(given) ? given.at(-1) ?? "" : given;
-    if (name === "specversion") version = value;
-    else if (isCore(name)) event[name] = value;
-    else event.extensions[name] = value;
+  if (contentType?.toLowerCase().startsWith("application/cloudevents")) {
+    return decodeStructured(text);
   }
-  if (version !== "1.0" && version !== "0.3") {
-    throw undecodable(
-      version === undefined
-        ? "the user property ce-specversion is missing"
-        : `the spec version must be "1.0", not "${version}"`,
-    );
-  }
-  for (const name of ["id", "source", "type"] as const) {
-    if (event[name] === "") throw undecodable(`the user property ce-${name} is missing`);
-  }
+  const event = readAttributes(textsOf(userProperties), undecodable);
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (payload.length > 0) event.data = text;
   return event;
 }
 
-function isCore(name: string): name is "id" | "source" | "type" | "time" | "subject" | "dataschema" {
-  return name === "id" || name === "source" || name === "type" || name === "time" ||
-    name === "subject" || name === "dataschema";
+function* textsOf(userProperties: MqttMessage["userProperties"]): Iterable<[string, string]> {
+  for (const [name, given] of Object.entries(userProperties)) {
+    // The last one counts, as in the peers' maps.
+    yield [name, Array.isArray(given) ? given.at(-1) ?? "" : given];
+  }
 }
 
 function canonicalText(name: string, value: ExtensionValue): string {
@@ -92,7 +76,9 @@ function canonicalText(name: string, value: ExtensionValue): string {
 }
 
 function fit(name: string, value: string): string {
-  if (value.length * 3 <= TEXT_BYTES_MAX || Buffer.byteLength(value) <= TEXT_BYTES_MAX) return value;
+  if (value.length * 3 <= TEXT_BYTES_MAX || Buffer.byteLength(value) <= TEXT_BYTES_MAX) {
+    return value;
+  }
   // Helps to follow a request through logs; everything works without it.
   if (name === EXT.logTracing) return "{}";
   const short = name === EXT.metadata ? essentialMetadata(value) : value;
@@ -106,8 +92,7 @@ function fit(name: string, value: string): string {
 
 /** What a receiver needs of metadata that is too long for MQTT (quirk Q13 of the wire). */
 function essentialMetadata(text: string): string {
-  const metadata = parseJson(text);
-  if (!isObject(metadata)) return text;
+  const metadata = parseJsonObject(text, "the metadata extension");
   const { name, namespace, uid, resourceVersion, generation } = metadata;
   const { creationTimestamp, deletionTimestamp, labels } = metadata;
   const times = { creationTimestamp, deletionTimestamp };

@@ -17,10 +17,20 @@ import {
   SubscriptionRequestSchema,
 } from "../../gen/cloudevent_pb.ts";
 import { MaestroError } from "../errors.ts";
-import { type CloudEvent, EXT, type ExtensionValue, MANIFEST_BUNDLES, MANIFESTS } from "./event.ts";
+import {
+  type CloudEvent,
+  eventProblem,
+  EXT,
+  type ExtensionValue,
+  isExtensionName,
+  isInt32,
+  MANIFEST_BUNDLES,
+  MANIFESTS,
+} from "./event.ts";
 import { decodeStructured } from "./structured.ts";
+import { PREFIX } from "./text_attributes.ts";
+import { isRfc3339, joinTime, splitTime } from "./time.ts";
 
-const PREFIX = "ce-";
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The bytes of a PublishRequest. */
@@ -40,7 +50,10 @@ export function decodePublishRequest(bytes: Uint8Array): CloudEvent {
     throw undecodable("it is not a PublishRequest", cause);
   }
   if (request.event === undefined) throw undecodable("the request has no event");
-  return fromMessage(request.event);
+  const event = fromMessage(request.event);
+  const problem = eventProblem(event);
+  if (problem !== undefined) throw undecodable(problem);
+  return event;
 }
 
 /** The bytes of a CloudEvent message, as a subscription streams it. */
@@ -114,9 +127,13 @@ function attribute(
   // Peers read a string as well, but their sources expect the number (quirk Q38 of the wire).
   if (name === EXT.resourceVersion && typeof value === "string" && isWork(event.type)) {
     const number = Number(value);
-    if (Number.isInteger(number)) return { case: "ceInteger", value: number };
+    if (value !== "" && isInt32(number)) return { case: "ceInteger", value: number };
   }
-  if (typeof value === "number") return { case: "ceInteger", value };
+  if (typeof value === "number") {
+    return isInt32(value)
+      ? { case: "ceInteger", value }
+      : { case: "ceString", value: String(value) };
+  }
   if (typeof value === "boolean") return { case: "ceBoolean", value };
   if (typeof value === "string") return { case: "ceString", value };
   return { case: "ceBytes", value };
@@ -131,7 +148,7 @@ function fromMessage(message: CloudEventMessage): CloudEvent {
   const text = data.case === "binaryData" ? decodeUtf8(data.value) : undefined;
   const contentType = message.attributes["contenttype"]?.attr;
   const contentTypeText = contentType?.case === "ceString" ? contentType.value : undefined;
-  if (contentTypeText?.startsWith("application/cloudevents")) {
+  if (contentTypeText?.toLowerCase().startsWith("application/cloudevents")) {
     return decodeStructured(text ?? "");
   }
   if (message.specVersion !== "1.0" && message.specVersion !== "0.3") {
@@ -151,7 +168,7 @@ function fromMessage(message: CloudEventMessage): CloudEvent {
     const value = attr.case === "ceTimestamp" ? rfc3339(attr.value) : attr.value;
     if (name === "time" || name === "subject" || name === "dataschema") {
       if (typeof value === "string") event[name] = value;
-    } else event.extensions[name] = value;
+    } else if (isExtensionName(name)) event.extensions[name] = value;
   }
   return event;
 }
@@ -164,28 +181,20 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-/** RFC 3339 text to a protobuf Timestamp, keeping nanoseconds. */
+/** RFC 3339 text to a protobuf Timestamp, keeping nanoseconds. What is no time stays text. */
 function timestamp(text: string): CloudEventAttributeValue["attr"] {
-  const ms = Date.parse(text);
-  if (Number.isNaN(ms)) return { case: "ceString", value: text };
-  const fraction = /\.(\d+)/.exec(text)?.[1] ?? "";
+  if (!isRfc3339(text)) return { case: "ceString", value: text };
+  const { seconds, nanos } = splitTime(text);
   return {
     case: "ceTimestamp",
-    value: {
-      $typeName: "google.protobuf.Timestamp",
-      seconds: BigInt(Math.floor(ms / 1000)),
-      nanos: Number(fraction.slice(0, 9).padEnd(9, "0")),
-    },
+    value: { $typeName: "google.protobuf.Timestamp", seconds: BigInt(seconds), nanos },
   };
 }
 
-/** A Timestamp as Go writes it: UTC, nanoseconds, trailing zeros trimmed. */
 function rfc3339({ seconds, nanos }: { seconds: bigint; nanos: number }): string {
-  const date = new Date(Number(seconds) * 1000);
-  if (Number.isNaN(date.getTime())) throw undecodable("a timestamp is out of range");
-  const base = date.toISOString().slice(0, 19);
-  const fraction = nanos === 0 ? "" : `.${String(nanos).padStart(9, "0").replace(/0+$/, "")}`;
-  return `${base}${fraction}Z`;
+  const text = joinTime({ seconds: Number(seconds), nanos });
+  if (text === undefined) throw undecodable("a timestamp is out of range");
+  return text;
 }
 
 function undecodable(state: string, cause?: unknown): MaestroError {

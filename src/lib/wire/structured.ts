@@ -1,10 +1,18 @@
 /** Events as one JSON document: CloudEvents structured mode, and what the database keeps. */
 
 import { MaestroError } from "../errors.ts";
-import { isObject, parseJson } from "../json.ts";
-import type { CloudEvent, ExtensionValue } from "./event.ts";
+import { isObject, type JsonObject, parseJsonObject, rawNumber } from "../json.ts";
+import {
+  type CloudEvent,
+  eventProblem,
+  EXT,
+  type ExtensionValue,
+  isExtensionName,
+  isInt32,
+} from "./event.ts";
 
 const CORE = ["id", "source", "type", "time", "datacontenttype", "subject", "dataschema"] as const;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The JSON text of an event, `data` embedded as it is. Keys in the order that Go's SDK writes. */
 export function encodeStructured(event: CloudEvent): string {
@@ -25,13 +33,11 @@ export function encodeStructured(event: CloudEvent): string {
 
 /** Reads structured JSON. Throws `invalid_argument` if a core attribute is missing or mistyped. */
 export function decodeStructured(text: string): CloudEvent {
-  let document: unknown;
-  try {
-    document = parseJson(text);
-  } catch (cause) {
-    throw invalid("it is not JSON", cause);
-  }
-  if (!isObject(document)) throw invalid("it must be a JSON object");
+  return readStructured(parseJsonObject(text, "the cloudevent"));
+}
+
+/** Reads an event that is part of a parsed document. */
+export function readStructured(document: JsonObject): CloudEvent {
   const { specversion, data, data_base64: base64, ...rest } = document;
   if (specversion !== "1.0" && specversion !== "0.3") {
     throw invalid('specversion must be "1.0"');
@@ -39,29 +45,42 @@ export function decodeStructured(text: string): CloudEvent {
   const event: CloudEvent = { id: "", source: "", type: "", extensions: {} };
   for (const name of CORE) {
     const value = rest[name];
-    delete rest[name];
     if (typeof value === "string") event[name] = value;
     else if (value !== undefined && value !== null) throw invalid(`${name} must be a string`);
-    else if (name === "id" || name === "source" || name === "type") {
-      throw invalid(`${name} is missing`);
-    }
   }
   for (const [name, value] of Object.entries(rest)) {
-    if (value === null) continue;
+    if (value === null || !isExtensionName(name)) continue;
     event.extensions[name] = extension(name, value);
   }
-  if (typeof base64 === "string") event.data = Buffer.from(base64, "base64").toString("utf8");
-  else if (data !== undefined) event.data = JSON.stringify(data);
+  const payload = readData(data, base64);
+  if (payload !== undefined) event.data = payload;
+  const problem = eventProblem(event);
+  if (problem !== undefined) throw invalid(problem);
   return event;
 }
 
-function extension(name: string, value: unknown): ExtensionValue {
-  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
-    return value;
+/** Peers write data as it is or, if they had bytes only, in base64. Null is no data. */
+function readData(data: unknown, base64: unknown): string | undefined {
+  if (base64 === undefined || base64 === null) {
+    return data === undefined || data === null ? undefined : JSON.stringify(data);
   }
+  if (data !== undefined && data !== null) throw invalid("it has both data and data_base64");
+  if (typeof base64 !== "string") throw invalid("data_base64 must be a string");
+  try {
+    return utf8.decode(Buffer.from(base64, "base64"));
+  } catch (cause) {
+    throw invalid("its data is not UTF-8", cause);
+  }
+}
+
+function extension(name: string, value: unknown): ExtensionValue {
+  if (typeof value === "string" || typeof value === "boolean") return value;
+  const number = typeof value === "number" ? value : Number(rawNumber(value) ?? NaN);
+  // CloudEvents knows 32-bit integers only. Peers cut off a fraction.
+  if (isInt32(Math.trunc(number))) return Math.trunc(number) + 0;
   // Stored events keep their metadata expanded, so that it can be searched.
-  if (name === "metadata" && isObject(value)) return JSON.stringify(value);
-  throw invalid(`extension ${name} must be a string, a number or a boolean`);
+  if (name === EXT.metadata && isObject(value)) return JSON.stringify(value);
+  throw invalid(`extension ${name} must be a string, a 32-bit integer or a boolean`);
 }
 
 function invalid(state: string, cause?: unknown): MaestroError {

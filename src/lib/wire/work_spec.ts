@@ -1,7 +1,6 @@
 /** The spec of a work: what a source wants on a cluster, and how (OCM work/v1 on the wire). */
 
-import { MaestroError } from "../errors.ts";
-import { isObject, type JsonObject, parseJsonObject } from "../json.ts";
+import type { JsonObject } from "../json.ts";
 
 export interface ResourceIdentifier {
   group: string;
@@ -42,7 +41,8 @@ export interface ConditionRule {
 }
 
 export interface ManifestConfig {
-  resourceIdentifier: ResourceIdentifier;
+  /** Absent only in what came as a single manifest, which it is about then. */
+  resourceIdentifier?: ResourceIdentifier;
   feedbackRules?: FeedbackRule[];
   updateStrategy?: UpdateStrategy;
   conditionRules?: ConditionRule[];
@@ -55,7 +55,7 @@ export interface DeleteOption {
   ttlSecondsAfterFinished?: number;
 }
 
-/** The key `executer` is spelt so on the wire. */
+/** On the wire its key is `executer`. */
 export interface Executor {
   subject?: { type?: string; serviceAccount?: { namespace: string; name: string } };
 }
@@ -72,66 +72,7 @@ export interface BundleSpec {
 export interface SingleSpec {
   manifest: JsonObject;
   deleteOption?: DeleteOption;
-  configOption?: Pick<ManifestConfig, "feedbackRules" | "updateStrategy">;
-}
-
-/**
- * Parses the data of a `manifestbundles` spec event.
- *
- * Checks the shape only: that manifests is a list of objects and that the options have the types that
- * are read later. Throws `invalid_argument` with the member's path.
- */
-export function parseBundleSpec(text: string): BundleSpec {
-  const document = parseJsonObject(text, "the manifest bundle");
-  const { manifests } = document;
-  if (manifests !== undefined && manifests !== null && !Array.isArray(manifests)) {
-    throw invalid("manifests", "a list of Kubernetes objects");
-  }
-  const list: unknown[] = manifests ?? [];
-  list.forEach((manifest, index) => {
-    if (!isObject(manifest)) throw invalid(`manifests[${index}]`, "a Kubernetes object");
-  });
-  optional(document, "deleteOption", "", isObject, "an object");
-  optional(document, "executer", "", isObject, "an object");
-  optional(document, "manifestConfigs", "", Array.isArray, "a list");
-  const configs = (document["manifestConfigs"] ?? []) as unknown[];
-  configs.forEach((config, index) => checkConfig(config, `manifestConfigs[${index}]`));
-  return { ...document, manifests: list as JsonObject[] };
-}
-
-function checkConfig(config: unknown, path: string): void {
-  if (!isObject(config)) throw invalid(path, "an object");
-  const { resourceIdentifier } = config;
-  if (!isObject(resourceIdentifier)) throw invalid(`${path}.resourceIdentifier`, "an object");
-  for (const key of ["group", "resource", "name", "namespace"]) {
-    optional(resourceIdentifier, key, `${path}.resourceIdentifier.`, isString, "a string");
-  }
-  optional(config, "feedbackRules", `${path}.`, isListOfObjects, "a list of objects");
-  optional(config, "conditionRules", `${path}.`, isListOfObjects, "a list of objects");
-  optional(config, "updateStrategy", `${path}.`, isObject, "an object");
-}
-
-function optional(
-  object: JsonObject,
-  key: string,
-  prefix: string,
-  is: (value: unknown) => boolean,
-  expected: string,
-): void {
-  const value = object[key];
-  if (value !== undefined && value !== null && !is(value)) throw invalid(prefix + key, expected);
-}
-
-function isString(value: unknown): value is string {
-  return typeof value === "string";
-}
-
-function isListOfObjects(value: unknown): boolean {
-  return Array.isArray(value) && value.every(isObject);
-}
-
-function invalid(path: string, expected: string): MaestroError {
-  return new MaestroError("invalid_argument", `Cannot read ${path}: it must be ${expected}`);
+  configOption?: Omit<ManifestConfig, "resourceIdentifier">;
 }
 
 /**

@@ -1,5 +1,7 @@
 /** The status of a work: conditions, and what became of each manifest (OCM work/v1). */
 
+import { ANY, FLAG, list, NUMBER, object, parseMembers, TEXT } from "./members.ts";
+
 /** A Kubernetes condition. Times have second precision. */
 export interface Condition {
   type: string;
@@ -40,10 +42,52 @@ export interface ManifestCondition {
   conditions: Condition[] | null;
 }
 
-/** The data of a `manifestbundles` status event. */
+/** The status of a work, as the data of a `manifestbundles` status event has it. */
 export interface BundleStatus {
   conditions: Condition[] | null;
   resourceStatus?: ManifestCondition[];
+}
+
+const CONDITIONS = list({
+  ...{ type: TEXT, status: TEXT, observedGeneration: ANY },
+  ...{ lastTransitionTime: TEXT, reason: TEXT, message: TEXT },
+});
+
+const MANIFEST_CONDITION = {
+  resourceMeta: object({
+    ...{ ordinal: NUMBER, group: TEXT, version: TEXT, kind: TEXT },
+    ...{ resource: TEXT, name: TEXT, namespace: TEXT },
+  }),
+  statusFeedback: object({
+    values: list({
+      name: TEXT,
+      fieldValue: object({
+        ...{ type: TEXT, integer: NUMBER, string: TEXT, boolean: FLAG, jsonRaw: TEXT },
+      }),
+    }),
+  }),
+  conditions: CONDITIONS,
+};
+
+const STATUS = object({
+  conditions: CONDITIONS,
+  resourceStatus: list(MANIFEST_CONDITION),
+  status: object(MANIFEST_CONDITION),
+});
+
+/**
+ * Parses the data of a status event of either data type: that of a single manifest becomes a list of one.
+ *
+ * Nothing but the types of members is checked, so any of them may be missing. Throws `invalid_argument` with the
+ * member's path.
+ */
+export function parseStatus(text: string): BundleStatus {
+  const document = parseMembers(text, "the status", STATUS);
+  const { conditions = null, resourceStatus, status } = document as unknown as
+    & Partial<BundleStatus>
+    & { status?: ManifestCondition };
+  const manifests = resourceStatus ?? (status ? [status] : undefined);
+  return { conditions, ...(manifests ? { resourceStatus: manifests } : {}) };
 }
 
 /** True if the agent says that everything of this resource is gone from its cluster. */

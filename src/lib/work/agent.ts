@@ -9,7 +9,7 @@
 import { describeError, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
-import { ACTION, parseEventType } from "../wire/event_type.ts";
+import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
@@ -18,12 +18,12 @@ import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
-import { createKeyedQueue, type KeyedQueue } from "./queue.ts";
+import { createKeyedQueue, type KeyedQueue } from "../keyed_queue.ts";
 import { receiveSpec, type Works } from "./receive.ts";
 import { createReconciler, type Reconciler } from "./reconcile.ts";
 import { restoreWork } from "./record.ts";
 import type { Reporter } from "./report.ts";
-import { answersTo, specResyncRequest } from "./resync.ts";
+import { answersTo, specResyncRequests } from "./resync.ts";
 import { startWatches } from "./watches.ts";
 import { metadataOf, textOf } from "./work.ts";
 
@@ -49,6 +49,9 @@ export interface WorkAgent extends AsyncDisposable {
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
 
+/** The parts of one question of the server arrive together; one question of ours answers them all. */
+const ASK_AGAIN_MS = 5_000;
+
 /** How far the last sequence id may be ahead of the one on record, which is written a little later. */
 const SEQUENCE_SLACK = 10_000n << 22n;
 
@@ -72,7 +75,7 @@ export async function startWorkAgent(
   const broker = starting.use(
     await connect({
       receive: async (event) => await (await gate.promise).receive(event),
-      subscribed: async () => await (await gate.promise).subscribed(),
+      subscribed: async (connection) => await (await gate.promise).subscribed(connection),
       disconnected(reason) {
         state.offline = reason;
         state.events?.disconnected(reason);
@@ -121,14 +124,30 @@ export async function startWorkAgent(
   starting.use(followLedger(kube, ledger, works, passes, options, log));
   for (const workName of orphans) passes.add(ENTRY_PREFIX + workName);
 
+  let askedAt = -Infinity;
+  let isAnswered = false;
+  const resync = async () => {
+    askedAt = performance.now();
+    isAnswered = false;
+    for (const dataType of options.dataTypes) {
+      const requests = specResyncRequests(works, dataType, options, broker.eventBytesMax);
+      for (const request of requests) await broker.publish(request);
+    }
+  };
+  const heard = (subresource: EventType["subresource"]) => {
+    if (subresource === "spec") isAnswered = true;
+    else if (!isAnswered && performance.now() - askedAt > ASK_AGAIN_MS) {
+      // A server asks when it has been away, and then our own question may have been lost.
+      resync().catch((error) => log.warn("cannot ask for a resync again", { error }));
+    }
+  };
+  const reception = { works, passes, outbox, log, options, heard };
   const opened: BrokerEvents = {
-    receive: (event) => Promise.resolve(receive({ works, passes, outbox, log, options }, event)),
-    async subscribed() {
-      for (const dataType of options.dataTypes) {
-        await broker.publish(specResyncRequest(works, dataType, options));
-      }
+    receive: (event) => Promise.resolve(receive(reception, event)),
+    async subscribed({ isKept }) {
+      if (!isKept) await resync();
       delete state.offline;
-      log.info("connected", { server: broker.hubName, works: works.size });
+      log.info("connected", { server: broker.hubName, works: works.size, resync: !isKept });
       outbox.open();
     },
     disconnected(reason) {
@@ -216,10 +235,13 @@ interface Reception {
   outbox: Outbox;
   log: Logger;
   options: WorkAgentOptions;
+  /** The server has sent a spec, or asked for statuses. */
+  heard: (subresource: EventType["subresource"]) => void;
 }
 
 /** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
-function receive({ works, passes, outbox, log, options }: Reception, event: CloudEvent): void {
+function receive(reception: Reception, event: CloudEvent): void {
+  const { works, passes, outbox, log, options, heard } = reception;
   try {
     const type = parseEventType(event.type);
     if (type.dataType !== MANIFEST_BUNDLES && type.dataType !== MANIFESTS) return;
@@ -227,10 +249,12 @@ function receive({ works, passes, outbox, log, options }: Reception, event: Clou
       if (type.action !== ACTION.resyncRequest) return;
       const asked = { consumerName: options.consumerName, nowMs: options.nowMs() };
       for (const uid of answersTo(works, event, type.dataType, asked)) outbox.answer(uid);
+      heard("status");
       return;
     }
     if (type.action === ACTION.resyncRequest) return;
     if (event.extensions[EXT.clusterName] !== options.consumerName) return;
+    heard("spec");
     const receipt = receiveSpec(works, event, type);
     const uid = String(event.extensions[EXT.resourceId]);
     log.debug("received", { resource_id: uid, type: event.type, receipt });

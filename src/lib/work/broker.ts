@@ -1,4 +1,4 @@
-/** What the agent needs of a way to its server, as types. `grpc/` implements it, later `mqtt/` too. */
+/** What the agent needs of a way to its server, as types. `grpc/` and `mqtt/` implement it. */
 
 import type { CloudEvent } from "../wire/event.ts";
 
@@ -6,9 +6,12 @@ import type { CloudEvent } from "../wire/event.ts";
 export interface Broker extends AsyncDisposable {
   /** The name whose SHA-256 is the hub hash: the URL or host as configured. */
   readonly hubName: string;
+  /** The largest data of an event that surely passes, in bytes; known while there is a connection. */
+  readonly eventBytesMax: number;
   /**
    * Sends one event and resolves when the server has accepted it.
-   * Rejects with `unavailable` while there is no connection, and within a time-out.
+   * Rejects with `unavailable` while there is no connection, and within a time-out; with `too_large` if the
+   * event never passes.
    */
   publish(event: CloudEvent): Promise<void>;
 }
@@ -17,8 +20,11 @@ export interface Broker extends AsyncDisposable {
 export interface BrokerEvents {
   /** Every event that is not a heartbeat, in order. */
   receive(event: CloudEvent): Promise<void>;
-  /** After each successful subscription: the moment to ask for a resync. */
-  subscribed(): Promise<void>;
+  /**
+   * After each successful subscription: the moment to ask for a resync, unless `isKept` says that whatever was sent
+   * meanwhile is kept for us.
+   */
+  subscribed(connection: { isKept: boolean }): Promise<void>;
   /** The connection is gone; a new one is being tried. */
   disconnected(reason: string): void;
 }

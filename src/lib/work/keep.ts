@@ -2,7 +2,7 @@
 
 import type { Logger } from "../log.ts";
 import type { Ledger } from "./ledger.ts";
-import { createKeyedQueue } from "./queue.ts";
+import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Works } from "./receive.ts";
 import { encodeRecord } from "./record.ts";
 

@@ -1,18 +1,21 @@
 /** What a spec event holds, whichever data type carried it, and whether the agent can apply it. */
 
-import { describeError, MaestroError } from "../errors.ts";
-import { isObject, type JsonObject, parseJsonObject } from "../json.ts";
-import { MANIFESTS } from "../wire/event.ts";
-import { type DeleteOption, type Executor, groupOf, parseBundleSpec } from "../wire/work_spec.ts";
-import type { SingleSpec } from "../wire/work_spec.ts";
+import { describeError } from "../errors.ts";
+import type { JsonObject } from "../json.ts";
+import { parseSpec } from "../wire/read_spec.ts";
+import {
+  type DeleteOption,
+  type Executor,
+  groupOf,
+  type ManifestConfig,
+} from "../wire/work_spec.ts";
 import type { ResourceMeta } from "../wire/work_status.ts";
-import type { WorkConfig } from "./options.ts";
 import { metadataOf, textOf } from "./work.ts";
 
 /** What a work wants on the cluster. */
 export interface WorkSpec {
   manifests: JsonObject[];
-  configs: WorkConfig[];
+  configs: ManifestConfig[];
   deleteOption?: DeleteOption;
   executor?: Executor;
 }
@@ -22,27 +25,12 @@ const MANIFESTS_BYTES_MAX = 500 * 1024;
 
 /** Parses the data of a spec event. Throws `invalid_argument` with what is wrong. */
 export function parseWorkSpec(dataType: string, text: string): WorkSpec {
-  if (dataType === MANIFESTS) return parseSingle(text);
-  const bundle = parseBundleSpec(text);
+  const { manifests, manifestConfigs, deleteOption, executer } = parseSpec(dataType, text);
   return {
-    manifests: bundle.manifests,
-    configs: bundle.manifestConfigs ?? [],
-    ...(bundle.deleteOption ? { deleteOption: bundle.deleteOption } : {}),
-    ...(bundle.executer ? { executor: bundle.executer } : {}),
-  };
-}
-
-function parseSingle(text: string): WorkSpec {
-  const { manifest, deleteOption, configOption } = parseJsonObject(text, "the manifest");
-  if (!isObject(manifest)) {
-    throw new MaestroError("invalid_argument", "Cannot read manifest: it must be an object");
-  }
-  return {
-    manifests: [manifest],
-    configs: isObject(configOption)
-      ? [configOption as NonNullable<SingleSpec["configOption"]>]
-      : [],
-    ...(isObject(deleteOption) ? { deleteOption: deleteOption as DeleteOption } : {}),
+    manifests,
+    configs: manifestConfigs ?? [],
+    ...(deleteOption ? { deleteOption } : {}),
+    ...(executer ? { executor: executer } : {}),
   };
 }
 

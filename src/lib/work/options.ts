@@ -17,13 +17,11 @@ export interface ManifestOptions {
   updateStrategy: UpdateStrategy;
 }
 
-/** A configuration without an identifier is the only manifest's own (the legacy data type). */
-export type WorkConfig = Omit<ManifestConfig, "resourceIdentifier"> & {
-  resourceIdentifier?: ResourceIdentifier;
-};
-
-/** The first matching entry with rules wins, and independently the first with a strategy. */
-export function optionsFor(configs: WorkConfig[], meta: ResourceMeta): ManifestOptions {
+/**
+ * The first matching entry with rules wins, and independently the first with a strategy. An entry without an
+ * identifier is the only manifest's own (the legacy data type).
+ */
+export function optionsFor(configs: ManifestConfig[], meta: ResourceMeta): ManifestOptions {
   const options: Partial<ManifestOptions> = {};
   for (const config of configs) {
     if (config.resourceIdentifier && !isMatch(config.resourceIdentifier, meta)) continue;

@@ -5,13 +5,15 @@
  * the work.
  */
 
+import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { statusHash } from "../wire/status_hash.ts";
+import type { BundleStatus } from "../wire/work_status.ts";
 import { aggregate } from "./conditions.ts";
-import { createKeyedQueue } from "./queue.ts";
+import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Works } from "./receive.ts";
-import { encodeReport, presentStatus, type Reporter } from "./report.ts";
+import { encodeReport, presentStatus, type Reporter, shorterStatuses } from "./report.ts";
 import type { Work } from "./work.ts";
 
 /** Changes of one work within this time travel together. */
@@ -69,9 +71,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
     if (isKnown && !mustReport && !isAnswer && !isGone) return;
     const sequence = nextSequence();
     work.sequence = sequence;
-    const event = encodeReport(work, status, reporter, { sequence, isAnswer });
+    const encode = (shown: BundleStatus) =>
+      encodeReport(work, shown, reporter, { sequence, hash, isAnswer });
     try {
-      await publish(event);
+      await publishWhatFits(status, encode);
     } catch (error) {
       waiting.add(uid);
       // Closed meanwhile: opening sends it. Otherwise the queue tries again.
@@ -86,6 +89,25 @@ export function createOutbox(options: OutboxOptions): Outbox {
     // Another work with the same id may have begun while this one was ending.
     if (isGone && works.get(uid) === work) ended(work);
     else reported(work);
+  };
+
+  /** A status that is too large says so in a shorter one: the server would learn nothing otherwise. */
+  const publishWhatFits = async (
+    status: BundleStatus,
+    encode: (shown: BundleStatus) => CloudEvent,
+  ) => {
+    let shorter: BundleStatus[] | undefined;
+    for (let shown: BundleStatus | undefined = status; shown !== undefined;) {
+      try {
+        return await publish(encode(shown));
+      } catch (error) {
+        if (!(error instanceof MaestroError) || error.code !== "too_large") throw error;
+        shorter ??= shorterStatuses(status, { reason: error.message, nowMs: nowMs() });
+        shown = shorter.shift();
+        if (shown === undefined) throw error;
+        log.warn("the report is too large, saying less", { reason: error.message });
+      }
+    }
   };
 
   const queue = createKeyedQueue(send, {

@@ -4,8 +4,8 @@ import { isObject, type JsonObject } from "../json.ts";
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { sequenceTimeMs } from "../wire/sequence.ts";
-import { statusHash } from "../wire/status_hash.ts";
-import type { BundleStatus, ManifestCondition } from "../wire/work_status.ts";
+import { formatTime } from "../wire/time.ts";
+import type { BundleStatus, Condition, ManifestCondition } from "../wire/work_status.ts";
 import { conditionTime } from "./conditions.ts";
 import { type Slot, type Work, WORK_FINALIZER } from "./work.ts";
 
@@ -45,6 +45,35 @@ function presentSlot({ meta, values, conditions }: Slot): ManifestCondition {
   };
 }
 
+/**
+ * What to report instead of a status that is too large for the way to the server, the fullest first: without the
+ * values of feedback, then without single manifests. Each says why.
+ */
+export function shorterStatuses(
+  { conditions, resourceStatus }: BundleStatus,
+  { reason, nowMs }: { reason: string; nowMs: number },
+): BundleStatus[] {
+  const missing: Condition = {
+    type: "StatusFeedbackSynced",
+    status: "False",
+    lastTransitionTime: conditionTime(nowMs),
+    reason: "ReportTooLarge",
+    message: `Reported without feedback. ${reason}`,
+  };
+  const withMissing = (given: Condition[] | null) => [
+    ...(given ?? []).filter(({ type }) => type !== missing.type),
+    missing,
+  ];
+  const bare = { conditions: withMissing(conditions) };
+  if (resourceStatus === undefined) return [bare];
+  const manifests = resourceStatus.map((manifest) => ({
+    ...manifest,
+    statusFeedback: {},
+    conditions: withMissing(manifest.conditions),
+  }));
+  return [{ conditions, resourceStatus: manifests }, bare];
+}
+
 /** Who reports. */
 export interface Reporter {
   agentId: string;
@@ -53,12 +82,12 @@ export interface Reporter {
   agentVersion: string;
 }
 
-/** The event for a status. `sequence` is newer than all before it. */
+/** The event for a status. `sequence` is newer than all before it, `hash` is of what is known, reported or not. */
 export function encodeReport(
   work: Work,
   status: BundleStatus,
   { agentId, consumerName, agentVersion }: Reporter,
-  { sequence, isAnswer }: { sequence: string; isAnswer: boolean },
+  { sequence, hash, isAnswer }: { sequence: string; hash: string; isAnswer: boolean },
 ): CloudEvent {
   const isLegacy = work.dataType === MANIFESTS;
   const { conditions, resourceStatus } = status;
@@ -73,7 +102,7 @@ export function encodeReport(
       subresource: "status",
       action: isAnswer ? ACTION.resyncResponse : ACTION.update,
     }),
-    time: new Date(sequenceTimeMs(sequence)).toISOString(),
+    time: formatTime(sequenceTimeMs(sequence)),
     datacontenttype: "application/json",
     extensions: {
       [EXT.resourceId]: work.uid,
@@ -83,7 +112,7 @@ export function encodeReport(
       [EXT.sequenceId]: sequence,
       agentversion: agentVersion,
       ...(isLegacy ? {} : {
-        [EXT.statusHash]: statusHash(status),
+        [EXT.statusHash]: hash,
         [EXT.metadata]: JSON.stringify(metadataOfReport(work, consumerName)),
         [EXT.logTracing]: work.logTracing,
       }),

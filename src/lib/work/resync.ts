@@ -1,30 +1,40 @@
 /** The agent's half of both resyncs: what it asks of the server, and what the server asks of it. */
 
-import { type CloudEvent, EXT } from "../wire/event.ts";
+import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
-import { decodeStatusResync, encodeSpecResync } from "../wire/resync.ts";
-import { statusHash } from "../wire/status_hash.ts";
+import { cutHeld, decodeStatusResync, encodeSpecResync } from "../wire/resync.ts";
+import { legacyStatusHash, statusHash } from "../wire/status_hash.ts";
+import { formatTime } from "../wire/time.ts";
 import type { Works } from "./receive.ts";
 import { presentStatus } from "./report.ts";
 
-/** The request for all specs of one data type that this agent does not hold. */
-export function specResyncRequest(
+/**
+ * The requests for all specs of one data type that this agent does not hold: one, unless its list would be longer
+ * than `bytesMax`. A Go server ignores that a part is one, and sends again what the others name.
+ */
+export function specResyncRequests(
   works: Works,
   dataType: string,
   { agentId, consumerName }: { agentId: string; consumerName: string },
-): CloudEvent {
+  bytesMax: number,
+): CloudEvent[] {
   const held = [...works.values()]
     .filter((work) => work.dataType === dataType)
     .map(({ uid, version }) => ({ resourceId: uid, version }));
-  return {
+  return cutHeld(held, bytesMax).map(({ held, range }) => ({
     id: crypto.randomUUID(),
     source: agentId,
     type: formatEventType({ dataType, subresource: "spec", action: ACTION.resyncRequest }),
-    time: new Date().toISOString(),
+    time: formatTime(Date.now()),
     datacontenttype: "application/json",
-    extensions: { [EXT.clusterName]: consumerName, [EXT.originalSource]: "" },
+    extensions: {
+      [EXT.clusterName]: consumerName,
+      [EXT.originalSource]: "",
+      ...(range === undefined ? {} : { [EXT.resyncAfter]: range.after }),
+      ...(range?.through === undefined ? {} : { [EXT.resyncThrough]: range.through }),
+    },
     data: encodeSpecResync(held),
-  };
+  }));
 }
 
 /**
@@ -46,13 +56,15 @@ export function answersTo(
       hash,
     ]),
   );
+  // A single manifest's report carries no hash, so the source has computed it as agents of that time did.
+  const hashOf = dataType === MANIFESTS ? legacyStatusHash : statusHash;
   return [...works.values()]
     .filter((work) => work.dataType === dataType && work.source === event.source)
     .filter((work) => work.isSettled || work.isGone)
     .filter((work) => {
       if (held.size === 0) return true;
       const hash = held.get(work.uid);
-      return hash !== undefined && hash !== statusHash(presentStatus(work, consumerName, nowMs));
+      return hash !== undefined && hash !== hashOf(presentStatus(work, consumerName, nowMs));
     })
     .map(({ uid }) => uid);
 }

@@ -1,7 +1,7 @@
 /** Keyed jobs with a bound on how many run at once: one run per key, repeats merged, delays kept. */
 
-import { backoffMs, type BackoffOptions } from "../backoff.ts";
-import type { Logger } from "../log.ts";
+import { backoffMs, type BackoffOptions } from "./backoff.ts";
+import type { Logger } from "./log.ts";
 
 export interface KeyedQueue extends AsyncDisposable {
   /** Asks for a run of this key, at once or after a delay; an earlier time wins. */

@@ -1,0 +1,187 @@
+/**
+ * The MQTT door for agents: specs go out through a broker, reports come in.
+ *
+ * Any server may publish to any consumer, and with a shared subscription any server may get any report. A message is
+ * acknowledged when what it says is committed. When the process dies, or cannot store: the broker keeps the message
+ * as long as the session lasts; after that the next server asks all agents for what differs.
+ */
+
+import * as q from "../../gen/queries.ts";
+import type { Db } from "../db/connect.ts";
+import { describeError, MaestroError } from "../errors.ts";
+import { keepTrying } from "../keep_trying.ts";
+import type { Logger } from "../log.ts";
+import { createEverybody } from "../spec/everybody.ts";
+import type { Ready } from "../spec/publish.ts";
+import { refuseSpec } from "../status/refuse.ts";
+import { type CloudEvent, EXT } from "../wire/event.ts";
+import { encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { sourceTopics } from "../wire/topics.ts";
+import { openMqttClient } from "./client.ts";
+import type { MqttConfig } from "./config.ts";
+import { createReception } from "./reception.ts";
+import { askForStatuses } from "./status_question.ts";
+
+export interface AgentDoorOptions {
+  clientId: string;
+  sourceId: string;
+  /** How often certificates are looked at, in milliseconds. */
+  tlsRefreshMs: number;
+  /** Called when there is a connection, or it can take more again. */
+  wake: () => void;
+  log: Logger;
+}
+
+export interface AgentDoor extends AsyncDisposable {
+  /** Who can be sent to now. */
+  ready(): Ready;
+  /** Hands an event to the broker; false if there is no connection to it. */
+  publish(consumerName: string, event: CloudEvent): boolean;
+  /** Why nobody can be reached; undefined if they can. */
+  readiness(): string | undefined;
+}
+
+/** What became of an event: somebody listens, nobody does, it never passes, there is no connection. */
+export type Sent = "received" | "nobody" | "refused" | "disconnected";
+
+/** Reports that may wait for their commit; the broker keeps the others. */
+const RECEIVE_MAX = 1_000;
+/** Over a short loss of the connection the broker keeps reports, of which the oldest may be dropped. */
+const SESSION_EXPIRY_SECONDS = 60;
+/** Beyond this the broker is slower than we are, and nothing more is claimed. */
+const WAITING_MAX = 500;
+const CLOCK_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
+/** A consumer without a subscription is looked for again so often, should its own question have been lost. */
+const AWAY_MS = 10 * 60_000;
+/** Go servers send no larger questions, whatever the broker takes. */
+const QUESTION_BYTES_MAX = 512 * 1024;
+/** The attributes of an event, its topic and the packet around it. */
+const HEAD_BYTES_MAX = 4 * 1024;
+const NOBODY: Ready = new Map();
+
+/** Starts connecting, and keeps doing so until it is disposed. Throws if the topics are not this source's. */
+export function openMqttAgentDoor(
+  db: Db,
+  config: MqttConfig,
+  options: AgentDoorOptions,
+): AgentDoor {
+  const { log, sourceId, wake } = options;
+  const topics = sourceTopics(config.topics, sourceId);
+  const awaySince = new Map<string, number>();
+  let ready = NOBODY;
+  let offline: string | undefined = "not connected yet";
+  let connection = new AbortController();
+  let isFirst = true;
+  let wasFull = false;
+  let asking = Promise.resolve();
+
+  const isAway = (consumerName: string) =>
+    performance.now() - (awaySince.get(consumerName) ?? -Infinity) < AWAY_MS;
+
+  const send = async (consumerName: string, event: CloudEvent): Promise<Sent> => {
+    try {
+      const delivery = await client.publish(topics.topicOf(event), encodeMqtt(event));
+      if (delivery === "nobody") awaySince.set(consumerName, performance.now());
+      else awaySince.delete(consumerName);
+      return delivery;
+    } catch (error) {
+      return await explain(event, error);
+    } finally {
+      if (wasFull && (client.waiting ?? 0) < WAITING_MAX / 2) {
+        wasFull = false;
+        wake();
+      }
+    }
+  };
+
+  /** An event that never passes is told to its source; any other is still pending and sent again. */
+  const explain = async (event: CloudEvent, error: unknown): Promise<Sent> => {
+    const code = error instanceof MaestroError ? error.code : "internal";
+    if (code === "unavailable" || code === "resource_exhausted") return "disconnected";
+    const fields = { resource: event.extensions[EXT.resourceId], reason: describeError(error) };
+    log.warn("cannot send an event", fields);
+    if (event.extensions[EXT.resourceId] === undefined) return "refused";
+    await refuseSpec(db, event, { reason: describeError(error), sourceId })
+      // The resource is sent again later, and then refused again.
+      .catch((cause) => log.error("cannot store why an event was not sent", { cause, ...fields }));
+    return "refused";
+  };
+
+  const bodyBytesMax = () =>
+    Math.min(client.packetBytesMax ?? Infinity, QUESTION_BYTES_MAX) - HEAD_BYTES_MAX;
+  const reception = createReception(db, {
+    send,
+    sourceId,
+    bodyBytesMax,
+    heardOf: (consumerName) => void awaySince.delete(consumerName),
+    log,
+  });
+
+  const connected = async ({ isKept }: { isKept: boolean }, signal: AbortSignal) => {
+    const isNothingLost = isKept && !isFirst;
+    const rows = isNothingLost ? [] : await keepTrying(() => q.clockNow(db), {
+      backoff: CLOCK_BACKOFF,
+      signal,
+      failed: (error) => log.warn("the database does not answer, trying again", { error }),
+    });
+    if (rows === undefined) return;
+    ready = createEverybody(db, { connectedAt: rows[0]?.now ?? LONG_AGO, isAway });
+    offline = undefined;
+    isFirst = false;
+    log.info("connected to the broker", { broker: config.brokerHost, kept: isKept });
+    wake();
+    // Beside everything else; it never rejects.
+    asking = askForStatuses(db, send, log, {
+      sourceId,
+      signal,
+      bytesMax: bodyBytesMax(),
+    });
+  };
+
+  const client = openMqttClient(config, {
+    clientId: options.clientId,
+    subscriptions: topics.subscriptions,
+    sessionExpirySeconds: SESSION_EXPIRY_SECONDS,
+    cleanStart: false,
+    receiveMax: RECEIVE_MAX,
+    tlsRefreshMs: options.tlsRefreshMs,
+    receive: (_: string, message: MqttMessage, acknowledge) =>
+      reception.receive(message, connection.signal, acknowledge),
+    connecting() {
+      connection = new AbortController();
+    },
+    connected: (state) => connected(state, connection.signal),
+    disconnected(reason) {
+      connection.abort();
+      ready = NOBODY;
+      if (offline !== reason) {
+        log.warn("no connection to the broker", { broker: config.brokerHost, reason });
+      }
+      offline = reason;
+    },
+    log,
+  });
+
+  return {
+    ready() {
+      wasFull = (client.waiting ?? 0) >= WAITING_MAX;
+      return wasFull ? NOBODY : ready;
+    },
+    publish(consumerName, event) {
+      if (client.waiting === undefined) return false;
+      // Never rejects: what fails is explained, or still pending.
+      void send(consumerName, event);
+      return true;
+    },
+    readiness: () => offline && `the broker ${config.brokerHost} cannot be used: ${offline}`,
+    async [Symbol.asyncDispose]() {
+      connection.abort();
+      await client[Symbol.asyncDispose]();
+      await reception[Symbol.asyncDispose]();
+      await asking;
+    },
+  };
+}
+
+/** Nothing that was sent is lost, so nothing is sent again before its time. */
+const LONG_AGO = "1970-01-01T00:00:00Z";

@@ -1,0 +1,38 @@
+/** Sends many events to one consumer, some of them at once: a broker may take 40 ms for each. */
+
+import type { CloudEvent } from "../wire/event.ts";
+import type { Sent } from "./agents.ts";
+
+/** Hands an event to the broker and says what became of it; it never rejects. */
+export type Send = (consumerName: string, event: CloudEvent) => Promise<Sent>;
+
+export interface Pipeline {
+  /** Resolves when there is room for the next one, to false if it would be in vain. */
+  deliver(event: CloudEvent): Promise<boolean>;
+  /** Resolves when all have left, or never will. */
+  finish(): Promise<void>;
+}
+
+/** Few enough that the events of others come in between. */
+const UNDER_WAY_MAX = 32;
+
+/** Starts with nothing under way. */
+export function createPipeline(send: Send, consumerName: string): Pipeline {
+  const underWay = new Set<Promise<void>>();
+  let last: Sent = "received";
+  return {
+    async deliver(event) {
+      const sending = send(consumerName, event).then((sent) => {
+        underWay.delete(sending);
+        // One that never passes says nothing of the others.
+        if (sent !== "refused" && last === "received") last = sent;
+      });
+      underWay.add(sending);
+      if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
+      return last === "received";
+    },
+    async finish() {
+      await Promise.all(underWay);
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/** What agents send over MQTT: reports are stored, questions answered, and only then acknowledged. */
+
+import * as q from "../../gen/queries.ts";
+import type { Db } from "../db/connect.ts";
+import { describeError, MaestroError } from "../errors.ts";
+import { keepTrying } from "../keep_trying.ts";
+import { createKeyedQueue } from "../keyed_queue.ts";
+import type { Logger } from "../log.ts";
+import { answerSpecResync, noteSpecResync, type ResyncRequest } from "../spec/resync.ts";
+import { createReportAcceptor, readReport } from "../status/accept.ts";
+import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
+import { ACTION, parseEventType } from "../wire/event_type.ts";
+import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
+import { createPipeline, type Send } from "./pipeline.ts";
+import { askConsumer } from "./status_question.ts";
+
+export interface ReceptionOptions {
+  send: Send;
+  sourceId: string;
+  /** The largest body of a question, in bytes. */
+  bodyBytesMax: () => number;
+  /** A consumer shows that it is there. */
+  heardOf: (consumerName: string) => void;
+  log: Logger;
+}
+
+export interface Reception extends AsyncDisposable {
+  /** Takes a message. What cannot be stored is tried again until the connection ends, and stays the broker's. */
+  receive(message: MqttMessage, connection: AbortSignal, acknowledge: () => void): void;
+}
+
+const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
+const ANSWER_BACKOFF = { firstMs: 500, factor: 2, ceilingMs: 30_000 };
+/** Each may hold documents of 50 MB, if they are as large as they can be. */
+const ANSWERS_AT_ONCE = 4;
+/** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
+const HELD_MAX = 1_000_000;
+
+/** Makes the receiving half of the door. */
+export function createReception(db: Db, options: ReceptionOptions): Reception {
+  const { send, sourceId, bodyBytesMax, heardOf, log } = options;
+  const acceptReport = createReportAcceptor(db, log);
+  const questions = new Map<string, ResyncRequest>();
+  let heldCount = 0;
+
+  const forget = (key: string) => {
+    heldCount -= questions.get(key)?.held.length ?? 0;
+    questions.delete(key);
+  };
+
+  const answer = async (key: string): Promise<undefined> => {
+    const request = questions.get(key);
+    if (request === undefined) return;
+    const pipeline = createPipeline(send, request.consumerName);
+    await answerSpecResync(db, pipeline.deliver, log, request);
+    await pipeline.finish();
+    // The agent's connection was lost, and with it perhaps reports that the broker had taken.
+    if (request.range.through === undefined) {
+      const { consumerName } = request;
+      await askConsumer(db, send, { consumerName, sourceId, bytesMax: bodyBytesMax() });
+    }
+    // A newer question of the same agent may have come meanwhile; then this key runs again.
+    if (questions.get(key) === request) forget(key);
+  };
+  const answers = createKeyedQueue(answer, {
+    name: "spec-resync",
+    workers: ANSWERS_AT_ONCE,
+    backoff: ANSWER_BACKOFF,
+    log,
+  });
+
+  const noteQuestion = async (event: CloudEvent, dataType: string): Promise<void> => {
+    // Nothing of another type is held here, so there is nothing to answer.
+    if (!isWorkType(dataType)) return;
+    const consumerName = stringExtension(event, EXT.clusterName);
+    const source = event.extensions[EXT.originalSource];
+    // Asked of another source, on a topic that all sources hear (quirk Q3 of the wire).
+    if (typeof source === "string" && source !== "" && source !== sourceId) return;
+    const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
+    await noteSpecResync(db, { consumerName, dataType, held, range });
+    const [row] = await q.clockNow(db);
+    const key = [consumerName, dataType, range.after].join("\0");
+    forget(key);
+    if (heldCount + held.length > HELD_MAX) return;
+    heldCount += held.length;
+    const connectedAt = row?.now ?? "";
+    questions.set(key, { consumerName, dataType, held, range, sourceId, connectedAt });
+    answers.add(key);
+  };
+
+  const take = async (message: MqttMessage): Promise<void> => {
+    const event = decodeMqtt(message);
+    const { action, subresource, dataType } = parseEventType(event.type);
+    const consumerName = event.extensions[EXT.clusterName];
+    if (typeof consumerName === "string") heardOf(consumerName);
+    if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
+    else if (subresource === "status") await acceptReport(readReport(event, sourceId));
+    else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
+  };
+
+  const untilTaken = (message: MqttMessage, connection: AbortSignal) =>
+    keepTrying(() => take(message).then(() => true), {
+      backoff: STORE_BACKOFF,
+      signal: connection,
+      failed(error, attempt) {
+        if (isSenseless(error)) throw error;
+        if (attempt === 0) log.warn("cannot store a message, trying again", { error });
+      },
+    }).catch((error) => {
+      log.warn("cannot use a message", { reason: describeError(error) });
+      return true;
+    });
+
+  return {
+    receive(message, connection, acknowledge) {
+      // Never rejects: whatever goes wrong is tried again, or logged.
+      void untilTaken(message, connection).then((isTaken) => {
+        if (isTaken) acknowledge();
+      });
+    },
+    [Symbol.asyncDispose]: () => answers[Symbol.asyncDispose](),
+  };
+}
+
+/** It would make no more sense if it came again. */
+function isSenseless(error: unknown): boolean {
+  return error instanceof MaestroError && error.code === "invalid_argument";
+}

@@ -1,0 +1,276 @@
+/**
+ * One connection to an MQTT 5 broker, from CONNECT to its end.
+ *
+ * The codec is `mqtt-packet`; the rest is ours, since what arrives is acknowledged when it is stored and not
+ * before, many at once, and in the order of arrival (docs/decisions/0014). Only QoS 0 and 1: every event may come
+ * twice, so exactly-once would buy nothing.
+ */
+
+import { isIP } from "node:net";
+import { generate, type IConnackPacket, type Packet, parser } from "mqtt-packet";
+import { MaestroError } from "../errors.ts";
+import type { MqttMessage } from "../wire/mqtt.ts";
+import { createAcknowledger } from "./acknowledger.ts";
+import { describeReason, isRefusal, NO_MATCHING_SUBSCRIBERS } from "./reasons.ts";
+import { openSocket, type SocketOptions } from "./socket.ts";
+import { createWindow, type Delivery, type PublishPacket } from "./window.ts";
+
+/** What is asked of a broker besides its address. */
+export interface SessionOptions extends SocketOptions {
+  clientId: string;
+  username?: string;
+  password?: string;
+  /** Pings are sent in between; 0 switches them off, and with them the noticing of dead connections. */
+  keepAliveSeconds: number;
+  /** Forget what an earlier connection of this client id has left at the broker. */
+  cleanStart: boolean;
+  /** How long the broker keeps messages for us after the connection ends. */
+  sessionExpirySeconds: number;
+  /** Messages that may wait here for their acknowledgement. */
+  receiveMax: number;
+  /** Called for each message; `acknowledge` tells the broker that it need not keep it any longer. */
+  receive: (topic: string, message: MqttMessage, acknowledge: () => void) => void;
+}
+
+export interface Session {
+  /** The broker has kept the session of an earlier connection, and all that it was sent meanwhile. */
+  readonly isKept: boolean;
+  /** The largest packet that the broker takes, in bytes. */
+  readonly packetBytesMax: number;
+  /** Resolves with the reason once the connection is gone. */
+  readonly ended: Promise<string>;
+  /** Throws `permission_denied` if the broker refuses a topic. */
+  subscribe(topics: readonly string[], qos: 0 | 1): Promise<void>;
+  /**
+   * Resolves when the broker has the message.
+   *
+   * Rejects with `unavailable` if the connection ends first or the broker takes too long, with `too_large` if
+   * it takes no packets of that size, with `resource_exhausted` if too many wait already.
+   */
+  publish(topic: string, message: MqttMessage, qos: 0 | 1): Promise<Delivery>;
+  /** Publishes that the broker has not acknowledged yet, or that wait for their turn. */
+  readonly waiting: number;
+  /**
+   * Ends the connection in order: publishes under way are waited for, up to a limit. What was not acknowledged
+   * stays the broker's.
+   */
+  end(reason: string): Promise<void>;
+}
+
+/** MQTT 5 has no larger packets (§1.5.5). */
+const PACKET_BYTES_MAX = 268_435_460;
+/** A fraction of what an attacker could make us keep; far above any event. */
+const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
+const SUBSCRIBE_TIMEOUT_MS = 10_000;
+const END_TIMEOUT_MS = 5_000;
+const V5 = { protocolVersion: 5 };
+
+/** Connects. Throws `unavailable` with the reason, within the dial time-out. */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const socket = await openSocket(options);
+  const ended = Promise.withResolvers<string>();
+  const connected = Promise.withResolvers<IConnackPacket>();
+  const subscribed = new Map<number, (packet: Packet) => void>();
+  let isOver = false;
+  let heardAt = performance.now();
+  let askedAt: number | undefined;
+
+  const send = (packet: Packet) => socket.write(generate(packet, V5));
+  const acknowledger = createAcknowledger((messageIds) => {
+    socket.write(
+      Buffer.concat(messageIds.map((messageId) => generate({ cmd: "puback", messageId }, V5))),
+    );
+  });
+  const window = createWindow(socket.write);
+
+  const finish = (reason: string) => {
+    if (isOver) return;
+    isOver = true;
+    clearInterval(pinging);
+    clearTimeout(dialing);
+    socket.destroy();
+    window.close(reason);
+    acknowledger.close();
+    connected.reject(unavailable(options, reason));
+    ended.resolve(reason);
+  };
+  // Whoever waits for the connection gets the error; afterwards nobody does.
+  connected.promise.catch(() => {});
+
+  const reader = parser(V5);
+  reader.on("packet", (packet: Packet) => {
+    if (packet.cmd === "connack") connected.resolve(packet);
+    else if (packet.cmd === "publish") {
+      const acknowledge = packet.qos === 0 ? () => {} : acknowledger.expect(packet.messageId ?? 0);
+      options.receive(packet.topic, toMessage(packet), acknowledge);
+    } else if (packet.cmd === "puback") {
+      const { reasonCode, properties } = packet;
+      window.settle(
+        packet.messageId ?? 0,
+        isRefusal(reasonCode)
+          ? new MaestroError(
+            "permission_denied",
+            `Cannot publish: ${describeReason(reasonCode, properties?.reasonString)}`,
+          )
+          : reasonCode === NO_MATCHING_SUBSCRIBERS
+          ? "nobody"
+          : "received",
+      );
+    } else if (packet.cmd === "suback") subscribed.get(packet.messageId ?? 0)?.(packet);
+    else if (packet.cmd === "pingresp") askedAt = undefined;
+    else if (packet.cmd === "disconnect") {
+      finish(
+        `the broker says: ${describeReason(packet.reasonCode, packet.properties?.reasonString)}`,
+      );
+    }
+  });
+  reader.on("error", (error: Error) => finish(`the broker speaks no MQTT 5: ${error.message}`));
+  socket.listen({
+    received(bytes) {
+      heardAt = performance.now();
+      reader.parse(bytes);
+    },
+    closed: finish,
+  });
+
+  // Called twice in a keep-alive. A dead connection is noticed within two: a ping leaves after half of one
+  // at the latest, and its answer is awaited for one more, give or take the timer's own lateness.
+  const watch = (keepAliveMs: number) => {
+    const now = performance.now();
+    if (now - (askedAt ?? now) > 0.9 * keepAliveMs) {
+      return finish(`nothing was heard from the broker for ${Math.round(now - heardAt)} ms`);
+    }
+    askedAt ??= now;
+    send({ cmd: "pingreq" });
+  };
+  let pinging: Timer | undefined;
+  const dialing = setTimeout(
+    () => finish(`it did not answer within ${options.dialTimeoutMs} ms`),
+    options.dialTimeoutMs,
+  );
+  send(connectPacket(options));
+  const connack = await connected.promise;
+  clearTimeout(dialing);
+  if (isRefusal(connack.reasonCode)) {
+    const reason = describeReason(connack.reasonCode, connack.properties?.reasonString);
+    finish(reason);
+    throw unavailable(options, reason);
+  }
+  const { properties = {} } = connack;
+  window.open(properties.receiveMaximum);
+  const keepAliveMs = (properties.serverKeepAlive ?? options.keepAliveSeconds) * 1000;
+  if (keepAliveMs > 0 && !isOver) pinging = setInterval(watch, keepAliveMs / 2, keepAliveMs);
+  const packetBytesMax = properties.maximumPacketSize ?? PACKET_BYTES_MAX;
+
+  return {
+    isKept: connack.sessionPresent,
+    packetBytesMax,
+    ended: ended.promise,
+    get waiting() {
+      return window.waiting;
+    },
+    async subscribe(topics, qos) {
+      const messageId = 1;
+      const answer = Promise.withResolvers<Packet>();
+      subscribed.set(messageId, answer.resolve);
+      const timer = setTimeout(
+        () => finish(`it did not answer a subscription within ${SUBSCRIBE_TIMEOUT_MS} ms`),
+        SUBSCRIBE_TIMEOUT_MS,
+      );
+      send({
+        cmd: "subscribe",
+        messageId,
+        subscriptions: topics.map((topic) => ({ topic, qos, nl: false, rap: false, rh: 0 })),
+      });
+      const packet = await Promise.race([answer.promise, ended.promise]);
+      clearTimeout(timer);
+      if (typeof packet === "string") throw unavailable(options, packet);
+      const granted = packet.cmd === "suback" ? packet.granted as number[] : [];
+      topics.forEach((topic, index) => {
+        if (!isRefusal(granted[index])) return;
+        throw new MaestroError(
+          "permission_denied",
+          `Cannot subscribe to "${topic}": ${describeReason(granted[index])}`,
+        );
+      });
+    },
+    async publish(topic, message, givenQos) {
+      const qos = properties.maximumQoS === 0 ? 0 : givenQos;
+      const packet = encodePublish(topic, message, qos);
+      if (packet.bytes.length > packetBytesMax) {
+        throw new MaestroError(
+          "too_large",
+          `Cannot publish to "${topic}": the packet has ${packet.bytes.length} bytes, and the ` +
+            `broker takes at most ${packetBytesMax}`,
+        );
+      }
+      if (isOver) throw unavailable(options, "the connection is gone");
+      if (qos === 1) return await window.add(packet);
+      socket.write(packet.bytes);
+      return "received";
+    },
+    async end(reason) {
+      const timer = setTimeout(finish, END_TIMEOUT_MS, reason);
+      await Promise.race([window.idle(), ended.promise]);
+      clearTimeout(timer);
+      if (!isOver) send({ cmd: "disconnect", reasonCode: 0 });
+      await socket.flushed();
+      finish(reason);
+    },
+  };
+}
+
+function connectPacket(options: SessionOptions): Packet {
+  const { clientId, username, password, keepAliveSeconds, cleanStart } = options;
+  return {
+    cmd: "connect",
+    protocolId: "MQTT",
+    protocolVersion: 5,
+    clean: cleanStart,
+    clientId,
+    keepalive: keepAliveSeconds,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password: Buffer.from(password) }),
+    properties: {
+      sessionExpiryInterval: options.sessionExpirySeconds,
+      receiveMaximum: options.receiveMax,
+      maximumPacketSize: RECEIVE_BYTES_MAX,
+    },
+  };
+}
+
+/** Encoded once: whether it fits, and when it may leave, is known before its identifier is. */
+function encodePublish(
+  topic: string,
+  { contentType, userProperties, payload }: MqttMessage,
+  qos: 0 | 1,
+): PublishPacket {
+  const bytes = generate({
+    cmd: "publish",
+    topic,
+    qos,
+    ...(qos === 0 ? {} : { messageId: 1 }),
+    dup: false,
+    retain: false,
+    payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
+    properties: { ...(contentType === undefined ? {} : { contentType }), userProperties },
+  }, V5);
+  let lengthEnd = 1;
+  while (((bytes[lengthEnd] ?? 0) & 0x80) !== 0) lengthEnd++;
+  return { bytes, idAt: lengthEnd + 1 + 2 + Buffer.byteLength(topic) };
+}
+
+function toMessage(packet: Packet & { cmd: "publish" }): MqttMessage {
+  const { contentType, userProperties = {} } = packet.properties ?? {};
+  const { payload } = packet;
+  return {
+    ...(contentType === undefined ? {} : { contentType }),
+    userProperties,
+    payload: typeof payload === "string" ? Buffer.from(payload) : payload,
+  };
+}
+
+function unavailable({ host, port }: SessionOptions, reason: string): MaestroError {
+  const shown = isIP(host) === 6 ? `[${host}]` : host;
+  return new MaestroError("unavailable", `No connection to the broker ${shown}:${port}: ${reason}`);
+}

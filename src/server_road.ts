@@ -1,0 +1,67 @@
+/** The server's way to its agents: its own gRPC broker, or an MQTT broker, as the flags say. */
+
+import { hostname } from "node:os";
+import * as q from "./gen/queries.ts";
+import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
+import { heartbeatMs } from "./lib/grpc_config.ts";
+import type { Publish, Ready } from "./lib/spec/publish.ts";
+import { answerSpecResync } from "./lib/spec/resync.ts";
+import { createReportAcceptor } from "./lib/status/accept.ts";
+import type { FlowParts } from "./server_flows.ts";
+
+export interface Road {
+  /** The door to serve; undefined if agents are reached by MQTT. */
+  agents: AgentDoor | undefined;
+  publish: Publish;
+  /** Who can be sent to now. */
+  ready: () => Ready;
+  /** True if this server may reach the consumer. */
+  isConnected: (consumerName: string) => boolean;
+  /** Why agents cannot be reached; undefined if they can. */
+  readiness: () => string | undefined;
+}
+
+/** Opens the road; `wake` is called when these consumers, or those that wait, can take more. */
+export async function openRoad(
+  stack: AsyncDisposableStack,
+  parts: FlowParts,
+  wake: (consumerNames: string[]) => void,
+): Promise<Road> {
+  if (parts.config["message-broker-type"] === "mqtt") return await openMqtt(stack, parts, wake);
+  const { db, config, log } = parts;
+  const sourceId = config["source-id"];
+  const agents = createAgentDoor({
+    acceptReport: createReportAcceptor(db, log),
+    answerResync: (deliver, { name: consumerName, connectedAt }, request) =>
+      answerSpecResync(db, deliver, log, { consumerName, connectedAt, sourceId, ...request }),
+    now: async () => {
+      const [row] = await q.clockNow(db);
+      return row?.now ?? new Date().toISOString();
+    },
+    wake: (consumerName) => wake([consumerName]),
+    sourceId,
+    heartbeatMs: heartbeatMs(config),
+    log,
+  });
+  const { isConnected, publish, ready } = agents;
+  return { agents, publish, ready, isConnected, readiness: () => undefined };
+}
+
+async function openMqtt(
+  stack: AsyncDisposableStack,
+  { db, config, log }: FlowParts,
+  wake: (consumerNames: string[]) => void,
+): Promise<Road> {
+  // Imported late: the first run needs no MQTT.
+  const { readMqttConfig } = await import("./lib/mqtt/config.ts");
+  const { openMqttAgentDoor } = await import("./lib/mqtt/agents.ts");
+  const broker = await readMqttConfig(config["message-broker-config-file"]);
+  const { publish, readiness, ready } = stack.use(openMqttAgentDoor(db, broker, {
+    clientId: config["client-id"] ?? `maestro-${hostname()}`,
+    sourceId: config["source-id"],
+    tlsRefreshMs: config["certificate-refresh-interval"],
+    wake: () => wake([]),
+    log,
+  }));
+  return { agents: undefined, publish, ready, isConnected: () => true, readiness };
+}

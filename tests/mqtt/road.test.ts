@@ -1,0 +1,148 @@
+/** Specs and statuses over a real broker: the everyday, and what does not fit. */
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
+import { eventually } from "../harness/eventually.ts";
+import { bundle } from "../harness/events.ts";
+import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
+import { newUpdate } from "../spec/specs.ts";
+import { joinAgent, known, openHub, progress } from "./hub.ts";
+
+let broker: Mosquitto;
+
+beforeAll(async () => {
+  broker = await startMosquitto();
+});
+
+afterAll(() => broker[Symbol.asyncDispose]());
+
+test("a spec goes to its agent over MQTT, and its status comes back", async () => {
+  await using hub = await openHub(broker.port);
+  const consumer = await hub.consumer();
+  await using _agent = await joinAgent(broker.port, consumer);
+  await eventually(() => _agent.readiness() === undefined);
+
+  const { id } = await hub.create(consumer);
+  await eventually(() => known(hub, id), (row) => row?.applied_version === 1);
+  const version = await hub.flows.acceptor.update(newUpdate(id, 1, "2"));
+  await eventually(() => known(hub, id), (row) => row?.applied_version === 2);
+  await hub.flows.acceptor.delete({ id });
+  await eventually(() => known(hub, id), (row) => row === undefined);
+
+  expect(version).toBe(2);
+});
+
+test("M26: integers above 2^53 cross MQTT unchanged, both ways", async () => {
+  await using hub = await openHub(broker.port);
+  const consumer = await hub.consumer();
+  const kube = createSimulatedKube();
+  await using _agent = await joinAgent(broker.port, consumer, { kube });
+  const spec = '{"manifests":[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"big",' +
+    '"namespace":"default"},"data":{"n":"1"},"big":9007199254740993,"exact":1.0}],' +
+    '"manifestConfigs":[{"resourceIdentifier":{"group":"","resource":"configmaps","name":"big",' +
+    '"namespace":"default"},"feedbackRules":[{"type":"JSONPaths","jsonPaths":[' +
+    '{"name":"big","path":".big"}]}]}]}';
+
+  const { id } = await hub.create(consumer, { spec });
+  const row = await eventually(
+    () => known(hub, id),
+    (row) => row?.status?.includes("values") === true,
+  );
+
+  expect(row?.status).toContain('"integer":9007199254740993');
+});
+
+test("what was created and deleted while an agent was away happens when it is back", async () => {
+  await using hub = await openHub(broker.port);
+  const consumer = await hub.consumer();
+  const kube = createSimulatedKube();
+  const first = await joinAgent(broker.port, consumer, { kube });
+  const kept = await hub.create(consumer);
+  const unwanted = await hub.create(consumer, {
+    spec: bundle().replace('"name":"a"', '"name":"b"'),
+  });
+  await eventually(() => progress(hub), ({ applied }) => applied === 2);
+  await first[Symbol.asyncDispose]();
+
+  await hub.flows.acceptor.delete({ id: unwanted.id });
+  const created = await hub.create(consumer, {
+    spec: bundle().replace('"name":"a"', '"name":"c"'),
+  });
+  const waiting = await known(hub, unwanted.id);
+  await using _second = await joinAgent(broker.port, consumer, { kube });
+  await eventually(() => known(hub, unwanted.id), (row) => row === undefined);
+  await eventually(() => known(hub, created.id), (row) => row?.applied_version === 1);
+
+  expect(waiting?.deleted_at).not.toBeNull();
+  expect((await known(hub, kept.id))?.applied_version).toBe(1);
+});
+
+test("two servers share their agents' reports, and each may send", async () => {
+  await using first = await openHub(broker.port);
+  await using second = await openHub(broker.port, { database: first.database });
+  const consumer = await first.consumer();
+  await using _agent = await joinAgent(broker.port, consumer);
+
+  for (let count = 0; count < 20; count++) {
+    await (count % 2 === 0 ? first : second).create(consumer, {
+      spec: bundle().replace('"name":"a"', `"name":"a${count}"`),
+    });
+  }
+
+  await eventually(() => progress(first), ({ applied }) => applied === 20);
+});
+
+test("an event that the broker does not take is refused with a status that says so", async () => {
+  await using small = await startMosquitto({ config: ["max_packet_size 20000"] });
+  await using hub = await openHub(small.port);
+  const consumer = await hub.consumer();
+  await using _agent = await joinAgent(small.port, consumer);
+
+  const { id } = await hub.create(consumer, { spec: bundle("x".repeat(30_000)) });
+  const refused = await eventually(() => known(hub, id), (row) => row?.status !== null);
+  await hub.flows.acceptor.update(newUpdate(id, 1, "short"));
+  const applied = await eventually(() => known(hub, id), (row) => row?.applied_version === 2);
+
+  const { conditions } = JSON.parse(refused?.status ?? "{}");
+  expect(conditions).toEqual([
+    expect.objectContaining({
+      type: "Applied",
+      status: "False",
+      observedGeneration: 1,
+      reason: "EventNotSent",
+      message: expect.stringMatching(/the packet has \d+ bytes, .* at most 20000$/),
+    }),
+  ]);
+  expect(refused?.observed_version).toBe(0);
+  expect(JSON.parse(refused?.status_event ?? "{}")).toMatchObject({
+    resourceid: id,
+    sequenceid: "4096",
+  });
+  expect(applied?.status).toContain('"Available"');
+});
+
+test("a report that the broker does not take is replaced by one without feedback that says so", async () => {
+  await using small = await startMosquitto({ config: ["max_packet_size 20000"] });
+  await using hub = await openHub(small.port);
+  const consumer = await hub.consumer();
+  await using _agent = await joinAgent(small.port, consumer);
+  const large = JSON.stringify({ value: "x".repeat(15_000) });
+  const spec = `{"manifests":[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"large",` +
+    `"namespace":"default"},"data":${large}}],"manifestConfigs":[{"resourceIdentifier":{"group":"",` +
+    `"resource":"configmaps","name":"large","namespace":"default"},"feedbackRules":[{"type":` +
+    `"JSONPaths","jsonPaths":[{"name":"one","path":".data.value"},{"name":"two","path":".data.value"}` +
+    `]}]}]}`;
+
+  const { id } = await hub.create(consumer, { spec });
+  const row = await eventually(() => known(hub, id), (row) => row?.applied_version === 1);
+
+  const [manifest] = JSON.parse(row?.status ?? "{}").resourceStatus;
+  expect(manifest.statusFeedback).toEqual({});
+  expect(manifest.conditions).toContainEqual(expect.objectContaining({
+    type: "StatusFeedbackSynced",
+    status: "False",
+    reason: "ReportTooLarge",
+    message: expect.stringContaining("at most 20000"),
+  }));
+  expect(row?.status).toContain('"Available"');
+});
