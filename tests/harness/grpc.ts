@@ -44,6 +44,8 @@ export interface Subscription extends AsyncDisposable {
     predicate: (event: CloudEvent) => boolean,
     options?: { timeoutMs?: number },
   ): Promise<CloudEvent>;
+  /** Publishes over the same connection. Rejects with a `Refusal`. */
+  publish(event: CloudEvent): Promise<void>;
   /** Stops reading, as a slow peer does. */
   pause(): void;
   resume(): void;
@@ -92,20 +94,29 @@ export async function callUnary(
 ): Promise<void> {
   const client = openClient(address, options);
   try {
-    await new Promise<void>((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        (bytes: Uint8Array) => Buffer.from(bytes),
-        () => undefined,
-        message,
-        metadataOf(options),
-        { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
-        (error) => error === null ? resolve() : reject(error),
-      );
-    });
+    await callOver(client, path, message, options);
   } finally {
     client.close();
   }
+}
+
+function callOver(
+  client: Client,
+  path: string,
+  message: Uint8Array,
+  options: CallOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      (bytes: Uint8Array) => Buffer.from(bytes),
+      () => undefined,
+      message,
+      metadataOf(options),
+      { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
+      (error) => error === null ? resolve() : reject(error),
+    );
+  });
 }
 
 /** A connection of its own for many publishes. */
@@ -115,17 +126,7 @@ export function openPublisher(address: string): {
   const client = openClient(address, {});
   return {
     publish: (event, options = {}) =>
-      new Promise<void>((resolve, reject) => {
-        client.makeUnaryRequest(
-          PUBLISH,
-          (bytes: Uint8Array) => Buffer.from(bytes),
-          () => undefined,
-          encodePublishRequest(event),
-          metadataOf(options),
-          { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
-          (error) => error === null ? resolve() : reject(error),
-        );
-      }),
+      callOver(client, PUBLISH, encodePublishRequest(event), options),
     [Symbol.dispose]: () => client.close(),
   };
 }
@@ -187,6 +188,7 @@ export async function subscribe(
       const found = await eventually(() => events.find(predicate), Boolean, { timeoutMs });
       return found as CloudEvent;
     },
+    publish: (event) => callOver(client, PUBLISH, encodePublishRequest(event), options),
     pause: () => void stream.pause(),
     resume: () => void stream.resume(),
     ended: ended.promise,
