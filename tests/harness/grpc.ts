@@ -29,6 +29,8 @@ export interface CallOptions {
   timeoutMs?: number;
   /** Sends the request compressed. */
   gzip?: boolean;
+  /** Speaks TLS with servers whose certificate comes from this authority (PEM). */
+  ca?: string;
 }
 
 export interface Subscription extends AsyncDisposable {
@@ -120,13 +122,13 @@ function callOver(
 }
 
 /** A connection of its own for many publishes. */
-export function openPublisher(address: string): {
+export function openPublisher(address: string, options: CallOptions = {}): {
   publish(event: CloudEvent, options?: CallOptions): Promise<void>;
 } & Disposable {
-  const client = openClient(address, {});
+  const client = openClient(address, options);
   return {
-    publish: (event, options = {}) =>
-      callOver(client, PUBLISH, encodePublishRequest(event), options),
+    publish: (event, more = {}) =>
+      callOver(client, PUBLISH, encodePublishRequest(event), { ...options, ...more }),
     [Symbol.dispose]: () => client.close(),
   };
 }
@@ -201,7 +203,10 @@ export async function subscribe(
 }
 
 function openClient(address: string, options: CallOptions): Client {
-  return new Client(address, credentials.createInsecure(), {
+  const channel = options.ca === undefined
+    ? credentials.createInsecure()
+    : credentials.createSsl(Buffer.from(options.ca));
+  return new Client(address, channel, {
     "grpc.max_receive_message_length": LARGE_BYTES,
     "grpc.max_send_message_length": LARGE_BYTES,
     "grpc.use_local_subchannel_pool": 1,
