@@ -37,6 +37,7 @@ import statusPageText from "../../sql/queries/status/page.sql" with { type: "tex
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
 import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
+import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
 
 /** A row of `change/cursor.sql`. */
@@ -730,6 +731,28 @@ export function tombstoneOfConsumer(
   ids: readonly (string | null)[],
 ): Promise<TombstoneOfConsumerRow[]> {
   return query<TombstoneOfConsumerRow>(db, tombstoneOfConsumerText, [consumerName, ids]);
+}
+
+/** A row of `tombstone/of_source.sql`. */
+export interface TombstoneOfSourceRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  last_sequence: string | null;
+  confirmed_at: string;
+}
+
+/**
+ * Finds which of these resources of a source are known to be deleted.
+ *
+ * An id that was created again, by whomever, has no tombstone any more.
+ */
+export function tombstoneOfSource(
+  db: Db,
+  source: string,
+  ids: readonly (string | null)[],
+): Promise<TombstoneOfSourceRow[]> {
+  return query<TombstoneOfSourceRow>(db, tombstoneOfSourceText, [source, ids]);
 }
 
 /** A row of `tombstone/purge.sql`. */
