@@ -1,6 +1,7 @@
 /** Single manifests, the data type of sources and agents from before 2025-03, through the doors. */
 
 import { expect, test } from "bun:test";
+import { plainBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
 import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
 import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { createMetrics } from "../../src/lib/metrics.ts";
@@ -309,10 +310,11 @@ test("our agent takes a single manifest from our server, and tells and removes i
 async function startAgent(url: string, consumerName: string): Promise<WorkAgent> {
   const log = testLogger();
   const dataTypes = [MANIFEST_BUNDLES, MANIFESTS];
-  const config = { url, healthinessTimeoutMs: 60_000 };
+  const config = plainBrokerConfig(url);
+  const options = { consumerName, dataTypes, tlsRefreshMs: 60_000, log };
   return await startWorkAgent(
     createSimulatedKube(),
-    (events) => openAgentBroker(config, events, { consumerName, dataTypes, log }),
+    (events) => openAgentBroker(config, events, options),
     log,
     {
       ...{ consumerName, dataTypes, agentId: `${consumerName}-agent`, agentVersion: "test" },

@@ -6,7 +6,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { answerSpecResync, noteSpecResync, type NotedRequest } from "../spec/resync.ts";
+import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
