@@ -14,11 +14,11 @@ export type Connect = (
 export async function chooseRoad(config: AgentConfig): Promise<Connect> {
   // Imported late: whoever only asks for help does not wait for gRPC, and with MQTT nobody does.
   const file = config["workload-source-config"];
+  const tlsRefreshMs = config["certificate-refresh-interval"];
   if (config["workload-source-driver"] === "mqtt") {
     const { readMqttConfig } = await import("./lib/mqtt/config.ts");
     const { openMqttAgentBroker } = await import("./lib/mqtt/agent_broker.ts");
     const broker = await readMqttConfig(file ?? "");
-    const tlsRefreshMs = config["certificate-refresh-interval"];
     return (events, agent) => openMqttAgentBroker(broker, events, { ...agent, tlsRefreshMs });
   }
   const { plainBrokerConfig, readBrokerConfig } = await import("./lib/grpc/agent_broker_config.ts");
@@ -26,5 +26,5 @@ export async function chooseRoad(config: AgentConfig): Promise<Connect> {
   const broker = file === undefined
     ? plainBrokerConfig(config.server ?? "")
     : await readBrokerConfig(file);
-  return (events, agent) => openAgentBroker(broker, events, agent);
+  return (events, agent) => openAgentBroker(broker, events, { ...agent, tlsRefreshMs });
 }

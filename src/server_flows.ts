@@ -97,7 +97,8 @@ function startUp(
     authenticate: async (authorization) => {
       if (config["grpc-authn-type"] !== "mock") await authenticate({ authorization });
     },
-    answerResync: (deliver, source, held) => answerStatusResync(db, deliver, source, held),
+    answerResync: (deliver, request) =>
+      answerStatusResync(db, deliver, { ...request, sourceId: config["source-id"] }),
     beforeSubscribe: () => feed.open(),
     heartbeatMs: heartbeatMs(config),
     log,

@@ -37,6 +37,7 @@ import statusPageText from "../../sql/queries/status/page.sql" with { type: "tex
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
 import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
+import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
 
 /** A row of `change/cursor.sql`. */
@@ -263,25 +264,20 @@ export interface ResourceClaimResyncRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
-  is_just_reported: boolean;
 }
 
 /**
  * Marks resources as sent because an agent's resync lacks them, and returns them.
  *
- * What the agent says it holds is what is observed: a version that it lost is pending again. What has
- * been sent to its connection meanwhile is left out. `is_just_reported` tells that the version was reported within the
- * last minute: then the question may be older than the report, and nothing is lost.
- *
- * `heldVersions`: what the agent holds of each
+ * Those that are still pending: what the agent has reported since is left out, and what has been sent
+ * to its connection meanwhile.
  */
 export function resourceClaimResync(
   db: Db,
   ids: readonly (string | null)[],
-  heldVersions: readonly (number | null)[],
   connectedAt: string,
 ): Promise<ResourceClaimResyncRow[]> {
-  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, heldVersions, connectedAt]);
+  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, connectedAt]);
 }
 
 /** A row of `resource/count.sql`. */
@@ -406,6 +402,7 @@ export function resourceList(
 /** A row of `resource/lose.sql`. */
 export interface ResourceLoseRow {
   id: string;
+  is_just_reported: boolean;
 }
 
 /**
@@ -413,6 +410,8 @@ export interface ResourceLoseRow {
  *
  * The answer itself is under way: only if it fails the ledger sends, after a while. Ids between two
  * others are looked at, since a long list comes in parts; they are compared by their bytes.
+ * `is_just_reported` tells that the version was reported within the last minute: then the list may be
+ * older than the report, and nothing is lost.
  *
  * `throughId`: null for the end
  */
@@ -454,8 +453,7 @@ export interface ResourcePageVersionsRow {
 /**
  * Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
  *
- * On its way is what was sent to this connection and not reported since. An agent that has reported a
- * version and now says that it lacks it has lost it.
+ * On its way is what was sent to this connection and not reported since.
  */
 export function resourcePageVersions(
   db: Db,
@@ -539,14 +537,15 @@ export function resourceUpdate(
 
 /** A row of `spec_event/claim.sql`. */
 export interface SpecEventClaimRow {
-  id: string;
-  consumer_name: string;
-  data_type: string;
-  version: number;
-  spec: string;
-  spec_event: string;
+  taken_count: number;
+  id: string | null;
+  consumer_name: string | null;
+  data_type: string | null;
+  version: number | null;
+  spec: string | null;
+  spec_event: string | null;
   metadata: string | null;
-  created_at: string;
+  created_at: string | null;
   deleted_at: string | null;
 }
 
@@ -555,7 +554,12 @@ export interface SpecEventClaimRow {
  *
  * One statement: the event is gone exactly when the ledger says that the resource was sent, so a
  * crash after it leaves a pending row that redelivery finds. Events that another server holds are
- * skipped, not waited for. A resource that was sent at this version already is not sent again.
+ * skipped, not waited for. A resource that was sent at this version already is not sent again, but its
+ * event counts: the first row tells how many were taken, even if there is nothing to send.
+ *
+ * A plan may have been made while the outbox and the pending resources were few, as they mostly are,
+ * and must still do when there are many. So rows are found by their place and by a list of ids, and
+ * the condition is written in a way that the index of pending resources does not fit.
  *
  * `turnCount`: rows for each consumer and lane
  */
@@ -727,6 +731,28 @@ export function tombstoneOfConsumer(
   ids: readonly (string | null)[],
 ): Promise<TombstoneOfConsumerRow[]> {
   return query<TombstoneOfConsumerRow>(db, tombstoneOfConsumerText, [consumerName, ids]);
+}
+
+/** A row of `tombstone/of_source.sql`. */
+export interface TombstoneOfSourceRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  last_sequence: string | null;
+  confirmed_at: string;
+}
+
+/**
+ * Finds which of these resources of a source are known to be deleted.
+ *
+ * An id that was created again, by whomever, has no tombstone any more.
+ */
+export function tombstoneOfSource(
+  db: Db,
+  source: string,
+  ids: readonly (string | null)[],
+): Promise<TombstoneOfSourceRow[]> {
+  return query<TombstoneOfSourceRow>(db, tombstoneOfSourceText, [source, ids]);
 }
 
 /** A row of `tombstone/purge.sql`. */

@@ -22,6 +22,8 @@ export interface TlsFiles {
 export interface TlsSource {
   /** The files among them, which others replace while we run. */
   paths: string[];
+  /** The Go programs speak plain text then; we do not, since whoever names an authority does not expect that. */
+  isAuthorityAlone: boolean;
   /** Reads them anew. Throws `invalid_argument` if one cannot be read, or is not what its key says. */
   read(): Promise<TlsFiles>;
 }
@@ -132,6 +134,7 @@ export function tlsOf(document: JsonObject): TlsSource | undefined {
   if (ca === undefined && cert === undefined) return undefined;
   return {
     paths: [ca, cert, key].flatMap((pem) => pem?.path ?? []),
+    isAuthorityAlone: cert === undefined,
     async read() {
       const files: TlsFiles = {};
       if (ca !== undefined) {

@@ -11,7 +11,7 @@ import {
   readBrokerConfig,
 } from "../../src/lib/grpc/agent_broker_config.ts";
 import { GrpcError, STATUS } from "../../src/lib/grpc/errors.ts";
-import { HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import { encodeEvent } from "../../src/lib/wire/protobuf.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
@@ -21,6 +21,10 @@ const folder = await mkdtemp(join(tmpdir(), "maestro-broker-"));
 
 afterAll(() => rm(folder, { recursive: true }));
 
+function heartbeat(): CloudEvent {
+  return { id: crypto.randomUUID(), source: "", type: HEARTBEAT_TYPE, extensions: {} };
+}
+
 test("it subscribes for its consumer, receives in order without heartbeats, and publishes", async () => {
   await using server = await startServer();
   await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
@@ -28,7 +32,7 @@ test("it subscribes for its consumer, receives in order without heartbeats, and 
   const stream = server.streams[0];
 
   stream?.write(encodeEvent(event("1")));
-  stream?.write(encodeEvent({ id: "beat", source: "", type: HEARTBEAT_TYPE, extensions: {} }));
+  stream?.write(encodeEvent(heartbeat()));
   stream?.write(encodeEvent(event("2")));
   await connection.broker.publish(event("mine", `${MANIFEST_BUNDLES}.status.update_request`));
 
@@ -61,7 +65,9 @@ test("without a connection publishing is refused at once, and a server that come
 test("M24: a connection that says nothing is given up, and a new one is made", async () => {
   await using server = await startServer();
   await using proxy = await startTcpProxy(server.port);
-  const config = { ...plainBrokerConfig(`127.0.0.1:${proxy.port}`), healthinessTimeoutMs: 300 };
+  const config = parseBrokerConfig(
+    `url: 127.0.0.1:${proxy.port}\nserverHealthinessTimeout: 300ms\n`,
+  );
   await using connection = connect(config);
   await eventually(() => connection.subscribed === 1);
 
@@ -70,9 +76,60 @@ test("M24: a connection that says nothing is given up, and a new one is made", a
   await eventually(() => connection.reasons.includes("no heartbeat received for 300 ms"));
 });
 
+test("a server that has never sent a heartbeat need not, and one that has must go on", async () => {
+  await using server = await startServer();
+  const config = { ...plainBrokerConfig(`127.0.0.1:${server.port}`), healthinessTimeoutMs: 200 };
+  await using connection = connect(config);
+  await eventually(() => connection.subscribed === 1);
+
+  await Bun.sleep(500);
+  const before = [...connection.reasons];
+  server.streams[0]?.write(encodeEvent(heartbeat()));
+  await eventually(() => connection.subscribed === 2);
+
+  expect(before).toEqual([]);
+  expect(connection.reasons).toEqual(["no heartbeat received for 200 ms"]);
+});
+
+test("M24: without heartbeats a dead connection is found by pings", async () => {
+  await using server = await startServer();
+  await using proxy = await startTcpProxy(server.port);
+  const config = parseBrokerConfig(
+    `url: 127.0.0.1:${proxy.port}\nkeepAliveConfig: {enable: true, time: 200ms, timeout: 200ms}\n`,
+  );
+  await using connection = connect(config);
+  await eventually(() => connection.subscribed === 1);
+  await Bun.sleep(500);
+  const before = [...connection.reasons];
+
+  proxy.freeze();
+
+  await eventually(() => connection.reasons.length > 0);
+  expect(before).toEqual([]);
+  expect(parseBrokerConfig("url: a:1").keepAlive).toMatchObject({ timeMs: 30_000 });
+});
+
+test(
+  "a server that sends its headers only with the first event is subscribed to all the same",
+  async () => {
+    await using server = await startServer({ isHeaderless: true });
+    await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+
+    await eventually(() => connection.subscribed === 1, Boolean, { timeoutMs: 10_000 });
+    server.streams[0]?.write(encodeEvent(event("1")));
+
+    await eventually(() => connection.received.length === 1);
+  },
+  20_000,
+);
+
 test("any event keeps a connection alive, not only a heartbeat", async () => {
   await using server = await startServer();
-  const config = { ...plainBrokerConfig(`127.0.0.1:${server.port}`), healthinessTimeoutMs: 500 };
+  const config = {
+    ...plainBrokerConfig(`127.0.0.1:${server.port}`),
+    healthinessTimeoutMs: 500,
+    isHeartbeatRequired: true,
+  };
   await using connection = connect(config);
   await eventually(() => connection.subscribed === 1);
 
@@ -124,6 +181,29 @@ test("what the server refuses is an error with its code and words", async () => 
   });
 });
 
+test.each([
+  [
+    { code: "not_found", message: 'Cannot publish: works "a" not found' },
+    '{"ErrStatus":{"metadata":{},"status":"Failure","message":"works \\"a\\" not found",' +
+    '"reason":"NotFound","code":404}}',
+  ],
+  [
+    { code: "conflict", message: "Cannot publish: the resource version is not the latest" },
+    '{"ErrStatus":{"status":"Failure","message":"the resource version is not the latest","code":409}}',
+  ],
+  [{ code: "conflict", message: "Cannot publish: the server gives no reason ({})" }, "{}"],
+  [{ code: "conflict", message: "Cannot publish: {not JSON" }, "{not JSON"],
+])("what a Go broker refuses is read: %p", async (expected, details) => {
+  await using server = await startServer();
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+  await eventually(() => connection.subscribed === 1);
+  server.refusal = new GrpcError(STATUS.failedPrecondition, details);
+
+  const refused = await connection.broker.publish(event("1")).catch((error) => error);
+
+  expect(refused).toMatchObject(expected);
+});
+
 test("a token file is trimmed and read again for each connection", async () => {
   await using server = await startServer();
   const file = join(folder, "token");
@@ -161,5 +241,7 @@ serverHealthinessTimeout: 1m
     keepAlive: { timeMs: 20_000, timeoutMs: 10_000, permitWithoutStream: false },
     healthinessTimeoutMs: 60_000,
   });
-  expect(parseBrokerConfig('{"url":"a:1"}').healthinessTimeoutMs).toBe(25_000);
+  const plain = { healthinessTimeoutMs: 25_000, isHeartbeatRequired: false };
+  expect(parseBrokerConfig('{"url":"a:1"}')).toMatchObject(plain);
+  expect(parseBrokerConfig("url: a:1\nserverHealthinessTimeout: 0s")).toMatchObject(plain);
 });

@@ -28,11 +28,15 @@ export interface TestServer extends AsyncDisposable {
   streams: ResponseStream[];
   /** Refuses every publish with this status. */
   refusal: GrpcError | undefined;
+  /** Publishes are answered when this resolves. */
+  gate: Promise<void> | undefined;
+  /** Publishes so far, answered or not. */
+  asked: number;
 }
 
 /** Starts such a server; a port of 0 lets the system choose. */
 export async function startServer(
-  { port = 0, tls }: { port?: number; tls?: ServerTls } = {},
+  { port = 0, tls, isHeaderless }: { port?: number; tls?: ServerTls; isHeaderless?: boolean } = {},
 ): Promise<TestServer> {
   const server: Omit<TestServer, "port" | typeof Symbol.asyncDispose> = {
     subscriptions: [],
@@ -40,11 +44,14 @@ export async function startServer(
     published: [],
     streams: [],
     refusal: undefined,
+    gate: undefined,
+    asked: 0,
   };
   const methods = {
     unary: {
-      // deno-lint-ignore require-await
       async [PUBLISH](message: Uint8Array) {
+        server.asked++;
+        await server.gate;
         if (server.refusal !== undefined) throw server.refusal;
         server.published.push(decodePublishRequest(message));
         return new Uint8Array();
@@ -59,7 +66,7 @@ export async function startServer(
         server.subscriptions.push(decodeSubscription(message));
         server.tokens.push(call.header("authorization"));
         server.streams.push(stream);
-        stream.start({ "subscription-id": crypto.randomUUID() });
+        if (!isHeaderless) stream.start({ "subscription-id": crypto.randomUUID() });
         await new Promise<void>((resolve) => stream.onClose(resolve));
       },
     },
@@ -99,7 +106,7 @@ export function connect(config: AgentBrokerConfig): Connection {
     // deno-lint-ignore require-await
     subscribed: async () => void connection.subscribed++,
     disconnected: (reason) => void connection.reasons.push(reason),
-  }, { consumerName: "c1", dataTypes: [MANIFEST_BUNDLES], log });
+  }, { consumerName: "c1", dataTypes: [MANIFEST_BUNDLES], tlsRefreshMs: 50, log });
   return Object.assign(connection, {
     broker,
     [Symbol.asyncDispose]: async () => await broker[Symbol.asyncDispose](),

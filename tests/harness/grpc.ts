@@ -29,6 +29,8 @@ export interface CallOptions {
   timeoutMs?: number;
   /** Sends the request compressed. */
   gzip?: boolean;
+  /** Speaks TLS with servers whose certificate comes from this authority (PEM). */
+  ca?: string;
 }
 
 export interface Subscription extends AsyncDisposable {
@@ -44,6 +46,8 @@ export interface Subscription extends AsyncDisposable {
     predicate: (event: CloudEvent) => boolean,
     options?: { timeoutMs?: number },
   ): Promise<CloudEvent>;
+  /** Publishes over the same connection. Rejects with a `Refusal`. */
+  publish(event: CloudEvent): Promise<void>;
   /** Stops reading, as a slow peer does. */
   pause(): void;
   resume(): void;
@@ -92,40 +96,39 @@ export async function callUnary(
 ): Promise<void> {
   const client = openClient(address, options);
   try {
-    await new Promise<void>((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        (bytes: Uint8Array) => Buffer.from(bytes),
-        () => undefined,
-        message,
-        metadataOf(options),
-        { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
-        (error) => error === null ? resolve() : reject(error),
-      );
-    });
+    await callOver(client, path, message, options);
   } finally {
     client.close();
   }
 }
 
+function callOver(
+  client: Client,
+  path: string,
+  message: Uint8Array,
+  options: CallOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      (bytes: Uint8Array) => Buffer.from(bytes),
+      () => undefined,
+      message,
+      metadataOf(options),
+      { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
+      (error) => error === null ? resolve() : reject(error),
+    );
+  });
+}
+
 /** A connection of its own for many publishes. */
-export function openPublisher(address: string): {
+export function openPublisher(address: string, options: CallOptions = {}): {
   publish(event: CloudEvent, options?: CallOptions): Promise<void>;
 } & Disposable {
-  const client = openClient(address, {});
+  const client = openClient(address, options);
   return {
-    publish: (event, options = {}) =>
-      new Promise<void>((resolve, reject) => {
-        client.makeUnaryRequest(
-          PUBLISH,
-          (bytes: Uint8Array) => Buffer.from(bytes),
-          () => undefined,
-          encodePublishRequest(event),
-          metadataOf(options),
-          { deadline: Date.now() + (options.timeoutMs ?? PUBLISH_TIMEOUT_MS) },
-          (error) => error === null ? resolve() : reject(error),
-        );
-      }),
+    publish: (event, more = {}) =>
+      callOver(client, PUBLISH, encodePublishRequest(event), { ...options, ...more }),
     [Symbol.dispose]: () => client.close(),
   };
 }
@@ -187,6 +190,7 @@ export async function subscribe(
       const found = await eventually(() => events.find(predicate), Boolean, { timeoutMs });
       return found as CloudEvent;
     },
+    publish: (event) => callOver(client, PUBLISH, encodePublishRequest(event), options),
     pause: () => void stream.pause(),
     resume: () => void stream.resume(),
     ended: ended.promise,
@@ -199,7 +203,10 @@ export async function subscribe(
 }
 
 function openClient(address: string, options: CallOptions): Client {
-  return new Client(address, credentials.createInsecure(), {
+  const channel = options.ca === undefined
+    ? credentials.createInsecure()
+    : credentials.createSsl(Buffer.from(options.ca));
+  return new Client(address, channel, {
     "grpc.max_receive_message_length": LARGE_BYTES,
     "grpc.max_send_message_length": LARGE_BYTES,
     "grpc.use_local_subchannel_pool": 1,

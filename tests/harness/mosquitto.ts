@@ -113,12 +113,12 @@ function freePort(): Promise<number> {
 }
 
 function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host: "127.0.0.1", port });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = createConnection({ host: "127.0.0.1", port });
+  socket.once("connect", () => {
+    socket.destroy();
+    resolve();
   });
+  socket.once("error", reject);
+  return promise.then(() => true, () => false);
 }

@@ -119,7 +119,7 @@ export interface Known {
 }
 
 /** What the database knows of a resource; undefined if it is gone. */
-export async function known(hub: Hub, id: string): Promise<Known | undefined> {
+export async function known(hub: Pick<Hub, "database">, id: string): Promise<Known | undefined> {
   const [row] = await query<Known>(
     hub.database.db,
     "select version, observed_version, applied_version, attempts, status::text, " +
@@ -130,9 +130,11 @@ export async function known(hub: Hub, id: string): Promise<Known | undefined> {
 }
 
 /** How many resources there are, and of how many the agent has applied what is stored. */
-export async function progress(hub: Hub): Promise<{ total: number; applied: number }> {
+export async function progress(
+  { db }: Pick<TestDatabase, "db">,
+): Promise<{ total: number; applied: number }> {
   const [row] = await query<{ total: number; applied: number }>(
-    hub.database.db,
+    db,
     "select count(*)::int as total, count(*) filter " +
       "(where applied_version = version and observed_version = version " +
       "and status::text like '%\"Available\"%')::int as applied from resources",

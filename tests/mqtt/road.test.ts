@@ -61,7 +61,7 @@ test("what was created and deleted while an agent was away happens when it is ba
   const unwanted = await hub.create(consumer, {
     spec: bundle().replace('"name":"a"', '"name":"b"'),
   });
-  await eventually(() => progress(hub), ({ applied }) => applied === 2);
+  await eventually(() => progress(hub.database), ({ applied }) => applied === 2);
   await first[Symbol.asyncDispose]();
 
   await hub.flows.acceptor.delete({ id: unwanted.id });
@@ -89,7 +89,7 @@ test("two servers share their agents' reports, and each may send", async () => {
     });
   }
 
-  await eventually(() => progress(first), ({ applied }) => applied === 20);
+  await eventually(() => progress(first.database), ({ applied }) => applied === 20);
 });
 
 test("an event that the broker does not take is refused with a status that says so", async () => {

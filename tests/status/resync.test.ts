@@ -4,16 +4,17 @@ import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { answerStatusResync } from "../../src/lib/status/resync.ts";
-import type { CloudEvent } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import type { HeldStatus } from "../../src/lib/wire/resync.ts";
-import { statusEvent } from "../harness/events.ts";
+import { nextSequence, statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "../spec/specs.ts";
 
 async function resync(specs: Specs, held: HeldStatus[], source = "tests"): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
   const deliver = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
-  await answerStatusResync(specs.db, deliver, source, held);
+  const request = { source, held, dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
+  await answerStatusResync(specs.db, deliver, request);
   return sent;
 }
 
@@ -24,6 +25,13 @@ async function createReported(specs: Specs, hash: string, source = "tests"): Pro
   const event = statusEvent({ id, consumerName: specs.consumer, extensions });
   await createReportAcceptor(specs.db, testLogger())(readReport(event, "maestro"));
   return id;
+}
+
+/** Deletes a resource as its source and its agent do. */
+async function bury(specs: Specs, id: string, sequence = nextSequence()): Promise<void> {
+  await specs.acceptor.delete({ id });
+  const gone = statusEvent({ id, consumerName: specs.consumer, sequence, isDeleted: true });
+  await createReportAcceptor(specs.db, testLogger())(readReport(gone, "maestro"));
 }
 
 const ids = (events: CloudEvent[]) => events.map((event) => event.extensions["resourceid"]);
@@ -62,6 +70,84 @@ test("what a source does not list is not sent, as it has no use for it", async (
   const [one, _] = [await createReported(specs, "a"), await createReported(specs, "b")];
 
   expect(ids(await resync(specs, [{ resourceId: one, hash: "old" }]))).toEqual([one]);
+});
+
+test("M14: a source that was away when its resource was deleted is told on its return", async () => {
+  await using specs = await openSpecs();
+  const buried = await createReported(specs, "a");
+  const foreign = await createReported(specs, "b", "others");
+  const sequence = nextSequence();
+  for (const id of [buried, foreign]) await bury(specs, id, sequence);
+  const held = [buried, foreign, "unheard-of"].map((resourceId) => ({ resourceId, hash: "a" }));
+
+  const sent = await resync(specs, held);
+
+  expect(ids(sent)).toEqual([buried]);
+  expect(sent[0]).toMatchObject({
+    source: "maestro",
+    type: `${MANIFEST_BUNDLES}.status.resync_response`,
+    datacontenttype: "application/json",
+    extensions: {
+      resourceversion: 1,
+      clustername: specs.consumer,
+      originalsource: "maestro",
+      sequenceid: sequence,
+    },
+  });
+  expect(JSON.parse(sent[0]?.data ?? "").conditions).toEqual([{
+    type: "Deleted",
+    status: "True",
+    lastTransitionTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+    reason: "ManifestsDeleted",
+    message: `The manifests are deleted from the cluster ${specs.consumer}`,
+  }]);
+});
+
+test("an id that its source has created again, even meanwhile, is not told as deleted", async () => {
+  await using specs = await openSpecs();
+  const other = await createReported(specs, "new");
+  const [before, meanwhile] = [await specs.create(), await specs.create()];
+  for (const { id } of [before, meanwhile]) await bury(specs, id);
+  await specs.acceptor.create(before);
+  const held = [other, before.id, meanwhile.id].map((resourceId) => ({ resourceId, hash: "old" }));
+  const sent: CloudEvent[] = [];
+  // Its page has been read by then.
+  const deliver = async (event: CloudEvent) => {
+    sent.push(event);
+    await specs.acceptor.create(meanwhile);
+    return true;
+  };
+
+  const request = { source: "tests", held, dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
+  await answerStatusResync(specs.db, deliver, request);
+
+  expect(ids(sent)).toEqual([other]);
+});
+
+test("what is being deleted is not told as deleted before its agent says so", async () => {
+  await using specs = await openSpecs();
+  const id = await createReported(specs, "same");
+  await specs.acceptor.delete({ id });
+
+  expect(await resync(specs, [{ resourceId: id, hash: "same" }])).toEqual([]);
+});
+
+test("more deletions than one look-up takes are all told", async () => {
+  await using specs = await openSpecs();
+  await query(
+    specs.db,
+    `insert into tombstones (id, source, consumer_name, version, deleted_at)
+     select 'gone-' || n, 'tests', $1, 1, now() from generate_series(1, 2500) n`,
+    [specs.consumer],
+  );
+  const held = Array.from({ length: 2_500 }, (_, index) => ({
+    resourceId: `gone-${index + 1}`,
+    hash: "a",
+  }));
+
+  const sent = await resync(specs, held);
+
+  expect(ids(sent).toSorted()).toEqual(held.map(({ resourceId }) => resourceId).toSorted());
 });
 
 test("a status resync over several pages sends each status once", async () => {

@@ -142,6 +142,14 @@ test("a source refuses to listen to another source's agents", () => {
   );
 });
 
+test("an agent refuses to listen to another consumer's specs", () => {
+  const sourceEvents = "sources/maestro/consumers/c2/sourceevents";
+
+  expect(() => agentTopics(parseTopics({ ...PLAIN, sourceEvents }), "c1")).toThrow(
+    'topics.sourceEvents is of the consumer "c2", this is the agent of "c1"',
+  );
+});
+
 test("an agent that is told no source cannot ask for specs", () => {
   const patterns = parseTopics({ ...PLAIN, agentEvents: "sources/+/consumers/+/agentevents" });
 

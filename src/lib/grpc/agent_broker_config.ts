@@ -24,13 +24,18 @@ export interface AgentBrokerConfig {
   readToken?: () => Promise<string>;
   /** Undefined for plain text. */
   tls?: TlsSource;
+  /** HTTP/2 pings, which find a dead connection without the server's help; undefined for none. */
   keepAlive?: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean };
   /** A connection that is silent for so long is given up. */
   healthinessTimeoutMs: number;
+  /** Whether the server must send heartbeats from the start, or has to only once it has sent one. */
+  isHeartbeatRequired: boolean;
 }
 
 /** Two and a half heartbeats of a server with default settings. */
 const HEALTHINESS_TIMEOUT_MS = 25_000;
+/** Unless the file says otherwise. The Go server allows a ping in five seconds. */
+const KEEP_ALIVE = { timeMs: 30_000, timeoutMs: 10_000, permitWithoutStream: false };
 
 const KEYS = [
   "url",
@@ -44,7 +49,12 @@ const KEEP_ALIVE_KEYS = ["enable", "time", "timeout", "permitWithoutStream"];
 
 /** The configuration of a server without a file: plain text, no token. */
 export function plainBrokerConfig(url: string): AgentBrokerConfig {
-  return { url: checkUrl(url), healthinessTimeoutMs: HEALTHINESS_TIMEOUT_MS };
+  return {
+    url: checkUrl(url),
+    keepAlive: KEEP_ALIVE,
+    healthinessTimeoutMs: HEALTHINESS_TIMEOUT_MS,
+    isHeartbeatRequired: false,
+  };
 }
 
 /**
@@ -65,10 +75,13 @@ export function readBrokerConfig(path: string): Promise<AgentBrokerConfig> {
 /** Parses the text of such a file. Throws `invalid_argument` that names the key. */
 export function parseBrokerConfig(text: string): AgentBrokerConfig {
   const document = parseMapping(text, KEYS);
+  const url = checkUrl(textAt(document, "url") ?? "");
+  // Zero is off in the Go agent, as is leaving it out.
+  const healthinessMs = durationAt(document, "serverHealthinessTimeout") || undefined;
   const config: AgentBrokerConfig = {
-    url: checkUrl(textAt(document, "url") ?? ""),
-    healthinessTimeoutMs: durationAt(document, "serverHealthinessTimeout") ??
-      HEALTHINESS_TIMEOUT_MS,
+    url,
+    healthinessTimeoutMs: healthinessMs ?? HEALTHINESS_TIMEOUT_MS,
+    isHeartbeatRequired: healthinessMs !== undefined,
   };
   const tls = tlsOf(document);
   if (tls !== undefined) config.tls = tls;
@@ -114,10 +127,11 @@ function checkToken(name: string, given: string): string {
 }
 
 function keepAliveOf(document: JsonObject): AgentBrokerConfig["keepAlive"] {
+  if (document["keepAliveConfig"] === undefined) return KEEP_ALIVE;
   checkKeysAt(document, "keepAliveConfig", KEEP_ALIVE_KEYS);
   const keepAlive = {
-    timeMs: durationAt(document, "keepAliveConfig.time") ?? 30_000,
-    timeoutMs: durationAt(document, "keepAliveConfig.timeout") ?? 10_000,
+    timeMs: durationAt(document, "keepAliveConfig.time") || KEEP_ALIVE.timeMs,
+    timeoutMs: durationAt(document, "keepAliveConfig.timeout") || KEEP_ALIVE.timeoutMs,
     permitWithoutStream: booleanAt(document, "keepAliveConfig.permitWithoutStream"),
   };
   return booleanAt(document, "keepAliveConfig.enable") ? keepAlive : undefined;

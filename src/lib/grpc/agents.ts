@@ -12,6 +12,7 @@ import {
   type HeldVersion,
   type ResyncRange,
   resyncRange,
+  resyncSubject,
 } from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
@@ -98,6 +99,9 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const event = decodePublishRequest(message);
     const { action, subresource, dataType } = parseEventType(event.type);
     if (action === ACTION.resyncRequest) {
+      if (resyncSubject(event.data, subresource) !== "spec") {
+        throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
+      }
       // Nothing of another type is held here, so there is nothing to answer.
       if (isWorkType(dataType)) resync(event, dataType);
       return;

@@ -8,6 +8,7 @@ import { GrpcError, type GrpcStatus, STATUS } from "./errors.ts";
 import type { GrpcLimits } from "./limits.ts";
 import {
   createResponseStream,
+  respondPlain,
   respondStatus,
   respondUnary,
   type ResponseStream,
@@ -47,9 +48,7 @@ export function serveStream(
   const { connection, limits, log } = serving;
   stream.on("error", (error) => log.debug("a stream failed", { error }));
   if (headers[":method"] !== "POST" || !headers["content-type"]?.startsWith(CONTENT_TYPE)) {
-    stream.respond({ ":status": 415, "content-type": "text/plain" });
-    stream.end("This port speaks gRPC\n");
-    return;
+    return respondPlain(stream, 415, "This port speaks gRPC\n");
   }
   if (!connection.enter(stream)) {
     const message = `too many calls at once on this connection: at most ${limits.callsMax}`;

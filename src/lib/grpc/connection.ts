@@ -55,7 +55,6 @@ export function openConnection(
   });
   const closed = Promise.withResolvers<void>();
   const calls = new Set<ServerHttp2Stream>();
-  let lastStreamId = 0;
   let idle: (() => void) | undefined;
   let draining: Promise<void> | undefined;
   let ending: GrpcStatus | undefined;
@@ -78,9 +77,9 @@ export function openConnection(
   session.on("ping", () => {
     if (!guard.count(performance.now(), { hasStreams: calls.size > 0 })) return;
     log.warn("a client pings too often", { min_ms: limits.clientPingMinMs });
-    // The words that clients look for, to ping half as often from then on.
+    // The words that clients look for, to ping half as often from then on. 0 stands for the last stream begun.
     const words = Buffer.from("too_many_pings");
-    session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, lastStreamId, words);
+    session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, words);
     session.destroy();
   });
 
@@ -112,7 +111,6 @@ export function openConnection(
   return {
     key: Symbol("connection"),
     enter(stream) {
-      lastStreamId = Math.max(lastStreamId, stream.id ?? 0);
       if (calls.size >= limits.callsMax) return false;
       calls.add(stream);
       return true;

@@ -46,6 +46,19 @@ export function respondUnary(stream: ServerHttp2Stream, reply: Uint8Array): void
 export function respondStatus(stream: ServerHttp2Stream, status: GrpcStatus): void {
   if (isGone(stream)) return;
   stream.respond({ ...HEADERS, ...statusHeaders(status) }, { endStream: true });
+  closeEarly(stream);
+}
+
+/** Answers what is not gRPC. */
+export function respondPlain(stream: ServerHttp2Stream, status: number, text: string): void {
+  stream.respond({ ":status": status, "content-type": "text/plain" });
+  stream.end(text);
+  closeEarly(stream);
+}
+
+/** Whoever is answered before the end of its request would leave the stream half open. */
+function closeEarly(stream: ServerHttp2Stream): void {
+  if (!stream.readableEnded) stream.once("finish", () => stream.close());
 }
 
 /** Opens a response of many messages. `sent` is called for each. */

@@ -6,7 +6,7 @@
  */
 
 import http2 from "node:http2";
-import type { AddressInfo } from "node:net";
+import net, { type AddressInfo } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import { describeError, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -57,7 +57,8 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
     port: (server.address() as AddressInfo).port,
     setTls,
     async [Symbol.asyncDispose]() {
-      server.close();
+      // Their own `close` would close the connections too, before clients know that they must go.
+      net.Server.prototype.close.call(server);
       await Promise.all([...connections.values()].map(({ drain }) => drain("graceful_stop")));
     },
   };

@@ -6,8 +6,8 @@ import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
-import { decodeStatusResync, type HeldStatus } from "../wire/resync.ts";
-import { refuseSource, refuseSourceInput } from "./errors.ts";
+import { decodeStatusResync, type HeldStatus, resyncSubject } from "../wire/resync.ts";
+import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Call, Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
@@ -20,8 +20,7 @@ export interface SourceDoorOptions {
   /** Sends the statuses of a source that differ from what it holds. */
   answerResync: (
     deliver: (event: CloudEvent) => Promise<boolean>,
-    source: string,
-    held: HeldStatus[],
+    request: { source: string; dataType: string; held: HeldStatus[] },
   ) => Promise<void>;
   /** Called before a subscriber is let in, so that it misses nothing from then on. */
   beforeSubscribe: () => Promise<void>;
@@ -38,28 +37,46 @@ export interface SourceDoor {
   broadcast(source: string, event: CloudEvent): void;
 }
 
+interface Listener {
+  subscriber: Subscriber;
+  connection: symbol;
+}
+
 /** Resources that may wait for a slow source before its stream is ended. */
 const WAITING_MAX = 10_000;
 const NO_CONTENT = new Uint8Array();
 
 /** Makes the methods of the door. */
 export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
-  const subscribers = new Map<string, Set<Subscriber>>();
+  const listeners = new Map<string, Set<Listener>>();
 
   const broadcast = (source: string, event: CloudEvent) => {
-    for (const subscriber of subscribers.get(source) ?? []) subscriber.push(event);
+    for (const { subscriber } of listeners.get(source) ?? []) subscriber.push(event);
   };
 
-  const resync = (event: CloudEvent) => {
+  /** Those who asked, or all of the source if it asks over another connection than it listens on. */
+  const answering = (source: string, connection: symbol): () => Subscriber[] => {
+    const all = () => [...listeners.get(source) ?? []];
+    const own = all().filter((one) => one.connection === connection);
+    return () => (own.length > 0 ? own : all()).map(({ subscriber }) => subscriber);
+  };
+
+  const resync = (event: CloudEvent, { dataType, subresource }: EventType, call: Call) => {
+    if (resyncSubject(event.data, subresource) !== "status") {
+      throw new GrpcError(STATUS.unknown, `unsupported event type ${event.type}`);
+    }
+    const { source } = event;
     const held = decodeStatusResync(event.data);
+    const asking = answering(source, call.connection);
     const deliver = async (answer: CloudEvent) => {
-      broadcast(event.source, answer);
-      return await anyCaughtUp(subscribers.get(event.source) ?? []);
+      const subscribers = asking();
+      for (const subscriber of subscribers) subscriber.push(answer);
+      return await anyCaughtUp(subscribers);
     };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which sources ask again.
-    options.answerResync(deliver, event.source, held).catch((error) => {
-      options.log.error("cannot answer a status resync", { source: event.source, error });
-      for (const one of subscribers.get(event.source) ?? []) one.restart("the resync failed");
+    options.answerResync(deliver, { source, dataType, held }).catch((error) => {
+      options.log.error("cannot answer a status resync", { source, error });
+      for (const one of asking()) one.restart("the resync failed");
     });
   };
 
@@ -69,7 +86,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     await enter(call);
     const event = decodePublishRequest(message);
     const type = parseEventType(event.type);
-    if (type.action === ACTION.resyncRequest) resync(event);
+    if (type.action === ACTION.resyncRequest) resync(event, type, call);
     else await accept(options.acceptor, event, type);
   };
 
@@ -82,11 +99,12 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
       heartbeatMs: options.heartbeatMs,
       waitingMax: WAITING_MAX,
     });
-    const group = subscribers.get(source) ?? new Set();
-    subscribers.set(source, group.add(subscriber));
+    const listener = { subscriber, connection: call.connection };
+    const group = listeners.get(source) ?? new Set();
+    listeners.set(source, group.add(listener));
     stream.onClose(() => {
-      group.delete(subscriber);
-      if (group.size === 0 && subscribers.get(source) === group) subscribers.delete(source);
+      group.delete(listener);
+      if (group.size === 0 && listeners.get(source) === group) listeners.delete(source);
     });
   };
 
@@ -99,7 +117,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
         [SUBSCRIBE]: (message, stream, call) => subscribe(message, stream, call).catch(refuse),
       },
     },
-    sources: () => [...subscribers.keys()],
+    sources: () => [...listeners.keys()],
     broadcast,
   };
 }

@@ -19,6 +19,7 @@ import { encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { sourceTopics } from "../wire/topics.ts";
 import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
+import { createPace } from "./pace.ts";
 import { createReception } from "./reception.ts";
 import { askForStatuses } from "./status_question.ts";
 
@@ -28,7 +29,7 @@ export interface AgentDoorOptions {
   /** How often certificates are looked at, in milliseconds. */
   tlsRefreshMs: number;
   /** Called when there is a connection, or it can take more again. */
-  wake: () => void;
+  wake: (consumerNames: string[]) => void;
   log: Logger;
 }
 
@@ -75,10 +76,14 @@ export function openMqttAgentDoor(
   let wasFull = false;
   let asking = Promise.resolve();
 
+  const pace = createPace((consumerName) => wake([consumerName]));
+  const isReady = (consumerName: string) => !pace.isFull(consumerName);
   const isAway = (consumerName: string) =>
     performance.now() - (awaySince.get(consumerName) ?? -Infinity) < AWAY_MS;
 
   const send = async (consumerName: string, event: CloudEvent): Promise<Sent> => {
+    const resourceId = event.extensions[EXT.resourceId];
+    if (typeof resourceId === "string") pace.sent(consumerName, resourceId);
     try {
       const delivery = await client.publish(topics.topicOf(event), encodeMqtt(event));
       if (delivery === "nobody") awaySince.set(consumerName, performance.now());
@@ -89,7 +94,7 @@ export function openMqttAgentDoor(
     } finally {
       if (wasFull && (client.waiting ?? 0) < WAITING_MAX / 2) {
         wasFull = false;
-        wake();
+        wake([]);
       }
     }
   };
@@ -111,6 +116,7 @@ export function openMqttAgentDoor(
     Math.min(client.packetBytesMax ?? Infinity, QUESTION_BYTES_MAX) - HEAD_BYTES_MAX;
   const reception = createReception(db, {
     send,
+    pace,
     sourceId,
     bodyBytesMax,
     heardOf: (consumerName) => void awaySince.delete(consumerName),
@@ -125,11 +131,15 @@ export function openMqttAgentDoor(
       failed: (error) => log.warn("the database does not answer, trying again", { error }),
     });
     if (rows === undefined) return;
-    ready = createEverybody(db, { connectedAt: rows[0]?.now ?? LONG_AGO, isAway });
+    ready = createEverybody(db, {
+      connectedAt: rows[0]?.now ?? LONG_AGO,
+      isAway,
+      isReady,
+    });
     offline = undefined;
     isFirst = false;
     log.info("connected to the broker", { broker: config.brokerHost, kept: isKept });
-    wake();
+    wake([]);
     // Beside everything else; it never rejects.
     asking = askForStatuses(db, send, log, {
       sourceId,

@@ -6,17 +6,19 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { answerSpecResync, noteSpecResync, type ResyncRequest } from "../spec/resync.ts";
+import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
+import type { Pace } from "./pace.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
 import { askConsumer } from "./status_question.ts";
 
 export interface ReceptionOptions {
   send: Send;
+  pace: Pace;
   sourceId: string;
   /** The largest body of a question, in bytes. */
   bodyBytesMax: () => number;
@@ -39,9 +41,10 @@ const HELD_MAX = 1_000_000;
 
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
-  const { send, sourceId, bodyBytesMax, heardOf, log } = options;
+  const { send, pace, sourceId, bodyBytesMax, heardOf, log } = options;
   const acceptReport = createReportAcceptor(db, log);
-  const questions = new Map<string, ResyncRequest>();
+  const questions = new Map<string, NotedRequest>();
+  const stop = new AbortController();
   let heldCount = 0;
 
   const forget = (key: string) => {
@@ -53,7 +56,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const request = questions.get(key);
     if (request === undefined) return;
     const pipeline = createPipeline(send, request.consumerName);
-    await answerSpecResync(db, pipeline.deliver, log, request);
+    const deliver = async (event: CloudEvent) => {
+      await pace.room(request.consumerName, stop.signal);
+      return !stop.signal.aborted && await pipeline.deliver(event);
+    };
+    await answerSpecResync(db, deliver, log, request);
     await pipeline.finish();
     // The agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (request.range.through === undefined) {
@@ -78,14 +85,16 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     // Asked of another source, on a topic that all sources hear (quirk Q3 of the wire).
     if (typeof source === "string" && source !== "" && source !== sourceId) return;
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
-    await noteSpecResync(db, { consumerName, dataType, held, range });
+    // What is sent from now on is on its way.
     const [row] = await q.clockNow(db);
+    const connectedAt = row?.now ?? "";
+    const request = { consumerName, dataType, held, range, sourceId, connectedAt };
+    const noted = await noteSpecResync(db, request);
     const key = [consumerName, dataType, range.after].join("\0");
     forget(key);
     if (heldCount + held.length > HELD_MAX) return;
     heldCount += held.length;
-    const connectedAt = row?.now ?? "";
-    questions.set(key, { consumerName, dataType, held, range, sourceId, connectedAt });
+    questions.set(key, noted);
     answers.add(key);
   };
 
@@ -95,8 +104,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const consumerName = event.extensions[EXT.clusterName];
     if (typeof consumerName === "string") heardOf(consumerName);
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
-    else if (subresource === "status") await acceptReport(readReport(event, sourceId));
-    else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
+    else if (subresource === "status") {
+      const report = readReport(event, sourceId);
+      await acceptReport(report);
+      pace.reported(report.consumerName, report.resourceId);
+    } else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
   };
 
   const untilTaken = (message: MqttMessage, connection: AbortSignal) =>
@@ -119,7 +131,10 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
         if (isTaken) acknowledge();
       });
     },
-    [Symbol.asyncDispose]: () => answers[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]() {
+      stop.abort();
+      return answers[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -1,8 +1,11 @@
 /** A stored status as the event that its source gets. */
 
+import type { TombstoneOfSourceRow } from "../../gen/queries.ts";
 import { isObject, parseJson } from "../json.ts";
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
+import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { decodeStructured } from "../wire/structured.ts";
+import type { Condition } from "../wire/work_status.ts";
 
 /** What is known of a resource when its source is told of it. Documents are JSON text. */
 export interface StatusRow {
@@ -30,6 +33,38 @@ export function toStatusEvent(row: StatusRow): CloudEvent {
   return event;
 }
 
+/**
+ * Makes the event that tells a source of a deletion which it has missed: as its agent confirmed it, but without the
+ * last state, which is no longer kept. `dataType` is the one that the source asks for.
+ */
+export function toBuriedEvent(
+  row: TombstoneOfSourceRow,
+  { dataType, sourceId }: { dataType: string; sourceId: string },
+): CloudEvent {
+  const condition: Condition = {
+    type: "Deleted",
+    status: "True",
+    lastTransitionTime: toSeconds(row.confirmed_at),
+    reason: "ManifestsDeleted",
+    message: `The manifests are deleted from the cluster ${row.consumer_name}`,
+  };
+  return {
+    id: crypto.randomUUID(),
+    source: sourceId,
+    type: formatEventType({ dataType, subresource: "status", action: ACTION.resyncResponse }),
+    time: row.confirmed_at,
+    datacontenttype: "application/json",
+    extensions: {
+      [EXT.resourceId]: row.id,
+      [EXT.resourceVersion]: row.version,
+      [EXT.clusterName]: row.consumer_name,
+      [EXT.originalSource]: sourceId,
+      [EXT.sequenceId]: row.last_sequence ?? "0",
+    },
+    data: JSON.stringify({ conditions: [condition] }),
+  };
+}
+
 /** Both are JSON objects as they travelled; text is put together, so that no byte of them changes. */
 function withSpec(status: string, spec: string): string {
   const members = status.slice(status.indexOf("{") + 1);
@@ -40,7 +75,12 @@ function withSpec(status: string, spec: string): string {
 function sourceMetadata(row: StatusRow): string {
   const stored = parseJson(row.metadata ?? "{}");
   const metadata = isObject(stored) ? stored : {};
-  metadata["creationTimestamp"] = row.created_at.replace(/\.\d+/, "");
-  if (row.deleted_at !== null) metadata["deletionTimestamp"] = row.deleted_at.replace(/\.\d+/, "");
+  metadata["creationTimestamp"] = toSeconds(row.created_at);
+  if (row.deleted_at !== null) metadata["deletionTimestamp"] = toSeconds(row.deleted_at);
   return JSON.stringify(metadata);
+}
+
+/** Kubernetes' times are whole seconds. */
+function toSeconds(time: string): string {
+  return time.replace(/\.\d+/, "");
 }

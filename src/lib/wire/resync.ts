@@ -4,7 +4,7 @@ import { MaestroError } from "../errors.ts";
 import { rawNumber } from "../json.ts";
 import { type CloudEvent, EXT, optionalStringExtension, RESOURCE_VERSION_MAX } from "./event.ts";
 import { ACTION, formatEventType } from "./event_type.ts";
-import { type Kind, list, NUMBER, object, parseMembers, TEXT } from "./members.ts";
+import { ANY, type Kind, list, NUMBER, object, parseMembers, TEXT } from "./members.ts";
 
 /** One resource as the agent holds it. */
 export interface HeldVersion {
@@ -80,6 +80,20 @@ export function cutHeld(
 /** The longest that an entry can be besides its id: names, quotes, and a version of ten digits. */
 const ENTRY_BYTES = `{"resourceID":"","resourceVersion":2147483647},`.length;
 
+/**
+ * What a resync request asks for. The body says it best: peers answer whatever the type's subresource is, so a peer
+ * with a wrong one has never been told.
+ */
+export function resyncSubject(
+  data: string | undefined,
+  subresource: "spec" | "status",
+): "spec" | "status" {
+  if (data === undefined || data === "") return subresource;
+  const body = parseMembers(data, "the resync request", LISTS);
+  if (body["statusHashes"] !== undefined) return "status";
+  return body["resourceVersions"] === undefined ? subresource : "spec";
+}
+
 /** The body of a spec resync request (agent → source). */
 export function encodeSpecResync(held: HeldVersion[]): string {
   return JSON.stringify({
@@ -134,6 +148,7 @@ export function decodeStatusResync(data: string | undefined): HeldStatus[] {
 }
 
 const VERSIONS = object({ resourceVersions: list({ resourceID: TEXT, resourceVersion: NUMBER }) });
+const LISTS = object({ resourceVersions: ANY, statusHashes: ANY });
 const HASHES = object({ statusHashes: list({ resourceID: TEXT, statusHash: TEXT }) });
 
 interface Entry {

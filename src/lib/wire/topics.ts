@@ -105,10 +105,21 @@ export function sourceTopics(patterns: TopicPatterns, sourceId: string): Topics 
   };
 }
 
-/** The topics of a consumer's agent. */
+/**
+ * The topics of a consumer's agent.
+ *
+ * Throws `invalid_argument` if they name another consumer: the agent would hear only what it must ignore.
+ */
 export function agentTopics(patterns: TopicPatterns, consumerName: string): Topics {
   const consumer = checked(consumerName);
   const { agentBroadcast, agentEvents, sourceBroadcast, sourceEvents } = patterns;
+  for (const [key, pattern] of Object.entries({ sourceEvents, agentEvents })) {
+    const named = idsOf(place(pattern, { consumer }))[3];
+    if (named === consumer) continue;
+    throw invalid(
+      `topics.${key} is of the consumer "${named}", this is the agent of "${consumer}"`,
+    );
+  }
   return {
     subscriptions: [
       place(sourceEvents, { consumer }),
