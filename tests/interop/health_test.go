@@ -4,11 +4,8 @@ import (
 	"context"
 	"strings"
 	"sync/atomic"
-	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/util/runtime"
-	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/grpc"
 )
 
 var silent atomic.Int64
@@ -23,10 +20,3 @@ func init() {
 
 // silences counts the connections that clients gave up because no heartbeat came.
 func silences() int64 { return silent.Load() }
-
-// healthConfig is an agent's configuration that asks for heartbeats.
-func healthConfig(t *testing.T, timeout time.Duration) any {
-	config := agentConfig(t)
-	config.(*grpc.GRPCOptions).ServerHealthinessTimeout = &timeout
-	return config
-}

@@ -45,15 +45,12 @@ export async function serveOver(transport: Transport): Promise<OurSide> {
   const startAgain = async () => {
     server = await start(doors);
   };
-  const agents = transport === "mqtt"
-    ? brokerConfig
-    : write("agents.yaml", `url: 127.0.0.1:${server.agents}\n`);
   const owned = stack.move();
   return {
     settings: {
       TRANSPORT: transport,
-      CONFIG: agents,
-      SOURCES: write("sources.yaml", `url: 127.0.0.1:${server.sources}\n`),
+      CONFIG: broker === undefined ? write("agents.yaml", clientFile(server.agents)) : brokerConfig,
+      SOURCES: write("sources.yaml", clientFile(server.sources)),
       REST: server.rest,
     },
     deeds: {
@@ -73,4 +70,9 @@ export async function serveOver(transport: Transport): Promise<OurSide> {
     log: () => log.map((read) => read()).join("\n-- started again\n"),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** The libraries can miss that a connection ended; without a time-out they then stay away for ever. */
+function clientFile(port: number): string {
+  return `url: 127.0.0.1:${port}\nserverHealthinessTimeout: 4s\n`;
 }

@@ -82,7 +82,7 @@ func eventually(t *testing.T, what string, probe func() string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: did not happen within %s; at last %s", what, patience, wrong)
+			t.Fatalf("%.100s: did not happen within %s; at last %.2000s", what, patience, wrong)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -24,5 +24,11 @@ testPeers(serveOver, {
   ],
   TestRestart: ["nothing is lost when the server is restarted under load", "grpc", "mqtt"],
   TestStatusLost: ["a status that the broker lost is asked for again", "mqtt"],
+  TestBigStatus: ["a status of nearly 4 MiB reaches an official source", "grpc", "mqtt"],
+  TestTooBigStatus: [
+    "a status that does not fit a message together with its spec holds up no other",
+    "grpc",
+    "mqtt",
+  ],
   TestFrozen: ["clients notice a frozen server by its heartbeats, and come back", "grpc"],
 });

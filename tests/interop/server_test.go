@@ -226,16 +226,13 @@ func TestStatusLost(t *testing.T) {
 // TestFrozen stops our server without closing a connection: only the heartbeats that fail to come tell.
 func TestFrozen(t *testing.T) {
 	cluster := newCluster(t)
-	timeout := 3 * time.Second
-	toSources := sourceConfig(t)
-	toSources.ServerHealthinessTimeout = &timeout
-	toAgents := healthConfig(t, timeout)
-	source := startSource(t, toSources, viaGRPC)
-	agent := startAgent(t, toAgents, cluster)
+	config := sourceConfig(t)
+	source := startSource(t, config, viaGRPC)
+	agent := startAgent(t, agentConfig(t), cluster)
 	work := source.create(t, newWork(cluster))
 	agent.has(t, work.UID, 1)
 	// As long as heartbeats come, both stay connected.
-	time.Sleep(2 * timeout)
+	time.Sleep(2 * *config.ServerHealthinessTimeout)
 	if lost := silences(); lost != 0 {
 		t.Fatalf("%d connections were given up while the server was well", lost)
 	}
@@ -250,4 +247,43 @@ func TestFrozen(t *testing.T) {
 	agent.has(t, work.UID, 2)
 	agent.report(t, work.UID, "after")
 	source.hears(t, work.UID, "after")
+}
+
+// TestBigStatus brings up a status that nearly fills a message of the libraries' limit of 4 MiB.
+func TestBigStatus(t *testing.T) {
+	cluster := newCluster(t)
+	source := startSource(t, sourceConfig(t), viaGRPC)
+	agent := startAgent(t, agentConfig(t), cluster)
+	work := source.create(t, newWork(cluster))
+	agent.has(t, work.UID, 1)
+
+	// The text is in the status twice: as it is, and as feedback.
+	big := strings.Repeat("0123456789abcdef", 1900*1024/16/3)
+	agent.report(t, work.UID, big)
+
+	if heard := source.hears(t, work.UID, big); len(text(heard)) < 3*len(big) {
+		t.Errorf("the source heard only %d bytes", len(text(heard)))
+	}
+}
+
+// TestTooBigStatus brings up a status that fits alone, but not together with the spec that our server adds
+// for sources: it must not keep the source from what else there is.
+func TestTooBigStatus(t *testing.T) {
+	cluster := newCluster(t)
+	source := startSource(t, sourceConfig(t), viaGRPC)
+	agent := startAgent(t, agentConfig(t), cluster)
+	padding := strings.Repeat("x", 200*1024)
+	big := source.create(t, newWork(cluster, configMap("a", padding), configMap("b", padding)))
+	other := source.create(t, newWork(cluster))
+	agent.has(t, big.UID, 1)
+	agent.has(t, other.UID, 1)
+
+	agent.report(t, big.UID, strings.Repeat("0123456789abcdef", 3900*1024/16/4))
+	agent.report(t, other.UID, "other")
+	source.hears(t, other.UID, "other")
+	agent.report(t, other.UID, "again")
+	source.hears(t, other.UID, "again")
+	if heard := source.last(big.UID); heard != nil {
+		t.Logf("of the big one the source heard %d bytes", len(text(heard)))
+	}
 }
