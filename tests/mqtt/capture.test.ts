@@ -10,6 +10,7 @@ import { bundle, specEvent } from "../harness/events.ts";
 import { capturedFiles } from "../harness/golden.ts";
 import { startMosquitto } from "../harness/mosquitto.ts";
 import { type CapturedMessage, startCapture } from "../harness/mqtt_capture.ts";
+import { testLogger } from "../harness/postgres.ts";
 import { newUpdate } from "../spec/specs.ts";
 import { type Hub, joinAgent, known, openHub } from "./hub.ts";
 
@@ -39,10 +40,15 @@ function peersNames(): Map<string, Set<string>> {
 async function record(): Promise<{ messages: CapturedMessage[]; id: string; consumer: string }> {
   await using broker = await startMosquitto();
   await using capture = await startCapture(broker, "#");
-  await using first = await openHub(broker.port);
+  const lines: string[] = [];
+  await using first = await openHub(broker.port, {
+    log: testLogger((line) => void lines.push(line)),
+  });
   const consumer = await first.consumer();
   const kube = createSimulatedKube();
   const agent = await joinAgent(broker.port, consumer, { kube });
+  // What is created before would be part of the answer.
+  await eventually(() => lines.some((line) => line.includes("answered a spec resync")));
   const metadata = JSON.stringify({ name: "web", namespace: consumer, labels: { app: "web" } });
   const id = crypto.randomUUID();
   const event = specEvent({ id, consumerName: consumer, extensions: { logtracing: "{}" } });
@@ -64,6 +70,10 @@ async function record(): Promise<{ messages: CapturedMessage[]; id: string; cons
   await has("status.resync_request");
   await second.flows.acceptor.delete({ id });
   await eventually(() => known(second, id), (row) => row === undefined);
+  await eventually(
+    () => capture.messages(),
+    (all) => all.some(({ payload }) => payload.includes('"type":"Deleted"')),
+  );
   return { messages: capture.messages(), id, consumer };
 }
 
