@@ -1,6 +1,6 @@
 /** Our server and the official clients of both its sides. */
 
-import { serveOver } from "./our_server.ts";
+import { serveOver, serveSecurelyOver } from "./our_server.ts";
 import { testPeers } from "./peer.ts";
 
 testPeers(serveOver, {
@@ -31,4 +31,8 @@ testPeers(serveOver, {
     "mqtt",
   ],
   TestFrozen: ["clients notice a frozen server by its heartbeats, and come back", "grpc"],
+});
+
+testPeers(serveSecurelyOver, {
+  TestRotation: ["certificates are replaced at every end, and nothing is lost", "grpc", "mqtt"],
 });
