@@ -183,7 +183,11 @@ test("the server and the agent of the README meet at an MQTT broker", async () =
   const door = { rest: await servedBy(started.lines()), adminToken: "" };
   stack.use(startChild(["bash", "-c", agent], env));
   await createConsumer(door, "cluster1");
-  const manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a", namespace: "default" } };
+  const manifest = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "a", namespace: "default" },
+  };
   const id = await post(door, "cluster1", manifest);
 
   expect((await untilApplied(door, id)).body.version).toBe(1);
