@@ -62,6 +62,7 @@ async function openMqtt(
     clientId: config["client-id"] ?? `maestro-${hostname()}`,
     sourceId: config["source-id"],
     tlsRefreshMs: config["certificate-refresh-interval"],
+    digestIntervalMs: config["status-digest-interval"],
     wake,
     log,
   }));

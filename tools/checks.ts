@@ -48,6 +48,7 @@ const FOLDERS = [
   "tests/access",
   "tests/rest",
   "tests/grpc",
+  "tests/mqtt",
   "tests/cli",
   "tests/ops",
   "tests/kube",

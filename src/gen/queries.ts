@@ -32,6 +32,7 @@ import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { t
 import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
 import specEventConsumersAfterText from "../../sql/queries/spec_event/consumers_after.sql" with { type: "text" };
 import statusConfirmDeletionText from "../../sql/queries/status/confirm_deletion.sql" with { type: "text" };
+import statusDigestsText from "../../sql/queries/status/digests.sql" with { type: "text" };
 import statusHashesOfConsumerText from "../../sql/queries/status/hashes_of_consumer.sql" with { type: "text" };
 import statusPageText from "../../sql/queries/status/page.sql" with { type: "text" };
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
@@ -630,6 +631,25 @@ export function statusConfirmDeletion(
   statusEvents: readonly (string | null)[],
 ): Promise<StatusConfirmDeletionRow[]> {
   return query<StatusConfirmDeletionRow>(db, statusConfirmDeletionText, [ids, consumerNames, sequences, statuses, statusEvents]);
+}
+
+/** A row of `status/digests.sql`. */
+export interface StatusDigestsRow {
+  consumer_name: string;
+  digest: string;
+}
+
+/**
+ * Sums up what is known of the statuses of each of these consumers, for the question whether it still holds.
+ *
+ * The hash of one line a resource, `<id> <status hash>`, in the order of the ids' bytes; an agent makes the same.
+ */
+export function statusDigests(
+  db: Db,
+  consumerNames: readonly (string | null)[],
+  dataType: string,
+): Promise<StatusDigestsRow[]> {
+  return query<StatusDigestsRow>(db, statusDigestsText, [consumerNames, dataType]);
 }
 
 /** A row of `status/hashes_of_consumer.sql`. */

@@ -12,62 +12,12 @@ import { callUnary, publish, refusal, refused, subscribe } from "../harness/grpc
 const UNKNOWN = 2;
 const INVALID_ARGUMENT = 3;
 const RESOURCE_EXHAUSTED = 8;
-const FAILED_PRECONDITION = 9;
 const UNIMPLEMENTED = 12;
 
 async function countResources({ db }: Doors): Promise<number> {
   const rows = await query<{ count: number }>(db, "select count(*)::int from resources", []);
   return rows[0]?.count ?? -1;
 }
-
-test("a source is refused in the words of the Go server", async () => {
-  await using doors = await openDoors();
-  const consumerName = await doors.consumer();
-  const id = crypto.randomUUID();
-  const event = (parts: Partial<Parameters<typeof specEvent>[0]>) =>
-    refusal(doors.sources, specEvent({ id, consumerName, ...parts }));
-  await publish(doors.sources, specEvent({ id, consumerName }));
-
-  expect(await event({})).toEqual({
-    code: UNKNOWN,
-    details: "failed to create resource: maestro-6: This Resource already exists",
-  });
-  const unknown = await event({ id: "other", consumerName: "no-such-consumer" });
-  expect(unknown.code).toBe(UNKNOWN);
-  expect(unknown.details).toStartWith("failed to create resource: maestro-");
-  expect(unknown.details).toContain(
-    'violates foreign key constraint "fk_resources_consumers"',
-  );
-  expect(await event({ id: "other", data: '{"manifests":[{"kind":"Deployment","metadata":{}}]}' }))
-    .toEqual({
-      code: UNKNOWN,
-      details: "failed to create resource: maestro-8: the manifest bundle in the resource is " +
-        "invalid, [apiVersion: Required value: field not set, metadata.name: Required value: " +
-        "field not set]",
-    });
-  await publish(
-    doors.sources,
-    specEvent({ id, consumerName, version: 1, action: "update_request", data: bundle("2") }),
-  );
-  expect(await event({ version: 1, action: "update_request", data: bundle("3") })).toEqual({
-    code: UNKNOWN,
-    details: "failed to update resource: maestro-6: the resource version is not the latest, " +
-      "the latest version: 2",
-  });
-  expect(await event({ id: "nothing", version: 1, action: "update_request" })).toEqual({
-    code: UNKNOWN,
-    details: "failed to get resource: maestro-7: Resource with id='nothing' not found",
-  });
-  expect(await event({ action: "foo_request" })).toEqual({
-    code: UNKNOWN,
-    details: "unsupported action foo_request",
-  });
-  await publish(doors.sources, specEvent({ id, consumerName, action: "delete_request" }));
-  expect(await event({ version: 2, action: "update_request", data: bundle("3") })).toEqual({
-    code: UNKNOWN,
-    details: `failed to update resource: maestro-6: the resource is under deletion, id: ${id}`,
-  });
-});
 
 test("deleting twice, or what was never there, is fine", async () => {
   await using doors = await openDoors();
@@ -115,20 +65,6 @@ test("another source's resource is out of reach", async () => {
     expect(details).toContain('it belongs to source "one", not to "two"');
   }
 });
-
-for (const name of ["resourceid", "resourceversion", "clustername"]) {
-  test(`a spec event without ${name} is refused, and nothing is stored`, async () => {
-    await using doors = await openDoors();
-    const event = specEvent({ id: "a", consumerName: await doors.consumer() });
-    delete event.extensions[name];
-
-    expect(await refusal(doors.sources, event)).toEqual({
-      code: UNKNOWN,
-      details: `failed to decode cloudevent: failed to get ${name} extension: it is missing`,
-    });
-    expect(await countResources(doors)).toBe(0);
-  });
-}
 
 test("a deletion needs no deletion timestamp, and a wrong one is refused", async () => {
   await using doors = await openDoors();
@@ -186,19 +122,6 @@ test("text that is not UTF-8 is refused, not repaired", async () => {
   expect(code).toBe(UNKNOWN);
   expect(details).toStartWith("failed to convert protobuf to cloudevent: ");
   expect(await countResources(doors)).toBe(0);
-});
-
-test("a type that is none is refused in the words of the Go server", async () => {
-  await using doors = await openDoors();
-  const event = specEvent({ id: "a", consumerName: "cluster1" });
-
-  const fromSource = await refusal(doors.sources, { ...event, type: "a.b" });
-  const fromAgent = await refusal(doors.agents, { ...event, type: "a.b.c.other.update_request" });
-
-  expect(fromSource.code).toBe(UNKNOWN);
-  expect(fromSource.details).toStartWith("failed to parse cloud event type");
-  expect(fromAgent.code).toBe(INVALID_ARGUMENT);
-  expect(fromAgent.details).toStartWith("failed to parse cloud event type");
 });
 
 test("text that cannot be kept is refused with a reason, and nothing is stored", async () => {
@@ -303,28 +226,6 @@ test("an agent is answered with OK for reports that no longer matter", async () 
 
   const rows = await query(doors.db, "select 1 from resources where status is not null", []);
   expect(rows).toEqual([]);
-});
-
-test("an agent is refused with a code that says whose fault it is", async () => {
-  await using doors = await openDoors();
-  const consumerName = await doors.consumer();
-  const report = statusEvent({ id: "a", consumerName });
-  const cases = [
-    [{ ...report, extensions: { ...report.extensions, originalsource: "other" } }, "unmatched"],
-    [{ ...report, data: "[]" }, "must be a JSON object"],
-    [specEvent({ id: "a", consumerName }), "unsupported event type"],
-  ] as const;
-
-  for (const [event, reason] of cases) {
-    const { code, details } = await refusal(doors.agents, event);
-    expect(code).toBe(INVALID_ARGUMENT);
-    expect(details).toContain(reason);
-  }
-  const early = await refusal(doors.agents, specResync(consumerName, []));
-  expect(early.code).toBe(FAILED_PRECONDITION);
-  expect(early.details).toBe(
-    `Cannot resync consumer "${consumerName}": it has no subscription here`,
-  );
 });
 
 test("a resync request without a list in it is refused with a reason", async () => {

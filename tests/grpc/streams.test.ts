@@ -62,6 +62,20 @@ test("a spec goes to its agent and the status comes back to its source", async (
   expect(stranger.events).toEqual([]);
 });
 
+test("a source gets versions as integers, also of an agent that sends them as text", async () => {
+  await using doors = await openDoors();
+  const consumerName = await doors.consumer();
+  await using source = await subscribe(doors.sources, { source: "tests" });
+  const id = crypto.randomUUID();
+  await publish(doors.sources, specEvent({ id, consumerName }));
+
+  const extensions = { resourceversion: "1" };
+  await publish(doors.agents, statusEvent({ id, consumerName, extensions }));
+
+  const { extensions: told } = await source.waitFor((event) => event.extensions.resourceid === id);
+  expect(told.resourceversion).toBe(1);
+});
+
 test("M26: integers above 2^53 arrive unchanged, spec and status", async () => {
   await using doors = await openDoors();
   const consumerName = await doors.consumer();

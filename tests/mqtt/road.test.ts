@@ -1,6 +1,7 @@
 /** Specs and statuses over a real broker: the everyday, and what does not fit. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { query } from "../../src/lib/db/query.ts";
 import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle } from "../harness/events.ts";
@@ -9,6 +10,8 @@ import { newUpdate } from "../spec/specs.ts";
 import { joinAgent, known, openHub, progress } from "./hub.ts";
 
 let broker: Mosquitto;
+
+const named = (name: string) => bundle().replace('"name":"a"', `"name":"${name}"`);
 
 beforeAll(async () => {
   broker = await startMosquitto();
@@ -59,14 +62,14 @@ test("what was created and deleted while an agent was away happens when it is ba
   const first = await joinAgent(broker.port, consumer, { kube });
   const kept = await hub.create(consumer);
   const unwanted = await hub.create(consumer, {
-    spec: bundle().replace('"name":"a"', '"name":"b"'),
+    spec: named("b"),
   });
   await eventually(() => progress(hub.database), ({ applied }) => applied === 2);
   await first[Symbol.asyncDispose]();
 
   await hub.flows.acceptor.delete({ id: unwanted.id });
   const created = await hub.create(consumer, {
-    spec: bundle().replace('"name":"a"', '"name":"c"'),
+    spec: named("c"),
   });
   const waiting = await known(hub, unwanted.id);
   await using _second = await joinAgent(broker.port, consumer, { kube });
@@ -85,7 +88,7 @@ test("two servers share their agents' reports, and each may send", async () => {
 
   for (let count = 0; count < 20; count++) {
     await (count % 2 === 0 ? first : second).create(consumer, {
-      spec: bundle().replace('"name":"a"', `"name":"a${count}"`),
+      spec: named(`a${count}`),
     });
   }
 
@@ -145,4 +148,28 @@ test("a report that the broker does not take is replaced by one without feedback
     message: expect.stringContaining("at most 20000"),
   }));
   expect(row?.status).toContain('"Available"');
+});
+
+test("M31: a report that the broker dropped is found by its agent and comes again", async () => {
+  await using hub = await openHub(broker.port, { args: ["--status-digest-interval=500ms"] });
+  const consumer = await hub.consumer();
+  await using _agent = await joinAgent(broker.port, consumer);
+  const ids: string[] = [];
+  for (const name of ["a", "b", "c"]) {
+    const { id } = await hub.create(consumer, { spec: named(name) });
+    ids.push(id);
+  }
+  await eventually(() => progress(hub.database), ({ applied }) => applied === 3);
+
+  // As the database would be if these reports had never come.
+  await query(
+    hub.database.db,
+    "update resources set status = null, status_hash = null, applied_version = 0 " +
+      "where id = any($1::text[])",
+    [ids.slice(1)],
+  );
+
+  await eventually(() => progress(hub.database), ({ applied }) => applied === 3, {
+    timeoutMs: 30_000,
+  });
 });

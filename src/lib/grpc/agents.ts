@@ -106,7 +106,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
       if (isWorkType(dataType)) resync(event, dataType);
       return;
     }
-    if (subresource !== "status") {
+    if (subresource !== "status" || !isWorkType(dataType)) {
       throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
     }
     // Stale reports are fine: something newer is stored.

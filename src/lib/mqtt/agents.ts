@@ -11,6 +11,7 @@ import type { Db } from "../db/connect.ts";
 import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
+import { startPump } from "../pump.ts";
 import { createEverybody } from "../spec/everybody.ts";
 import type { Ready } from "../spec/publish.ts";
 import { refuseSpec } from "../status/refuse.ts";
@@ -21,13 +22,15 @@ import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
 import { createPace } from "./pace.ts";
 import { createReception } from "./reception.ts";
-import { askForStatuses } from "./status_question.ts";
+import { askForStatuses, tellDigests } from "./status_question.ts";
 
 export interface AgentDoorOptions {
   clientId: string;
   sourceId: string;
   /** How often certificates are looked at, in milliseconds. */
   tlsRefreshMs: number;
+  /** How often agents are told what is held of them, in milliseconds. */
+  digestIntervalMs: number;
   /** Called when there is a connection, or it can take more again. */
   wake: (consumerNames: string[]) => void;
   log: Logger;
@@ -172,6 +175,13 @@ export function openMqttAgentDoor(
     log,
   });
 
+  const telling = startPump(
+    async () => {
+      if (offline === undefined) await tellDigests(db, send, { sourceId, isAway });
+    },
+    { name: "status-digests", intervalMs: options.digestIntervalMs, log },
+  );
+
   return {
     ready() {
       wasFull = (client.waiting ?? 0) >= WAITING_MAX;
@@ -186,6 +196,7 @@ export function openMqttAgentDoor(
     readiness: () => offline && `the broker ${config.brokerHost} cannot be used: ${offline}`,
     async [Symbol.asyncDispose]() {
       connection.abort();
+      await telling[Symbol.asyncDispose]();
       await client[Symbol.asyncDispose]();
       await reception[Symbol.asyncDispose]();
       await asking;

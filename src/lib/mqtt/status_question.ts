@@ -5,6 +5,9 @@ import type { Db } from "../db/connect.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
 import { statusQuestions } from "../status/question.ts";
+import { EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
+import { type HeldStatus, statusQuestion } from "../wire/resync.ts";
+import { formatTime } from "../wire/time.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
 
 const NAMES_MAX = 500;
@@ -52,3 +55,36 @@ export async function askConsumer(
   }
   await pipeline.finish();
 }
+
+const DIGESTS_AT_ONCE = 32;
+
+/**
+ * Tells each agent the digest of the statuses that are stored of it, so that it asks if that is wrong.
+ *
+ * Go agents find one entry in it, for nothing that they hold, and do nothing.
+ */
+export async function tellDigests(
+  db: Db,
+  send: Send,
+  { sourceId, isAway }: { sourceId: string; isAway: (consumerName: string) => boolean },
+): Promise<void> {
+  const dataType = MANIFEST_BUNDLES;
+  for (let after = "";;) {
+    const names = (await q.consumerNamesAfter(db, after, NAMES_MAX)).map(({ name }) => name);
+    const digests = await q.statusDigests(db, names.filter((name) => !isAway(name)), dataType);
+    for (let from = 0; from < digests.length; from += DIGESTS_AT_ONCE) {
+      const part = digests.slice(from, from + DIGESTS_AT_ONCE);
+      await Promise.all(part.map(({ consumer_name: consumerName, digest }) => {
+        const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
+        const question = statusQuestion({ consumerName, dataType, sourceId }, [NOTHING], made);
+        question.extensions[EXT.statusDigest] = digest;
+        return send(consumerName, question);
+      }));
+    }
+    if (names.length < NAMES_MAX) return;
+    after = names.at(-1) ?? "";
+  }
+}
+
+/** An empty list would ask for everything. */
+const NOTHING: HeldStatus = { resourceId: "-", hash: "" };

@@ -36,6 +36,8 @@ export const EXT = {
   /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
   resyncAfter: "resyncafter",
   resyncThrough: "resyncthrough",
+  /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
+  statusDigest: "statusdigest",
 } as const;
 
 const CORE_TEXTS = [
