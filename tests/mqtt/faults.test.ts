@@ -5,14 +5,13 @@ import { createConsumer } from "../../src/lib/consumer/consumers.ts";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
-import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../harness/eventually.ts";
 import { bundle, statusEvent } from "../harness/events.ts";
 import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
-import { createDatabase, testLogger } from "../harness/postgres.ts";
+import { createDatabase } from "../harness/postgres.ts";
 import { type Server, startServer } from "../harness/programs.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { newResource, newUpdate } from "../spec/specs.ts";
@@ -178,37 +177,4 @@ test("M24: a half-open connection is noticed within two keep-alives, on both sid
     expect.stringContaining("nothing was heard from the broker"),
     expect.stringContaining("nothing was heard from the broker"),
   ]);
-}, TIMEOUT_MS);
-
-test("M13: 20,000 resources of one consumer resync through a limit of 256 KiB", async () => {
-  await using broker = await startMosquitto({ config: ["max_packet_size 262144"] });
-  const lines: string[] = [];
-  await using hub = await openHub(broker.port, {
-    log: testLogger((line) => void lines.push(line)),
-  });
-  const consumer = await hub.consumer();
-  await fill(hub.database.db, consumer, 20_000);
-  await using _agent = await joinAgent(broker.port, consumer, { kube: createSimulatedKube() });
-  await eventually(() => progress(hub.database), ({ applied }) => applied === 20_000, PATIENCE);
-  lines.length = 0;
-
-  await broker.kill("SIGKILL");
-  await eventually(() => hub.flows.readiness());
-  const [{ id } = { id: "" }] = await query<{ id: string }>(
-    hub.database.db,
-    "select id from resources order by id offset 9999 limit 1",
-    [],
-  );
-  await hub.flows.acceptor.update(newUpdate(id, 1, "2"));
-  await broker.start();
-  await eventually(() => known(hub, id), (row) => row?.applied_version === 2, PATIENCE);
-  const answers = await eventually(
-    () =>
-      lines.filter((line) => line.includes('"answered a spec resync"')).map((l) => JSON.parse(l)),
-    (answers) => answers.reduce((sum, { held }) => sum + held, 0) === 20_000,
-    PATIENCE,
-  );
-
-  expect(answers.length).toBeGreaterThan(5);
-  expect(answers.reduce((sum, { sent }) => sum + sent, 0)).toBeLessThanOrEqual(1);
 }, TIMEOUT_MS);

@@ -82,10 +82,11 @@ export async function openHub(port: number, options: HubOptions = {}): Promise<H
 export async function joinAgent(
   port: number,
   consumerName: string,
-  { kube = createSimulatedKube(), config, log = testLogger() }: {
+  { kube = createSimulatedKube(), config, log = testLogger(), dataTypes = [MANIFEST_BUNDLES] }: {
     kube?: Kube;
     config?: string[];
     log?: Logger;
+    dataTypes?: string[];
   } = {},
 ): Promise<WorkAgent> {
   const broker = parseMqttConfig(brokerFile(port, config));
@@ -99,7 +100,7 @@ export async function joinAgent(
       consumerName,
       agentId,
       agentVersion: "test (simulated)",
-      dataTypes: [MANIFEST_BUNDLES],
+      dataTypes,
       statusSyncIntervalMs: 1_000,
       workers: 10,
       jsonRawBytesMax: 1024 * 1024,

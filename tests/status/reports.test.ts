@@ -381,3 +381,12 @@ test("a report of a data type that nobody stores is refused", () => {
   expect(() => readReport({ ...report, type }, "maestro"))
     .toThrow('no service for the data type "coordination.k8s.io.v1.leases"');
 });
+
+test("Q33: a report on a single manifest that says nothing of it has a hash all the same", () => {
+  const report = statusEvent({ id: "a", consumerName: "cluster1", isDeleted: true });
+  const { statushash: _, ...extensions } = report.extensions;
+  const type = report.type.replace("manifestbundles", "manifests");
+
+  expect(readReport({ ...report, type, extensions }, "maestro"))
+    .toMatchObject({ isDeleted: true, hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+});

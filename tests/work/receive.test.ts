@@ -180,6 +180,29 @@ test("only works of the asking source are answered, and only for this cluster", 
   expect(ask("maestro", "c2")).toEqual([]);
 });
 
+test("a work whose status is not known again yet is answered unless the source has its last report", () => {
+  const works: Works = new Map();
+  take(works, spec(1));
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+  work.reportedHash = "last";
+  const ask = (statusHash: string) => {
+    const data = JSON.stringify({ statusHashes: [{ resourceID: UID, statusHash }] });
+    const request = {
+      id: "1",
+      source: "maestro",
+      type: "x",
+      extensions: { clustername: "c1" },
+      data,
+    };
+    return answersTo(works, request, MANIFEST_BUNDLES, { consumerName: "c1", nowMs: 0 });
+  };
+
+  expect(work.isSettled).toBeFalse();
+  expect(ask("last")).toEqual([]);
+  expect(ask("older")).toEqual([UID]);
+});
+
 test("a server that has the hash of a single manifest's time is not answered again", () => {
   const works: Works = new Map();
   const event = { ...spec(1), type: `${MANIFESTS}.spec.create_request` };

@@ -54,11 +54,11 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
 
   const runSession = async (): Promise<{ wasSubscribed: boolean; reason: string }> => {
     options.connecting();
-    let current: Session | undefined;
+    const opened: { session?: Session } = {};
     // From now on there is no connection, so that what is under way comes to an end.
     const end = async (reason: string) => {
       session = undefined;
-      await current?.end(reason);
+      await opened.session?.end(reason);
     };
     // Before they are read: what comes in between is not to be missed. New connections prove themselves with new
     // certificates, and nothing under way is lost meanwhile.
@@ -68,12 +68,12 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       async () => {
         // A certificate that has come before its key is no reason to leave.
         await config.tls?.read();
-        if (current === undefined) throw new Error("no connection yet");
+        if (opened.session === undefined) throw new Error("no connection yet");
         log.info("certificates were replaced, connecting again", { broker: config.brokerHost });
         void end("certificates were replaced");
       },
     );
-    current = await openSession({
+    const current = await openSession({
       ...config,
       tls: await config.tls?.read(),
       clientId: options.clientId,
@@ -82,6 +82,7 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       receiveMax: options.receiveMax,
       receive: options.receive,
     });
+    opened.session = current;
     const onStop = () => void end("the program is stopping");
     stop.signal.addEventListener("abort", onStop, { once: true });
     let wasSubscribed = false;

@@ -28,6 +28,7 @@ export function createPace(drained: (consumerName: string) => void): Pace {
   /** Of each consumer the resources under way, the longest first, with the time of their sending. */
   const underWay = new Map<string, Map<string, number>>();
   const full = new Set<string>();
+  const waiting = new Map<string, (() => void)[]>();
 
   const isFull = (consumerName: string): boolean => {
     const sent = underWay.get(consumerName);
@@ -55,11 +56,19 @@ export function createPace(drained: (consumerName: string) => void): Pace {
       if (sent?.delete(resourceId) !== true) return;
       if (sent.size === 0) underWay.delete(consumerName);
       // With half of it free, a turn of the publisher is worth its statement.
-      if (sent.size <= UNDER_WAY_MAX / 2 && full.delete(consumerName)) drained(consumerName);
+      if (sent.size > UNDER_WAY_MAX / 2) return;
+      for (const resolve of waiting.get(consumerName) ?? []) resolve();
+      waiting.delete(consumerName);
+      if (full.delete(consumerName)) drained(consumerName);
     },
     isFull,
     async room(consumerName, signal) {
-      while (isFull(consumerName) && !signal.aborted) await Bun.sleep(LOOK_MS);
+      while (isFull(consumerName) && !signal.aborted) {
+        const drained = new Promise<void>((resolve) => {
+          waiting.set(consumerName, [...waiting.get(consumerName) ?? [], resolve]);
+        });
+        await Promise.race([drained, Bun.sleep(LOOK_MS)]);
+      }
     },
   };
 }
