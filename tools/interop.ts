@@ -20,36 +20,48 @@ export function interopProgram(): string {
   return join(cache, "maestro", `interop-${hash.digest("hex").slice(0, 12)}`);
 }
 
+/** Whether the program is there or can be built. */
+export function hasInterop(): boolean {
+  return findGo() !== null || existsSync(interopProgram());
+}
+
 /** Builds the program unless it is there, and returns its path. Throws a sentence if it cannot. */
 export function buildInterop(): string {
   const program = interopProgram();
   if (existsSync(program)) return program;
-  // Go is often unpacked there without being on the PATH.
-  const go = Bun.which("go", { PATH: `${process.env["PATH"]}:/usr/local/go/bin` });
+  const go = findGo();
   if (go === null) {
     throw new Error(
-      "Cannot build the official Go clients' program: Go is missing, see CONTRIBUTING.md",
+      "Cannot build the program that plays the official Go clients: Go is missing; install Go 1.21 or newer",
     );
   }
   mkdirSync(join(program, ".."), { recursive: true });
   // It gets its name when it is complete, so that of two that build at once each finds a whole one.
   const partial = `${program}.${process.pid}`;
-  const build = Bun.spawnSync([go, "test", "-c", "-trimpath", "-o", partial, "."], {
-    cwd: SOURCE,
-    // The caller's settings are for the caller's modules.
-    env: {
-      ...process.env,
-      GOWORK: "off",
-      GOFLAGS: "-mod=readonly",
-      GOTOOLCHAIN: "auto",
-      CGO_ENABLED: "0",
+  const build = Bun.spawnSync(
+    [go, "test", "-c", "-trimpath", "-ldflags=-s -w", "-o", partial, "."],
+    {
+      cwd: SOURCE,
+      // The caller's settings are for the caller's modules.
+      env: {
+        ...process.env,
+        GOWORK: "off",
+        GOFLAGS: "-mod=readonly",
+        GOTOOLCHAIN: "auto",
+        CGO_ENABLED: "0",
+      },
+      stdin: "ignore",
+      timeout: BUILD_TIMEOUT_MS,
     },
-    stdin: "ignore",
-    timeout: BUILD_TIMEOUT_MS,
-  });
+  );
   if (build.exitCode !== 0) {
     throw new Error(`Cannot build tests/interop: ${build.stdout}${build.stderr}`);
   }
   renameSync(partial, program);
   return program;
+}
+
+/** Go is often unpacked there without being on the PATH. */
+function findGo(): string | null {
+  return Bun.which("go", { PATH: `${process.env["PATH"]}:/usr/local/go/bin` });
 }

@@ -1,13 +1,14 @@
 /**
  * Finds the servers that the tests run against, and installs what is missing where it may.
  *
- * PostgreSQL comes with `bun install`, mosquitto from the system's packages; the Kubernetes servers are
- * built once from Go modules into the cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
+ * PostgreSQL comes with `bun install`, mosquitto from the system's packages; the Kubernetes servers and the
+ * official Go clients are built once from Go modules into the cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
  * that need the part fail or are skipped.
  */
 
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { devDependencies } from "../package.json";
+import { buildInterop, interopProgram } from "./interop.ts";
 import { say } from "./step.ts";
 
 /** Programs of the system, each with what needs it. */
@@ -53,6 +54,7 @@ if (isLinux) {
 } else {
   missing.push("Cannot run the Kubernetes test servers here: they need Linux");
 }
+buildPeers();
 
 for (const sentence of missing) say(`missing: ${sentence}`);
 if (missing.length > 0 && process.env.CI === "true") process.exitCode = 1;
@@ -144,6 +146,17 @@ function buildKubernetes(): void {
     `Cannot build the Kubernetes test servers: ${printed.output || "see above"}; ` +
       `"bash kube/build.sh" tries again`,
   );
+}
+
+function buildPeers(): void {
+  if (!existsSync(interopProgram())) {
+    say("Go clients: building the program that plays them, once; about two minutes on two cores");
+  }
+  try {
+    say(`Go clients: ${buildInterop()}`);
+  } catch (error) {
+    missing.push((error as Error).message);
+  }
 }
 
 /** Runs a command to its end; a program that does not exist is a failure like any other. */

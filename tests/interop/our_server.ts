@@ -18,15 +18,18 @@ const NAMES = ["broker", "server", "agent", "source"] as const;
 
 /** Starts a server over a database of its own; agents reach it by this transport. */
 export function serveOver(transport: Transport): Promise<OurSide> {
-  return serve(transport, false);
+  return serve(transport, { isSecure: false });
 }
 
 /** The same with TLS on every connection, and a certificate for everybody. */
 export function serveSecurelyOver(transport: Transport): Promise<OurSide> {
-  return serve(transport, true);
+  return serve(transport, { isSecure: true });
 }
 
-async function serve(transport: Transport, isSecure: boolean): Promise<OurSide> {
+async function serve(
+  transport: Transport,
+  { isSecure }: { isSecure: boolean },
+): Promise<OurSide> {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await createDatabase());
   const folder = mkdtempSync(join(tmpdir(), "maestro-interop-"));
