@@ -151,7 +151,7 @@ test("a report that the broker does not take is replaced by one without feedback
 });
 
 test("M31: a report that the broker dropped is found by its agent and comes again", async () => {
-  await using hub = await openHub(broker.port, { args: ["--status-digest-interval=500ms"] });
+  await using hub = await openHub(broker.port, { args: ["--status-check-interval=500ms"] });
   const consumer = await hub.consumer();
   await using _agent = await joinAgent(broker.port, consumer);
   const ids: string[] = [];

@@ -22,15 +22,16 @@ import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
 import { createPace } from "./pace.ts";
 import { createReception } from "./reception.ts";
-import { askForStatuses, tellDigests } from "./status_question.ts";
+import { createRoll } from "./roll.ts";
+import { askForStatuses, checkStatuses } from "./status_question.ts";
 
 export interface AgentDoorOptions {
   clientId: string;
   sourceId: string;
   /** How often certificates are looked at, in milliseconds. */
   tlsRefreshMs: number;
-  /** How often agents are told what is held of them, in milliseconds. */
-  digestIntervalMs: number;
+  /** How often it is looked for what the broker has dropped, in milliseconds. */
+  checkIntervalMs: number;
   /** Called when there is a connection, or it can take more again. */
   wake: (consumerNames: string[]) => void;
   log: Logger;
@@ -55,8 +56,6 @@ const SESSION_EXPIRY_SECONDS = 60;
 /** Beyond this the broker is slower than we are, and nothing more is claimed. */
 const WAITING_MAX = 500;
 const CLOCK_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
-/** A consumer without a subscription is looked for again so often, should its own question have been lost. */
-const AWAY_MS = 10 * 60_000;
 /** Go servers send no larger questions, whatever the broker takes. */
 const QUESTION_BYTES_MAX = 512 * 1024;
 /** The attributes of an event, its topic and the packet around it. */
@@ -71,7 +70,7 @@ export function openMqttAgentDoor(
 ): AgentDoor {
   const { log, sourceId, wake } = options;
   const topics = sourceTopics(config.topics, sourceId);
-  const awaySince = new Map<string, number>();
+  const roll = createRoll(() => performance.now());
   let ready = NOBODY;
   let offline: string | undefined = "not connected yet";
   let connection = new AbortController();
@@ -81,16 +80,14 @@ export function openMqttAgentDoor(
 
   const pace = createPace((consumerName) => wake([consumerName]));
   const isReady = (consumerName: string) => !pace.isFull(consumerName);
-  const isAway = (consumerName: string) =>
-    performance.now() - (awaySince.get(consumerName) ?? -Infinity) < AWAY_MS;
 
   const send = async (consumerName: string, event: CloudEvent): Promise<Sent> => {
     const resourceId = event.extensions[EXT.resourceId];
     if (typeof resourceId === "string") pace.sent(consumerName, resourceId);
     try {
       const delivery = await client.publish(topics.topicOf(event), encodeMqtt(event));
-      if (delivery === "nobody") awaySince.set(consumerName, performance.now());
-      else awaySince.delete(consumerName);
+      if (delivery === "nobody") roll.missed(consumerName);
+      else roll.reached(consumerName);
       return delivery;
     } catch (error) {
       return await explain(event, error);
@@ -122,7 +119,7 @@ export function openMqttAgentDoor(
     pace,
     sourceId,
     bodyBytesMax,
-    heardOf: (consumerName) => void awaySince.delete(consumerName),
+    roll,
     log,
   });
 
@@ -136,7 +133,7 @@ export function openMqttAgentDoor(
     if (rows === undefined) return;
     ready = createEverybody(db, {
       connectedAt: rows[0]?.now ?? LONG_AGO,
-      isAway,
+      isAway: roll.isAway,
       isReady,
     });
     offline = undefined;
@@ -175,11 +172,12 @@ export function openMqttAgentDoor(
     log,
   });
 
-  const telling = startPump(
+  const checking = startPump(
     async () => {
-      if (offline === undefined) await tellDigests(db, send, { sourceId, isAway });
+      if (offline !== undefined) return;
+      await checkStatuses(db, send, { sourceId, bytesMax: bodyBytesMax(), roll });
     },
-    { name: "status-digests", intervalMs: options.digestIntervalMs, log },
+    { name: "status-check", intervalMs: options.checkIntervalMs, log },
   );
 
   return {
@@ -196,7 +194,7 @@ export function openMqttAgentDoor(
     readiness: () => offline && `the broker ${config.brokerHost} cannot be used: ${offline}`,
     async [Symbol.asyncDispose]() {
       connection.abort();
-      await telling[Symbol.asyncDispose]();
+      await checking[Symbol.asyncDispose]();
       await client[Symbol.asyncDispose]();
       await reception[Symbol.asyncDispose]();
       await asking;

@@ -14,6 +14,7 @@ import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
 import type { Pace } from "./pace.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
+import type { Roll } from "./roll.ts";
 import { askConsumer } from "./status_question.ts";
 
 export interface ReceptionOptions {
@@ -22,8 +23,7 @@ export interface ReceptionOptions {
   sourceId: string;
   /** The largest body of a question, in bytes. */
   bodyBytesMax: () => number;
-  /** A consumer shows that it is there. */
-  heardOf: (consumerName: string) => void;
+  roll: Roll;
   log: Logger;
 }
 
@@ -41,7 +41,7 @@ const HELD_MAX = 1_000_000;
 
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
-  const { send, pace, sourceId, bodyBytesMax, heardOf, log } = options;
+  const { send, pace, sourceId, bodyBytesMax, roll, log } = options;
   const acceptReport = createReportAcceptor(db, log);
   const questions = new Map<string, NotedRequest>();
   const stop = new AbortController();
@@ -102,7 +102,13 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const event = decodeMqtt(message);
     const { action, subresource, dataType } = parseEventType(event.type);
     const consumerName = event.extensions[EXT.clusterName];
-    if (typeof consumerName === "string") heardOf(consumerName);
+    if (typeof consumerName === "string") {
+      // What is no report does not tell whose agent it is.
+      const isOurs = action === ACTION.resyncRequest
+        ? undefined
+        : EXT.agentVersion in event.extensions;
+      roll.heard(consumerName, { isOurs });
+    }
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
     else if (subresource === "status") {
       const report = readReport(event, sourceId);
