@@ -8,19 +8,29 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	workclient "open-cluster-management.io/api/client/work/clientset/versioned/typed/work/v1"
 	informers "open-cluster-management.io/api/client/work/informers/externalversions"
 	workv1 "open-cluster-management.io/api/work/v1"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/options"
+	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/statushash"
+	clientstore "open-cluster-management.io/sdk-go/pkg/cloudevents/clients/store"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/work"
+	agentclient "open-cluster-management.io/sdk-go/pkg/cloudevents/clients/work/agent/client"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/work/agent/codec"
+	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/work/payload"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/clients/work/store"
+	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/clients"
+	genericoptions "open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options"
+	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/grpc"
+	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/mqtt"
+	cetypes "open-cluster-management.io/sdk-go/pkg/cloudevents/generic/types"
 )
 
 // peerAgent is an agent made of the official libraries, as the work agent wires them; the test decides
 // what it reports.
 type peerAgent struct {
 	cluster string
-	holder  *work.ClientHolder
+	works   workclient.ManifestWorkInterface
 }
 
 func startAgent(t *testing.T, config any, cluster string) *peerAgent {
@@ -36,12 +46,57 @@ func startAgent(t *testing.T, config any, cluster string) *peerAgent {
 	factory := informers.NewSharedInformerFactoryWithOptions(
 		holder.WorkInterface(), 5*time.Minute, informers.WithNamespace(cluster))
 	go factory.Work().V1().ManifestWorks().Informer().Run(ctx.Done())
-	return &peerAgent{cluster, holder}
+	return &peerAgent{cluster, holder.ManifestWorks(cluster)}
+}
+
+// startOldAgent is the same on the libraries' older transport, which is deprecated and still out there.
+func startOldAgent(t *testing.T, config any, cluster string) *peerAgent {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	id := cluster + "-work-agent"
+	var transport *genericoptions.CloudEventsAgentOptions
+	switch config := config.(type) {
+	case *grpc.GRPCOptions:
+		transport = grpc.NewAgentOptions(config, cluster, id, payload.ManifestBundleEventDataType)
+	case *mqtt.MQTTOptions:
+		transport = mqtt.NewAgentOptions(config, cluster, id)
+	}
+	works := store.NewAgentInformerWatcherStore()
+	client, err := clients.NewCloudEventAgentClient(ctx, transport,
+		clientstore.NewAgentWatcherStoreLister(works), statushash.StatusHash, codec.NewManifestBundleCodec())
+	if err != nil {
+		t.Fatalf("cannot start an agent: %v", err)
+	}
+	watch, err := works.GetWatcher(ctx, cluster, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		// Nobody looks at the changes, but the store waits for somebody to take them.
+		for range watch.ResultChan() {
+		}
+	}()
+	client.Subscribe(ctx, works.HandleReceivedResource)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-client.SubscribedChan():
+				// One that fails is made up for by the next connection.
+				_ = client.Resync(ctx, cetypes.SourceAll)
+			}
+		}
+	}()
+	agent := agentclient.NewManifestWorkAgentClient(ctx, cluster, works, client)
+	agent.SetNamespace(cluster)
+	return &peerAgent{cluster, agent}
 }
 
 func (a *peerAgent) all(t *testing.T) []workv1.ManifestWork {
 	t.Helper()
-	list, err := a.holder.ManifestWorks(a.cluster).List(context.Background(), metav1.ListOptions{})
+	list, err := a.works.List(context.Background(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +131,7 @@ func (a *peerAgent) tryPatch(work *workv1.ManifestWork, patch any, subresources 
 	if err != nil {
 		return err
 	}
-	_, err = a.holder.ManifestWorks(a.cluster).Patch(
+	_, err = a.works.Patch(
 		context.Background(), work.Name, types.MergePatchType, content, metav1.PatchOptions{}, subresources...)
 	return err
 }

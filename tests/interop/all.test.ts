@@ -10,5 +10,5 @@ test("every test of the peers is run", () => {
   const written = [...read("_test.go").matchAll(/^func (Test\w+)\(t /gm)].map(([, name]) => name);
   const named = [...read(".test.ts").matchAll(/^ {2}(Test\w+): \[/gm)].map(([, name]) => name);
 
-  expect(named.toSorted()).toEqual(written.toSorted());
+  expect([...new Set(named)].toSorted()).toEqual(written.toSorted());
 });

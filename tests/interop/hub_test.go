@@ -33,11 +33,16 @@ type hub interface {
 
 const hubSource = "maestro"
 
+// linkToBroker is the way of our agent to the MQTT broker.
+func linkToBroker(t *testing.T) *link {
+	return startLink(t, setting(t, "LISTEN"), setting(t, "BROKER"))
+}
+
 // startHub starts a hub that our agent reaches over the returned link.
 func startHub(t *testing.T) (hub, *link) {
 	t.Helper()
 	if transport(t) == "mqtt" {
-		road := startLink(t, setting(t, "LISTEN"), setting(t, "BROKER"))
+		road := linkToBroker(t)
 		return mqttHub{startSourceAs(t, hubSource, agentConfig(t), viaMQTT)}, road
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

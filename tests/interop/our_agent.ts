@@ -1,9 +1,9 @@
-/** Our agent as official sources meet it: a program, with a made-up cluster. */
+/** Our agent as official sources meet it: a program, with a made-up or a real cluster. */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "../harness/kubernetes.ts";
+import { freePort, startKubernetes } from "../harness/kubernetes.ts";
 import { startMosquitto } from "../harness/mosquitto.ts";
 import { startAgent } from "../harness/programs.ts";
 import { brokerFile } from "../mqtt/hub.ts";
@@ -16,8 +16,20 @@ const BROADCASTS = [
   "",
 ].join("\n");
 
-/** Starts an agent whose way to its source leads over a port that the peer opens. */
-export async function agentOver(transport: Transport): Promise<OurSide> {
+/** Starts an agent whose way to its source leads over a port that the peer opens. Its cluster is made up. */
+export function agentOver(transport: Transport): Promise<OurSide> {
+  return startOver(transport, { isReal: false });
+}
+
+/** The same on a real Kubernetes. */
+export function agentOnKubernetesOver(transport: Transport): Promise<OurSide> {
+  return startOver(transport, { isReal: true });
+}
+
+async function startOver(
+  transport: Transport,
+  { isReal }: { isReal: boolean },
+): Promise<OurSide> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), "maestro-interop-"));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -32,12 +44,14 @@ export async function agentOver(transport: Transport): Promise<OurSide> {
   const config = transport === "mqtt"
     ? brokerFile(port) + BROADCASTS
     : `url: 127.0.0.1:${port}\nserverHealthinessTimeout: 3s\n`;
+  const kubeconfig = isReal ? stack.use(await startKubernetes()).kubeconfig : undefined;
   const agent = stack.use(
     await startAgent({
       isFromSource: true,
       consumerName: cluster,
       args: [
-        ...["--simulate", "1", "--workload-source-driver", transport],
+        ...(kubeconfig === undefined ? ["--simulate", "1"] : ["--kubeconfig", kubeconfig]),
+        ...["--workload-source-driver", transport],
         ...["--workload-source-config", write("agent.yaml", config)],
       ],
     }),

@@ -8,9 +8,19 @@ import (
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/types"
 )
 
-// TestOurAgentRoad is the life of a work of an official source at our agent.
 func TestOurAgentRoad(t *testing.T) {
 	hub, _ := startHub(t)
+	ourAgentRoad(t, hub)
+}
+
+func TestOurAgentRoadOldSource(t *testing.T) {
+	linkToBroker(t)
+	ourAgentRoad(t, mqttHub{startSourceAs(t, hubSource, agentConfig(t), viaOldMQTT)})
+}
+
+// ourAgentRoad is the life of a work of an official source at our agent.
+func ourAgentRoad(t *testing.T, hub hub) {
+	t.Helper()
 	work := hubWork(t)
 
 	hub.send(types.CreateRequestAction, work)

@@ -9,7 +9,8 @@ testPeers(serveOver, {
     "grpc",
     "mqtt",
   ],
-  TestRoadOldGRPC: ["a source on the libraries' older transport is served alike", "grpc"],
+  TestRoadOldSource: ["a source on the libraries' older transport is served alike", "grpc"],
+  TestRoadOldAgent: ["an agent on the libraries' older transport is served alike", "grpc", "mqtt"],
   TestStaleUpdate: ["a stale update is refused with the words that clients look for", "grpc"],
   TestBigIntegers: ["integers above 2^53 stay what they are, down and up", "grpc", "mqtt"],
   TestAgentAway: [

@@ -10,14 +10,15 @@ import (
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/types"
 )
 
-func TestRoad(t *testing.T)        { road(t, viaGRPC) }
-func TestRoadOldGRPC(t *testing.T) { road(t, viaOldGRPC) }
+func TestRoad(t *testing.T)          { road(t, viaGRPC, startAgent) }
+func TestRoadOldSource(t *testing.T) { road(t, viaOldGRPC, startAgent) }
+func TestRoadOldAgent(t *testing.T)  { road(t, viaGRPC, startOldAgent) }
 
 // road takes a work from an official source through our server to an official agent, and back.
-func road(t *testing.T, via sourceOptions) {
+func road(t *testing.T, via sourceOptions, start func(*testing.T, any, string) *peerAgent) {
 	cluster := newCluster(t)
 	source := startSource(t, sourceConfig(t), via)
-	agent := startAgent(t, agentConfig(t), cluster)
+	agent := start(t, agentConfig(t), cluster)
 	work := source.create(t, newWork(cluster))
 
 	received := agent.has(t, work.UID, 1)

@@ -42,6 +42,11 @@ func viaOldGRPC(config any, id string) *options.CloudEventsSourceOptions {
 	return grpc.NewSourceOptions(config.(*grpc.GRPCOptions), id, payload.ManifestBundleEventDataType)
 }
 
+// viaOldMQTT is deprecated, and still out there.
+func viaOldMQTT(config any, id string) *options.CloudEventsSourceOptions {
+	return mqtt.NewSourceOptions(config.(*mqtt.MQTTOptions), "client-"+newID(), id)
+}
+
 func viaMQTT(config any, id string) *options.CloudEventsSourceOptions {
 	return v2mqtt.NewSourceOptions(config.(*mqtt.MQTTOptions), "client-"+newID(), id)
 }
