@@ -74,7 +74,8 @@ export function openMqttAgentDoor(
   let ready = NOBODY;
   let offline: string | undefined = "not connected yet";
   let connection = new AbortController();
-  let isFirst = true;
+  /** What was marked as sent and may not have left: by an earlier process, or on a connection that broke. */
+  let mayHaveLost = true;
   let wasFull = false;
   let asking = Promise.resolve();
 
@@ -102,7 +103,10 @@ export function openMqttAgentDoor(
   /** An event that never passes is told to its source; any other is still pending and sent again. */
   const explain = async (event: CloudEvent, error: unknown): Promise<Sent> => {
     const code = error instanceof MaestroError ? error.code : "internal";
-    if (code === "unavailable" || code === "resource_exhausted") return "disconnected";
+    if (code === "unavailable" || code === "resource_exhausted") {
+      mayHaveLost = true;
+      return "disconnected";
+    }
     const fields = { resource: event.extensions[EXT.resourceId], reason: describeError(error) };
     log.warn("cannot send an event", fields);
     if (event.extensions[EXT.resourceId] === undefined) return "refused";
@@ -124,8 +128,7 @@ export function openMqttAgentDoor(
   });
 
   const connected = async ({ isKept }: { isKept: boolean }, signal: AbortSignal) => {
-    const isNothingLost = isKept && !isFirst;
-    const rows = isNothingLost ? [] : await keepTrying(() => q.clockNow(db), {
+    const rows = isKept && !mayHaveLost ? [] : await keepTrying(() => q.clockNow(db), {
       backoff: CLOCK_BACKOFF,
       signal,
       failed: (error) => log.warn("the database does not answer, trying again", { error }),
@@ -137,7 +140,7 @@ export function openMqttAgentDoor(
       isReady,
     });
     offline = undefined;
-    isFirst = false;
+    mayHaveLost = false;
     log.info("connected to the broker", { broker: config.brokerHost, kept: isKept });
     wake([]);
     // Beside everything else; it never rejects.
@@ -186,7 +189,10 @@ export function openMqttAgentDoor(
       return wasFull ? NOBODY : ready;
     },
     publish(consumerName, event) {
-      if (client.waiting === undefined) return false;
+      if (client.waiting === undefined) {
+        mayHaveLost = true;
+        return false;
+      }
       // Never rejects: what fails is explained, or still pending.
       void send(consumerName, event);
       return true;

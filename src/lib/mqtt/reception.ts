@@ -34,8 +34,8 @@ export interface Reception extends AsyncDisposable {
 
 const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
 const ANSWER_BACKOFF = { firstMs: 500, factor: 2, ceilingMs: 30_000 };
-/** Each may hold documents of 50 MB, if they are as large as they can be. */
-const ANSWERS_AT_ONCE = 4;
+/** Each holds a hundred documents, of 50 MB together if they are as large as they can be. */
+const ANSWERS_AT_ONCE = 8;
 /** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
 const HELD_MAX = 1_000_000;
 
@@ -48,7 +48,9 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
   let heldCount = 0;
 
   const forget = (key: string) => {
-    heldCount -= questions.get(key)?.held.length ?? 0;
+    const request = questions.get(key);
+    if (request === undefined) return;
+    heldCount -= weightOf(request);
     questions.delete(key);
   };
 
@@ -92,8 +94,8 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const noted = await noteSpecResync(db, request);
     const key = [consumerName, dataType, range.after].join("\0");
     forget(key);
-    if (heldCount + held.length > HELD_MAX) return;
-    heldCount += held.length;
+    if (heldCount + weightOf(noted) > HELD_MAX) return;
+    heldCount += weightOf(noted);
     questions.set(key, noted);
     answers.add(key);
   };
@@ -142,6 +144,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       return answers[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A question takes its place even if it lists nothing. */
+function weightOf({ held }: NotedRequest): number {
+  return held.length + 1;
 }
 
 /** It would make no more sense if it came again. */

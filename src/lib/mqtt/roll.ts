@@ -22,6 +22,9 @@ const AWAY_MS = 10 * 60_000;
 /** How often a Go agent is asked about each status though nothing came of it. */
 const LIST_MS = 10 * 60_000;
 
+/** Names come from outside. Beyond so many the longest known is forgotten, which costs it a question. */
+const ENTRIES_MAX = 1_000_000;
+
 interface Entry {
   isOurs?: boolean;
   missedMs?: number;
@@ -35,6 +38,7 @@ export function createRoll(elapsedMs: () => number): Roll {
   const entryOf = (consumerName: string): Entry => {
     const entry = entries.get(consumerName) ?? {};
     entries.set(consumerName, entry);
+    if (entries.size > ENTRIES_MAX) entries.delete(entries.keys().next().value ?? "");
     return entry;
   };
   return {
