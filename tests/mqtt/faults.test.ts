@@ -8,6 +8,7 @@ import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Doom } from "../harness/die_in_publish.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle, statusEvent } from "../harness/events.ts";
 import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
@@ -133,6 +134,32 @@ function blocked(db: Db): Promise<{ pid: number }[]> {
     [],
   );
 }
+
+test(
+  "M1: what a server had claimed when it died is sent as soon as the next one connects",
+  async () => {
+    await using database = await createDatabase({ maxConnections: 8 });
+    await using broker = await startMosquitto();
+    const { name: consumer } = await createConsumer(database.db, {});
+    await using agent = await joinAgent(broker.port, consumer);
+    const first = await openHub(broker.port, { database });
+    await eventually(() => agent.readiness() === undefined);
+    await first[Symbol.asyncDispose]();
+    const resource = newResource(consumer);
+    await createAcceptor(database.db).create(resource);
+
+    const doom: Doom = [database.url, consumer];
+    const doomed = join(import.meta.dir, "../harness/die_in_publish.ts");
+    await Bun.spawn([process.execPath, doomed, ...doom], { stdout: "ignore" }).exited;
+    const claimed = await known({ database }, resource.id);
+    await using _second = await openHub(broker.port, { database });
+
+    // Redelivery would come after a quarter of a minute at the earliest.
+    await eventually(() => known({ database }, resource.id), (row) => row?.applied_version === 1);
+    expect(claimed?.attempts).toBe(1);
+  },
+  TIMEOUT_MS,
+);
 
 test("a broker that restarts without its sessions costs nothing", async () => {
   await using broker = await startMosquitto();

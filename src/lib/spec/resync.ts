@@ -86,8 +86,7 @@ export async function answerSpecResync(
       unknown.delete(id);
       if (!isInRange(id, request.range)) continue;
       const isBehind = version > (held.get(id) ?? 0);
-      const isLacking = isBehind && !is_observed;
-      if ((is_deleting || isLacking) && !is_on_its_way) due.push(id);
+      if ((is_deleting || isBehind) && !is_on_its_way) due.push(id);
       if (version === held.get(id) && !is_observed) unreported.push(id);
     }
     if (unreported.length > 0) {
