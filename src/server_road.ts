@@ -5,7 +5,7 @@ import * as q from "./gen/queries.ts";
 import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
-import { answerSpecResync } from "./lib/spec/resync.ts";
+import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
 import type { FlowParts } from "./server_flows.ts";
 
@@ -32,8 +32,10 @@ export async function openRoad(
   const sourceId = config["source-id"];
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
-    answerResync: (deliver, { name: consumerName, connectedAt }, request) =>
-      answerSpecResync(db, deliver, log, { consumerName, connectedAt, sourceId, ...request }),
+    answerResync: async (deliver, { name: consumerName, connectedAt }, request) => {
+      const whole = { consumerName, connectedAt, sourceId, ...request };
+      return await answerSpecResync(db, deliver, log, await noteSpecResync(db, whole));
+    },
     now: async () => {
       const [row] = await q.clockNow(db);
       return row?.now ?? new Date().toISOString();
@@ -60,7 +62,8 @@ async function openMqtt(
     clientId: config["client-id"] ?? `maestro-${hostname()}`,
     sourceId: config["source-id"],
     tlsRefreshMs: config["certificate-refresh-interval"],
-    wake: () => wake([]),
+    checkIntervalMs: config["status-check-interval"],
+    wake,
     log,
   }));
   return { agents: undefined, publish, ready, isConnected: () => true, readiness };

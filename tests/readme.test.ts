@@ -1,14 +1,23 @@
 /** Every command block of the README and the guides does what the reader is told. */
 
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { scripts } from "../package.json";
 import { artefactChecks } from "../tools/checks.ts";
 import { startChild } from "../tools/child.ts";
-import { call, CONSUMERS, RESOURCES, untilApplied, untilInCluster } from "./e2e/client.ts";
+import {
+  call,
+  CONSUMERS,
+  createConsumer,
+  post,
+  RESOURCES,
+  untilApplied,
+  untilInCluster,
+} from "./e2e/client.ts";
 import { startKubernetes } from "./harness/kubernetes.ts";
+import { startMosquitto } from "./harness/mosquitto.ts";
 import { fastestFolder } from "./harness/postgres.ts";
 import { startServer } from "./harness/programs.ts";
 import { openKubeconfig } from "./kube/objects.ts";
@@ -29,6 +38,9 @@ const EXECUTORS = {
   test: /^npx -y bun@[\d.]+ run test$/,
   build: /^bun run build$/,
   curl: /\bcurl\b.*http:\/\/localhost:8000\//,
+  // By tests/rest/cloud_events.test.ts, which has what the request needs.
+  events: /^curl -i "\$MAESTRO\/api\/maestro\/v1\/cloudevents"/,
+  mqtt: /^bun run maestro server --message-broker-type mqtt .*\nbun run agent .*broker\.yaml$/,
   agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
 };
 
@@ -65,11 +77,14 @@ test("the test command and the build command are those of the gate", () => {
   expect(executables).toContain("tools/build.ts");
 });
 
-test("the demo goes from accepted to reported on a machine without a cluster", async () => {
+test.each([
+  ["gRPC", []],
+  ["mosquitto", ["--mqtt"]],
+])("the demo goes from accepted to reported over %s, without a cluster", async (_, flags) => {
   const folder = mkdtempSync(join(fastestFolder(), "maestro-readme-"));
   const cache = mkdtempSync(join(tmpdir(), "maestro-cache-"));
   const demo = Bun.spawn(
-    [process.execPath, "tools/demo.ts", "--once", "--state-directory", folder],
+    [process.execPath, "tools/demo.ts", "--once", "--state-directory", folder, ...flags],
     {
       cwd: ROOT,
       env: { PATH: process.env.PATH, HOME: cache, XDG_CACHE_HOME: cache },
@@ -85,6 +100,7 @@ test("the demo goes from accepted to reported on a machine without a cluster", a
   expect(scripts.demo).toEndWith("bun tools/demo.ts");
   expect({ code, complaints }).toEqual({ code: 0, complaints: "" });
   expect(said).toContain("The cluster is simulated");
+  expect(said.includes("The broker is mosquitto")).toBe(flags.length > 0);
   expect(said).toMatch(/accepted[\s\S]*sent[\s\S]*applied[\s\S]*reported/);
   expect(said).toContain('"availableReplicas": 1');
 }, TIMEOUT_MS);
@@ -137,6 +153,53 @@ test("what the requests of the README create arrives in the cluster of its agent
     expect(await untilInCluster(kube, apiVersion, kind, name)).toMatchObject(manifest);
   }
 }, TIMEOUT_MS);
+
+test("the server and the agent of the README meet at an MQTT broker", async () => {
+  await using stack = new AsyncDisposableStack();
+  const broker = stack.use(await startMosquitto());
+  const folder = mkdtempSync(join(fastestFolder(), "maestro-readme-"));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "broker.yaml");
+  const guide = await Bun.file(join(ROOT, "docs/configuration.md")).text();
+  const [, example = ""] = /```yaml\n(brokerHost[\s\S]*?)```/.exec(guide) ?? [];
+  writeFileSync(file, example.replace("mosquitto:1883", `127.0.0.1:${broker.port}`));
+  const env = {
+    PATH: `${join(ROOT, "node_modules/.bin")}:${process.env.PATH}`,
+    HOME: folder,
+    MAESTRO_STATE_DIRECTORY: folder,
+    MAESTRO_HTTP_SERVER_BINDPORT: "0",
+    MAESTRO_GRPC_SERVER_BINDPORT: "0",
+    MAESTRO_METRICS_SERVER_BINDPORT: "0",
+    MAESTRO_HEALTH_CHECK_SERVER_BINDPORT: "0",
+    MAESTRO_ENABLE_JWT: "false",
+    MAESTRO_GRPC_AUTHN_TYPE: "mock",
+    MAESTRO_LISTEN: "127.0.0.1:0",
+    MAESTRO_SIMULATE: "1",
+  };
+
+  const [server = "", agent = ""] = (blocksOf("mqtt")[0]?.text ?? "").split("\n")
+    .map((line) => `cd "${ROOT}"\nexec ${line.replace("broker.yaml", file)}`);
+  const started = stack.use(startChild(["bash", "-c", server], env));
+  const door = { rest: await servedBy(started.lines()), adminToken: "" };
+  stack.use(startChild(["bash", "-c", agent], env));
+  await createConsumer(door, "cluster1");
+  const manifest = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "a", namespace: "default" },
+  };
+  const id = await post(door, "cluster1", manifest);
+
+  expect((await untilApplied(door, id)).body.version).toBe(1);
+}, TIMEOUT_MS);
+
+/** The URL that a server's log names when it serves. */
+async function servedBy(lines: AsyncIterable<string>): Promise<string> {
+  for await (const line of lines) {
+    if (line.includes('"serving"')) return String(JSON.parse(line)["rest"]);
+  }
+  throw new Error("The server has ended before it served");
+}
 
 /** The fenced blocks for a shell, in the order in which they are read. */
 async function readBlocks(): Promise<Block[]> {

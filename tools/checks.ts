@@ -48,6 +48,7 @@ const FOLDERS = [
   "tests/access",
   "tests/rest",
   "tests/grpc",
+  "tests/mqtt",
   "tests/cli",
   "tests/ops",
   "tests/kube",
@@ -85,7 +86,8 @@ function testStep(name: string, files: readonly string[]): Step {
 }
 
 function rank(folder: string): number {
-  if (folder === "tests/e2e") return FOLDERS.length + 1;
+  if (folder === "tests/interop") return FOLDERS.length + 1;
+  if (folder === "tests/e2e") return FOLDERS.length + 2;
   const index = FOLDERS.indexOf(folder);
   return index === -1 ? FOLDERS.length : index;
 }

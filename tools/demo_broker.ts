@@ -87,14 +87,14 @@ async function untilListening(
 }
 
 function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host: "127.0.0.1", port });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = createConnection({ host: "127.0.0.1", port });
+  socket.once("connect", () => {
+    socket.destroy();
+    resolve();
   });
+  socket.once("error", reject);
+  return promise.then(() => true, () => false);
 }
 
 function freePort(): number {

@@ -1,17 +1,28 @@
 /**
  * Finds the servers that the tests run against, and installs what is missing where it may.
  *
- * PostgreSQL comes with `bun install`; the Kubernetes servers are built once from Go modules into the
- * cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
+ * PostgreSQL comes with `bun install`, mosquitto from the system's packages; the Kubernetes servers and the
+ * official Go clients are built once from Go modules into the cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
  * that need the part fail or are skipped.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { devDependencies } from "../package.json";
+import { buildInterop, interopProgram } from "./interop.ts";
 import { say } from "./step.ts";
 
-/** Programs of the system that building and running the Kubernetes servers takes. */
-const PROGRAMS: Record<string, { aptPackage: string; purpose: string }> = {
+/** Programs of the system, each with what needs it. */
+interface ProgramTable {
+  [program: string]: { aptPackage: string; purpose: string };
+}
+
+const BROKER_PROGRAMS: ProgramTable = {
+  mosquitto: { aptPackage: "mosquitto", purpose: "it is the MQTT broker of the tests" },
+  mosquitto_sub: { aptPackage: "mosquitto-clients", purpose: "it records what crosses the broker" },
+};
+
+/** What building and running the Kubernetes servers takes. */
+const KUBERNETES_PROGRAMS: ProgramTable = {
   bash: { aptPackage: "bash", purpose: "it runs the scripts in kube/" },
   curl: { aptPackage: "curl", purpose: "kube/up.sh asks the API server whether it is ready" },
   flock: { aptPackage: "util-linux", purpose: "only one build at a time fills the cache" },
@@ -26,17 +37,24 @@ const BUN_VERSION = devDependencies.bun;
 /** The exit code of `kube/build.sh --print` when nothing is built yet. */
 const NOT_BUILT = 3;
 
+/** Debian installs daemons where only root looks. */
+const PATH = `${process.env.PATH}:/usr/sbin:/usr/local/sbin`;
+/** As long as it says 101, Debian's packages start no service. */
+const SERVICE_POLICY = "/usr/sbin/policy-rc.d";
+
 const missing: string[] = [];
 
 checkBun();
 checkPostgres();
-if (process.platform === "linux") {
-  installPrograms();
+const isLinux = process.platform === "linux";
+installPrograms({ ...BROKER_PROGRAMS, ...(isLinux ? KUBERNETES_PROGRAMS : {}) });
+if (isLinux) {
   checkGo();
-  if (missing.length === 0) buildKubernetes();
+  if (Object.keys(KUBERNETES_PROGRAMS).every(isThere)) buildKubernetes();
 } else {
   missing.push("Cannot run the Kubernetes test servers here: they need Linux");
 }
+buildPeers();
 
 for (const sentence of missing) say(`missing: ${sentence}`);
 if (missing.length > 0 && process.env.CI === "true") process.exitCode = 1;
@@ -59,29 +77,44 @@ function checkPostgres(): void {
   );
 }
 
-function installPrograms(): void {
-  const absent = Object.keys(PROGRAMS).filter((program) => Bun.which(program) === null);
+function isThere(program: string): boolean {
+  return Bun.which(program, { PATH }) !== null;
+}
+
+function installPrograms(programs: ProgramTable): void {
+  const absent = Object.entries(programs).filter(([program]) => !isThere(program));
   if (absent.length === 0) return;
-  const packages = [...new Set(absent.map((program) => PROGRAMS[program]?.aptPackage ?? program))];
+  const packages = [...new Set(absent.map(([, { aptPackage }]) => aptPackage))];
   const install = `apt-get install -y --no-install-recommends ${packages.join(" ")}`;
-  if (process.getuid?.() === 0 && Bun.which("apt-get") !== null) {
+  const hasApt = Bun.which("apt-get", { PATH }) !== null;
+  if (process.getuid?.() === 0 && hasApt) {
     say(`installing ${packages.join(", ")}`);
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     attempt(["apt-get", "update"], { env });
-    const run = attempt(install.split(" "), { env });
+    const run = withoutServices(() => attempt(install.split(" "), { env }));
     if (!run.isGood) say(run.output);
   }
-  for (const program of absent) {
-    if (Bun.which(program) !== null) continue;
-    missing.push(
-      `Cannot find "${program}" (${PROGRAMS[program]?.purpose}): install it with ` +
-        `"${install}" as root, or put it on the PATH`,
-    );
+  const advice = hasApt
+    ? `install it with "${install}" as root, or put it on the PATH`
+    : `install what Debian calls ${packages.join(", ")}, and put it on the PATH`;
+  for (const [program, { purpose }] of absent) {
+    if (!isThere(program)) missing.push(`Cannot find "${program}" (${purpose}): ${advice}`);
+  }
+}
+
+/** A package that brings a daemon starts it, which would stay and hold its port; here nothing may. */
+function withoutServices<T>(install: () => T): T {
+  if (existsSync(SERVICE_POLICY)) return install();
+  writeFileSync(SERVICE_POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return install();
+  } finally {
+    rmSync(SERVICE_POLICY);
   }
 }
 
 function checkGo(): void {
-  if (Bun.which("go") === null) return;
+  if (!isThere("go")) return;
   const run = attempt(["go", "env", "GOVERSION"], {
     env: { ...process.env, GOTOOLCHAIN: "local" },
   });
@@ -113,6 +146,17 @@ function buildKubernetes(): void {
     `Cannot build the Kubernetes test servers: ${printed.output || "see above"}; ` +
       `"bash kube/build.sh" tries again`,
   );
+}
+
+function buildPeers(): void {
+  if (!existsSync(interopProgram())) {
+    say("Go clients: building the program that plays them, once; about two minutes on two cores");
+  }
+  try {
+    say(`Go clients: ${buildInterop()}`);
+  } catch (error) {
+    missing.push((error as Error).message);
+  }
 }
 
 /** Runs a command to its end; a program that does not exist is a failure like any other. */

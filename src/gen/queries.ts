@@ -32,6 +32,7 @@ import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { t
 import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
 import specEventConsumersAfterText from "../../sql/queries/spec_event/consumers_after.sql" with { type: "text" };
 import statusConfirmDeletionText from "../../sql/queries/status/confirm_deletion.sql" with { type: "text" };
+import statusDigestsText from "../../sql/queries/status/digests.sql" with { type: "text" };
 import statusHashesOfConsumerText from "../../sql/queries/status/hashes_of_consumer.sql" with { type: "text" };
 import statusPageText from "../../sql/queries/status/page.sql" with { type: "text" };
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
@@ -264,25 +265,20 @@ export interface ResourceClaimResyncRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
-  is_just_reported: boolean;
 }
 
 /**
  * Marks resources as sent because an agent's resync lacks them, and returns them.
  *
- * What the agent says it holds is what is observed: a version that it lost is pending again. What has
- * been sent to its connection meanwhile is left out. `is_just_reported` tells that the version was reported within the
- * last minute: then the question may be older than the report, and nothing is lost.
- *
- * `heldVersions`: what the agent holds of each
+ * Those that are still pending: what the agent has reported since is left out, and what has been sent
+ * to its connection meanwhile.
  */
 export function resourceClaimResync(
   db: Db,
   ids: readonly (string | null)[],
-  heldVersions: readonly (number | null)[],
   connectedAt: string,
 ): Promise<ResourceClaimResyncRow[]> {
-  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, heldVersions, connectedAt]);
+  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, connectedAt]);
 }
 
 /** A row of `resource/count.sql`. */
@@ -407,6 +403,7 @@ export function resourceList(
 /** A row of `resource/lose.sql`. */
 export interface ResourceLoseRow {
   id: string;
+  is_just_reported: boolean;
 }
 
 /**
@@ -414,6 +411,8 @@ export interface ResourceLoseRow {
  *
  * The answer itself is under way: only if it fails the ledger sends, after a while. Ids between two
  * others are looked at, since a long list comes in parts; they are compared by their bytes.
+ * `is_just_reported` tells that the version was reported within the last minute: then the list may be
+ * older than the report, and nothing is lost.
  *
  * `throughId`: null for the end
  */
@@ -455,8 +454,7 @@ export interface ResourcePageVersionsRow {
 /**
  * Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
  *
- * On its way is what was sent to this connection and not reported since. An agent that has reported a
- * version and now says that it lacks it has lost it.
+ * On its way is what was sent to this connection and not reported since.
  */
 export function resourcePageVersions(
   db: Db,
@@ -540,14 +538,15 @@ export function resourceUpdate(
 
 /** A row of `spec_event/claim.sql`. */
 export interface SpecEventClaimRow {
-  id: string;
-  consumer_name: string;
-  data_type: string;
-  version: number;
-  spec: string;
-  spec_event: string;
+  taken_count: number;
+  id: string | null;
+  consumer_name: string | null;
+  data_type: string | null;
+  version: number | null;
+  spec: string | null;
+  spec_event: string | null;
   metadata: string | null;
-  created_at: string;
+  created_at: string | null;
   deleted_at: string | null;
 }
 
@@ -556,7 +555,12 @@ export interface SpecEventClaimRow {
  *
  * One statement: the event is gone exactly when the ledger says that the resource was sent, so a
  * crash after it leaves a pending row that redelivery finds. Events that another server holds are
- * skipped, not waited for. A resource that was sent at this version already is not sent again.
+ * skipped, not waited for. A resource that was sent at this version already is not sent again, but its
+ * event counts: the first row tells how many were taken, even if there is nothing to send.
+ *
+ * A plan may have been made while the outbox and the pending resources were few, as they mostly are,
+ * and must still do when there are many. So rows are found by their place and by a list of ids, and
+ * the condition is written in a way that the index of pending resources does not fit.
  *
  * `turnCount`: rows for each consumer and lane
  */
@@ -627,6 +631,25 @@ export function statusConfirmDeletion(
   statusEvents: readonly (string | null)[],
 ): Promise<StatusConfirmDeletionRow[]> {
   return query<StatusConfirmDeletionRow>(db, statusConfirmDeletionText, [ids, consumerNames, sequences, statuses, statusEvents]);
+}
+
+/** A row of `status/digests.sql`. */
+export interface StatusDigestsRow {
+  consumer_name: string;
+  digest: string;
+}
+
+/**
+ * Sums up what is known of the statuses of each of these consumers, for the question whether it still holds.
+ *
+ * The hash of one line a resource, `<id> <status hash>`, in the order of the ids' bytes; an agent makes the same.
+ */
+export function statusDigests(
+  db: Db,
+  consumerNames: readonly (string | null)[],
+  dataType: string,
+): Promise<StatusDigestsRow[]> {
+  return query<StatusDigestsRow>(db, statusDigestsText, [consumerNames, dataType]);
 }
 
 /** A row of `status/hashes_of_consumer.sql`. */

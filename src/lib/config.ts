@@ -5,12 +5,14 @@ import { MaestroError } from "./errors.ts";
 import {
   boolean,
   choice,
+  duration,
   type FlagTable,
   type FlagValues,
   integer,
   optionalText,
   parseFlags,
   port,
+  positive,
   text,
 } from "./flags.ts";
 import { GRPC_FLAGS } from "./grpc_config.ts";
@@ -88,6 +90,9 @@ export const SERVER_FLAGS = {
   "client-id": optionalText(
     "id",
     "the server's MQTT client id, its own for each replica (default maestro-<host name>)",
+  ),
+  "status-check-interval": positive(
+    duration("30s", "how often statuses are looked for that an MQTT broker has dropped"),
   ),
   "subscription-type": choice(
     ["shared", "broadcast"],

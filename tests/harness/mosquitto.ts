@@ -1,6 +1,6 @@
 /** A real MQTT broker on a free port, which a test may kill and start again. */
 
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,8 @@ export interface MosquittoOptions {
 /** Debian installs daemons where only root looks. */
 const PATH = `${process.env["PATH"]}:/usr/sbin:/usr/local/sbin`;
 const START_TIMEOUT_MS = 10_000;
+/** What mosquitto logs by itself, and who subscribed to what. */
+const LOGGED = ["error", "warning", "notice", "information", "subscribe"];
 
 /** Starts mosquitto. Its defaults are Debian's, but for no-delay, which docs/configuration.md asks for too. */
 export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mosquitto> {
@@ -35,8 +37,6 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
     throw new Error('Cannot find "mosquitto": install it (Debian: apt-get install mosquitto)');
   }
   const folder = mkdtempSync(join(tmpdir(), "maestro-mosquitto-"));
-  // As root it changes to a user of its own before it reads certificates.
-  chmodSync(folder, 0o755);
   const port = await freePort();
   const file = join(folder, "mosquitto.conf");
   writeFileSync(file, settings(port, options));
@@ -86,8 +86,11 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
 function settings(port: number, { config = [], tls }: MosquittoOptions): string {
   return [
     `listener ${port} 127.0.0.1`,
+    // Started by root it would change to a user who cannot read a test's keys.
+    "user root",
     "allow_anonymous true",
     "set_tcp_nodelay true",
+    ...LOGGED.map((type) => `log_type ${type}`),
     ...(tls === undefined ? [] : [
       `cafile ${tls.caFile}`,
       `certfile ${tls.certFile}`,
@@ -110,12 +113,12 @@ function freePort(): Promise<number> {
 }
 
 function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host: "127.0.0.1", port });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const socket = createConnection({ host: "127.0.0.1", port });
+  socket.once("connect", () => {
+    socket.destroy();
+    resolve();
   });
+  socket.once("error", reject);
+  return promise.then(() => true, () => false);
 }

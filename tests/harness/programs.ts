@@ -20,7 +20,7 @@ export interface Program extends AsyncDisposable {
 export interface Server extends Program {
   /** The URL of REST, without a path. */
   rest: string;
-  /** Ports of 127.0.0.1. */
+  /** Ports of 127.0.0.1. Agents have no door when a broker stands between. */
   agents: number;
   sources: number;
   health: number;
@@ -41,15 +41,18 @@ export interface ServerOptions {
 }
 
 export interface AgentOptions {
-  kubeconfig: string;
+  kubeconfig?: string;
   /** Host and port of the server's door for agents. */
-  server: string;
+  server?: string;
   consumerName: string;
   args?: string[];
+  /** Runs the source, as with a server. */
+  isFromSource?: boolean;
 }
 
 const REPOSITORY = join(import.meta.dir, "..", "..");
 const SOURCE = [process.execPath, join(REPOSITORY, "src", "maestro.ts")];
+const AGENT_SOURCE = [process.execPath, join(REPOSITORY, "src", "agent.ts")];
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -112,14 +115,20 @@ export function sameDoors({ rest, agents, sources, health }: Server): string[] {
     "grpc-server-bindport": sources,
     "health-check-server-bindport": health,
   };
-  return Object.entries(ports).flatMap(([flag, port]) => [`--${flag}`, String(port)]);
+  return Object.entries(ports).flatMap(([flag, port]) =>
+    // Behind a broker there is no door for agents.
+    Number.isNaN(port) ? [] : [`--${flag}`, String(port)]
+  );
 }
 
 /** Starts `maestro-agent` for a cluster. It connects when it can: a server need not be there yet. */
 export async function startAgent(options: AgentOptions): Promise<Program> {
-  const program = spawnProgram(executable("maestro-agent"), [
-    ...["--consumer-name", options.consumerName, "--server", options.server],
-    ...["--kubeconfig", options.kubeconfig, "--listen", "127.0.0.1:0", "--log-level", "debug"],
+  const { kubeconfig, server } = options;
+  const command = options.isFromSource ? AGENT_SOURCE : executable("maestro-agent");
+  const program = spawnProgram(command, [
+    ...["--consumer-name", options.consumerName, "--listen", "127.0.0.1:0", "--log-level", "debug"],
+    ...(server === undefined ? [] : ["--server", server]),
+    ...(kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig]),
     ...options.args ?? [],
   ]);
   try {

@@ -71,18 +71,21 @@ test("what is under way when the connection ends is refused as unavailable, and 
   await window.idle();
 });
 
-test("an identifier that is under way is not given to another", () => {
+test("an identifier that is under way is not given to another", async () => {
   const sent: number[] = [];
   const window = createWindow((bytes) => void sent.push(idOf(bytes)));
   window.open(70_000);
-  void window.add(packet());
+  const unanswered = [window.add(packet())];
   for (let count = 1; count < 65_535; count++) {
-    void window.add(packet());
+    unanswered.push(window.add(packet()));
     window.settle(sent.at(-1) ?? 0, "received");
   }
 
-  void window.add(packet());
+  unanswered.push(window.add(packet()));
+  window.close("the test is over");
 
+  const ends = await Promise.allSettled(unanswered);
+  expect(ends.filter(({ status }) => status === "rejected")).toHaveLength(2);
   expect(sent.slice(0, 2)).toEqual([1, 2]);
   expect(sent.at(-2)).toBe(65_535);
   expect(sent.at(-1)).toBe(2);

@@ -82,10 +82,11 @@ export async function openHub(port: number, options: HubOptions = {}): Promise<H
 export async function joinAgent(
   port: number,
   consumerName: string,
-  { kube = createSimulatedKube(), config, log = testLogger() }: {
+  { kube = createSimulatedKube(), config, log = testLogger(), dataTypes = [MANIFEST_BUNDLES] }: {
     kube?: Kube;
     config?: string[];
     log?: Logger;
+    dataTypes?: string[];
   } = {},
 ): Promise<WorkAgent> {
   const broker = parseMqttConfig(brokerFile(port, config));
@@ -99,7 +100,7 @@ export async function joinAgent(
       consumerName,
       agentId,
       agentVersion: "test (simulated)",
-      dataTypes: [MANIFEST_BUNDLES],
+      dataTypes,
       statusSyncIntervalMs: 1_000,
       workers: 10,
       jsonRawBytesMax: 1024 * 1024,
@@ -119,7 +120,7 @@ export interface Known {
 }
 
 /** What the database knows of a resource; undefined if it is gone. */
-export async function known(hub: Hub, id: string): Promise<Known | undefined> {
+export async function known(hub: Pick<Hub, "database">, id: string): Promise<Known | undefined> {
   const [row] = await query<Known>(
     hub.database.db,
     "select version, observed_version, applied_version, attempts, status::text, " +
@@ -130,9 +131,11 @@ export async function known(hub: Hub, id: string): Promise<Known | undefined> {
 }
 
 /** How many resources there are, and of how many the agent has applied what is stored. */
-export async function progress(hub: Hub): Promise<{ total: number; applied: number }> {
+export async function progress(
+  { db }: Pick<TestDatabase, "db">,
+): Promise<{ total: number; applied: number }> {
   const [row] = await query<{ total: number; applied: number }>(
-    hub.database.db,
+    db,
     "select count(*)::int as total, count(*) filter " +
       "(where applied_version = version and observed_version = version " +
       "and status::text like '%\"Available\"%')::int as applied from resources",

@@ -1,14 +1,18 @@
 /** Specs and statuses over a real broker: the everyday, and what does not fit. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { query } from "../../src/lib/db/query.ts";
 import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle } from "../harness/events.ts";
 import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
+import { createDatabase, testLogger } from "../harness/postgres.ts";
 import { newUpdate } from "../spec/specs.ts";
 import { joinAgent, known, openHub, progress } from "./hub.ts";
 
 let broker: Mosquitto;
+
+const named = (name: string) => bundle().replace('"name":"a"', `"name":"${name}"`);
 
 beforeAll(async () => {
   broker = await startMosquitto();
@@ -59,14 +63,14 @@ test("what was created and deleted while an agent was away happens when it is ba
   const first = await joinAgent(broker.port, consumer, { kube });
   const kept = await hub.create(consumer);
   const unwanted = await hub.create(consumer, {
-    spec: bundle().replace('"name":"a"', '"name":"b"'),
+    spec: named("b"),
   });
-  await eventually(() => progress(hub), ({ applied }) => applied === 2);
+  await eventually(() => progress(hub.database), ({ applied }) => applied === 2);
   await first[Symbol.asyncDispose]();
 
   await hub.flows.acceptor.delete({ id: unwanted.id });
   const created = await hub.create(consumer, {
-    spec: bundle().replace('"name":"a"', '"name":"c"'),
+    spec: named("c"),
   });
   const waiting = await known(hub, unwanted.id);
   await using _second = await joinAgent(broker.port, consumer, { kube });
@@ -77,6 +81,31 @@ test("what was created and deleted while an agent was away happens when it is ba
   expect((await known(hub, kept.id))?.applied_version).toBe(1);
 });
 
+test("an agent that nobody heard asks again, and a server that comes sends what it lacks", async () => {
+  await using database = await createDatabase({ maxConnections: 8 });
+  const first = await openHub(broker.port, { database });
+  const consumer = await first.consumer();
+  const kube = createSimulatedKube();
+  const before = await joinAgent(broker.port, consumer, { kube });
+  const { id } = await first.create(consumer);
+  await eventually(() => known(first, id), (row) => row?.applied_version === 1);
+  await before[Symbol.asyncDispose]();
+  await first[Symbol.asyncDispose]();
+
+  // The broker keeps a server's session for a while; this one has never been here.
+  const lines: string[] = [];
+  const log = testLogger((line) => void lines.push(line));
+  await using lonely = await startMosquitto();
+  await using agent = await joinAgent(lonely.port, consumer, { log });
+  await eventually(() => lines.some((line) => line.includes("no server listens")));
+  const waiting = agent.readiness();
+  await using _second = await openHub(lonely.port, { database });
+  await eventually(() => lines.some((line) => line.includes('"received"') && line.includes(id)));
+
+  expect(waiting).toBeDefined();
+  await eventually(() => agent.readiness() === undefined);
+});
+
 test("two servers share their agents' reports, and each may send", async () => {
   await using first = await openHub(broker.port);
   await using second = await openHub(broker.port, { database: first.database });
@@ -85,11 +114,11 @@ test("two servers share their agents' reports, and each may send", async () => {
 
   for (let count = 0; count < 20; count++) {
     await (count % 2 === 0 ? first : second).create(consumer, {
-      spec: bundle().replace('"name":"a"', `"name":"a${count}"`),
+      spec: named(`a${count}`),
     });
   }
 
-  await eventually(() => progress(first), ({ applied }) => applied === 20);
+  await eventually(() => progress(first.database), ({ applied }) => applied === 20);
 });
 
 test("an event that the broker does not take is refused with a status that says so", async () => {
@@ -145,4 +174,28 @@ test("a report that the broker does not take is replaced by one without feedback
     message: expect.stringContaining("at most 20000"),
   }));
   expect(row?.status).toContain('"Available"');
+});
+
+test("M31: a report that the broker dropped is found by its agent and comes again", async () => {
+  await using hub = await openHub(broker.port, { args: ["--status-check-interval=500ms"] });
+  const consumer = await hub.consumer();
+  await using _agent = await joinAgent(broker.port, consumer);
+  const ids: string[] = [];
+  for (const name of ["a", "b", "c"]) {
+    const { id } = await hub.create(consumer, { spec: named(name) });
+    ids.push(id);
+  }
+  await eventually(() => progress(hub.database), ({ applied }) => applied === 3);
+
+  // As the database would be if these reports had never come.
+  await query(
+    hub.database.db,
+    "update resources set status = null, status_hash = null, applied_version = 0 " +
+      "where id = any($1::text[])",
+    [ids.slice(1)],
+  );
+
+  await eventually(() => progress(hub.database), ({ applied }) => applied === 3, {
+    timeoutMs: 30_000,
+  });
 });

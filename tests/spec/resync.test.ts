@@ -3,10 +3,11 @@
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
-import { answerSpecResync } from "../../src/lib/spec/resync.ts";
+import { answerSpecResync, noteSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import type { HeldVersion, ResyncRange } from "../../src/lib/wire/resync.ts";
+import { NO_STATUS_HASH } from "../../src/lib/wire/status_hash.ts";
 import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { newUpdate, openSpecs, type Specs } from "./specs.ts";
@@ -29,7 +30,7 @@ async function resync(
 ): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
   const keep = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
-  await answerSpecResync(specs.db, options.deliver ?? keep, log, {
+  const noted = await noteSpecResync(specs.db, {
     consumerName: options.consumerName ?? specs.consumer,
     dataType: options.dataType ?? MANIFEST_BUNDLES,
     held,
@@ -37,6 +38,7 @@ async function resync(
     sourceId: "maestro",
     connectedAt: options.connectedAt ?? await now(specs),
   });
+  await answerSpecResync(specs.db, options.deliver ?? keep, log, noted);
   return sent;
 }
 
@@ -68,7 +70,9 @@ async function createBuried(specs: Specs): Promise<string> {
   return id;
 }
 
-const ids = (events: CloudEvent[]) => events.map((event) => String(event.extensions["resourceid"]));
+/** Which resources are sent; a question about statuses, which may follow, is about none. */
+const ids = (events: CloudEvent[]) =>
+  events.flatMap(({ extensions }) => extensions[EXT.resourceId] ?? []).map(String);
 
 test("an agent that is up to date is sent nothing, and what it holds is noted", async () => {
   await using specs = await openSpecs();
@@ -224,7 +228,61 @@ test("what an agent has reported and then lost is sent again, on the same connec
   const report = statusEvent({ id, consumerName: specs.consumer });
   await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
 
-  expect(ids(await resync(specs, [], { connectedAt }))).toEqual([id]);
+  const [spec] = await resync(specs, [], { connectedAt });
+
+  expect(spec?.extensions["resourceid"]).toBe(id);
+});
+
+test("what was just reported is asked for again, as the report may be newer than the list", async () => {
+  await using specs = await openSpecs();
+  const [fresh, old] = [await specs.create(), await specs.create()];
+  for (const { id } of [fresh, old]) {
+    const report = statusEvent({ id, consumerName: specs.consumer });
+    await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
+  }
+  const past = "update resources set updated_at = now() - interval '1 h' where id = $1";
+  await query(specs.db, past, [old.id]);
+
+  const sent = await resync(specs, []);
+
+  expect(sent).toHaveLength(3);
+  expect(sent.at(-1)).toMatchObject({
+    type: `${MANIFEST_BUNDLES}.status.resync_request`,
+    data: JSON.stringify({ statusHashes: [{ resourceID: fresh.id, statusHash: NO_STATUS_HASH }] }),
+  });
+});
+
+test("what an agent reports while its question is answered stays reported", async () => {
+  await using specs = await openSpecs();
+  const created = await Promise.all(Array.from({ length: 101 }, () => specs.create()));
+  const last = created.map(({ id }) => id).toSorted().at(-1) ?? "";
+  const accept = createReportAcceptor(specs.db, log);
+
+  // It was sent by somebody else, and comes back before the answer gets to it.
+  const sent: CloudEvent[] = [];
+  await resync(specs, [], {
+    deliver: async (event) => {
+      if (sent.length === 0) {
+        const report = statusEvent({ id: last, consumerName: specs.consumer });
+        await accept(readReport(report, "maestro"));
+      }
+      return sent.push(event) > 0;
+    },
+  });
+
+  expect(ids(sent)).not.toContain(last);
+  expect(await observedVersion(specs, last)).toBe(1);
+});
+
+test("parts of a long list are answered by themselves", async () => {
+  await using specs = await openSpecs();
+  const created = await Promise.all(["a", "b", "c", "d"].map((id) => specs.create({ id })));
+  const held = [{ resourceId: "b", version: 1 }];
+
+  const sent = await resync(specs, held, { range: { after: "a", through: "c" } });
+
+  expect(created).toHaveLength(4);
+  expect(ids(sent)).toEqual(["c"]);
 });
 
 test("an agent that has lost a version it held before is owed it again", async () => {
@@ -233,9 +291,9 @@ test("an agent that has lost a version it held before is owed it again", async (
   const report = statusEvent({ id, consumerName: specs.consumer });
   await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
 
-  const sent = await resync(specs, []);
+  const [spec] = await resync(specs, []);
 
-  expect(ids(sent)).toEqual([id]);
+  expect(spec?.extensions["resourceid"]).toBe(id);
   // Pending, so it is sent again if this answer is lost as well.
   expect(await observedVersion(specs, id)).toBe(0);
 });

@@ -5,6 +5,7 @@ import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { createReportAcceptor, readReport, type Report } from "../../src/lib/status/accept.ts";
 import { nextSequence, statusEvent, type StatusEventParts } from "../harness/events.ts";
+import { vector, VECTORS } from "../harness/golden.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { newUpdate, openSpecs, type Specs } from "../spec/specs.ts";
 
@@ -349,3 +350,43 @@ for (
     );
   });
 }
+
+test("a report without a hash has the one that agents of its time computed", () => {
+  const report = statusEvent({ id: "a", consumerName: "cluster1", data: vector("V3").data });
+  const { statushash: _, ...extensions } = report.extensions;
+
+  expect(readReport({ ...report, extensions }, "maestro").hash).toBe(VECTORS.eraA_V3);
+  expect(readReport(report, "maestro").hash).toBe(String(report.extensions["statushash"]));
+});
+
+test("a report counts by what it says, whatever its action is called", () => {
+  const parts = { id: "a", consumerName: "cluster1", sequence: "7" };
+  for (const isDeleted of [false, true]) {
+    const report = statusEvent({ ...parts, isDeleted });
+    for (const action of ["delete_request", "resync_response", "test_update_request"]) {
+      const type = report.type.replace("update_request", action);
+
+      expect(readReport({ ...report, type }, "maestro")).toMatchObject({
+        isDeleted,
+        sequence: "7",
+      });
+    }
+  }
+});
+
+test("a report of a data type that nobody stores is refused", () => {
+  const report = statusEvent({ id: "a", consumerName: "cluster1" });
+  const type = "coordination.k8s.io.v1.leases.status.update_request";
+
+  expect(() => readReport({ ...report, type }, "maestro"))
+    .toThrow('no service for the data type "coordination.k8s.io.v1.leases"');
+});
+
+test("Q33: a report on a single manifest that says nothing of it has a hash all the same", () => {
+  const report = statusEvent({ id: "a", consumerName: "cluster1", isDeleted: true });
+  const { statushash: _, ...extensions } = report.extensions;
+  const type = report.type.replace("manifestbundles", "manifests");
+
+  expect(readReport({ ...report, type, extensions }, "maestro"))
+    .toMatchObject({ isDeleted: true, hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+});

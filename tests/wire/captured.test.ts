@@ -19,7 +19,7 @@ import { parseSpec } from "../../src/lib/wire/read_spec.ts";
 import { decodeSpecResync, decodeStatusResync } from "../../src/lib/wire/resync.ts";
 import { legacyStatusHash, statusHash } from "../../src/lib/wire/status_hash.ts";
 import { parseStatus } from "../../src/lib/wire/work_status.ts";
-import { capturedFiles, mqttOf, protobufOf } from "./golden.ts";
+import { capturedFiles, mqttOf, protobufOf } from "../harness/golden.ts";
 
 const FILES = capturedFiles();
 

@@ -22,7 +22,7 @@ export const ROADS: Record<string, (event: CloudEvent) => CloudEvent> = {
 };
 
 /** What two events that say the same have in common. Text stands for what some roads carry as text only. */
-export function meaning(event: CloudEvent) {
+export function meaning(event: CloudEvent): Record<string, unknown> {
   const { extensions, data, ...core } = event;
   const texts = Object.entries(extensions).map(([name, value]) => [name, String(value)]);
   const { metadata, ...others } = Object.fromEntries(texts);

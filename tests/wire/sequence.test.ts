@@ -37,6 +37,16 @@ test("a new life goes on above the last id of the one before", () => {
   expect(next()).toBe("2006924427396124673");
 });
 
+test("an id of another node counts by its time", () => {
+  const at = (ms: number, node: bigint) =>
+    String((BigInt(ms - 1_288_834_974_657) << 22n) | (node << 12n));
+
+  expect(isNewerSequence(at(AT_MS + 1, 0n), at(AT_MS, 1n))).toBeTrue();
+  expect(isNewerSequence(at(AT_MS, 1n), at(AT_MS + 1, 9n))).toBeFalse();
+  expect(isNewerSequence("1834773613329256448", "1834773391719010304")).toBeTrue();
+  expect([isNewerSequence("7", "7"), isNewerSequence("10", "9")]).toEqual([false, true]);
+});
+
 test("an id tells when it was made", () => {
   expect(new Date(sequenceTimeMs("2000808179721572352")).toISOString()).toBe(
     "2025-12-16T06:00:17.921Z",

@@ -18,7 +18,7 @@ import { decodeSpecResync, decodeStatusResync } from "../../src/lib/wire/resync.
 import { legacyStatusHash, NO_STATUS_HASH, statusHash } from "../../src/lib/wire/status_hash.ts";
 import { decodeStructured } from "../../src/lib/wire/structured.ts";
 import { parseStatus } from "../../src/lib/wire/work_status.ts";
-import { capturedFiles, mqttOf, vector, VECTORS } from "./golden.ts";
+import { capturedFiles, mqttOf, vector, VECTORS } from "../harness/golden.ts";
 import { decodeMqtt } from "../../src/lib/wire/mqtt.ts";
 import { attributesOf, meaning, ROADS } from "./roads.ts";
 

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { type CloudEvent, MANIFEST_BUNDLES, MANIFESTS } from "../../src/lib/wire/event.ts";
 import { parseEventType } from "../../src/lib/wire/event_type.ts";
-import { statusHash } from "../../src/lib/wire/status_hash.ts";
+import { legacyStatusHash, statusHash } from "../../src/lib/wire/status_hash.ts";
 import { receiveSpec, type Works } from "../../src/lib/work/receive.ts";
 import { encodeReport, presentStatus } from "../../src/lib/work/report.ts";
 import { answersTo, specResyncRequests } from "../../src/lib/work/resync.ts";
@@ -178,6 +178,91 @@ test("only works of the asking source are answered, and only for this cluster", 
   expect(ask("maestro", "c1", hash)).toEqual([]);
   expect(ask("other", "c1")).toEqual([]);
   expect(ask("maestro", "c2")).toEqual([]);
+});
+
+test("a work whose status is not known again yet is answered unless the source has its last report", () => {
+  const works: Works = new Map();
+  take(works, spec(1));
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+  work.reportedHash = "last";
+  const ask = (statusHash: string) => {
+    const data = JSON.stringify({ statusHashes: [{ resourceID: UID, statusHash }] });
+    const request = {
+      id: "1",
+      source: "maestro",
+      type: "x",
+      extensions: { clustername: "c1" },
+      data,
+    };
+    return answersTo(works, request, MANIFEST_BUNDLES, { consumerName: "c1", nowMs: 0 });
+  };
+
+  expect(work.isSettled).toBeFalse();
+  expect(ask("last")).toEqual([]);
+  expect(ask("older")).toEqual([UID]);
+});
+
+test("a server that has the hash of a single manifest's time is not answered again", () => {
+  const works: Works = new Map();
+  const event = { ...spec(1), type: `${MANIFESTS}.spec.create_request` };
+  take(works, { ...event, data: JSON.stringify({ manifest: configMap("one", {}) }) });
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+  work.isSettled = true;
+  work.conditions = [{
+    type: "Applied",
+    status: "True",
+    lastTransitionTime: "2026-01-02T03:04:05Z",
+    reason: "r",
+    message: "",
+  }];
+  const status = presentStatus(work, "c1", 0);
+  const ask = (statusHash: string) => {
+    const data = JSON.stringify({ statusHashes: [{ resourceID: UID, statusHash }] });
+    const request = {
+      id: "1",
+      source: "maestro",
+      type: "x",
+      extensions: { clustername: "c1" },
+      data,
+    };
+    return answersTo(works, request, MANIFESTS, { consumerName: "c1", nowMs: 0 });
+  };
+
+  expect(ask(legacyStatusHash(status))).toEqual([]);
+  expect(ask(statusHash(status))).toEqual([UID]);
+});
+
+test("what an event is about is said by its extensions, not by what its action is called", () => {
+  const works: Works = new Map();
+  const named = (event: CloudEvent, action: string) => ({
+    ...event,
+    type: `${MANIFEST_BUNDLES}.spec.${action}`,
+  });
+  const deletion = spec(2, { deletiontimestamp: "2026-01-02T03:04:05Z" });
+
+  expect(take(works, named(spec(1), "delete_request"))).toBe("changed");
+  expect(take(works, named(spec(2), "test_update_request"))).toBe("changed");
+  expect(works.get(UID)?.deletionTimestamp).toBeUndefined();
+  expect(take(works, named(deletion, "update_request"))).toBe("changed");
+  expect(works.get(UID)?.deletionTimestamp).toBe("2026-01-02T03:04:05Z");
+});
+
+test("metadata of older Kubernetes libraries, where a time may be null, is taken", () => {
+  const works: Works = new Map();
+  take(works, spec(1, { metadata: '{"name":"n","creationTimestamp":null}' }));
+  const work = works.get(UID);
+  if (work === undefined) throw new Error("no work");
+
+  const report = encodeReport(work, presentStatus(work, "c1", 0), REPORTER, {
+    sequence: "5",
+    hash: "h",
+    isAnswer: false,
+  });
+
+  expect(work.rejection).toBeUndefined();
+  expect(JSON.parse(String(report.extensions["metadata"]))).not.toHaveProperty("creationTimestamp");
 });
 
 test("a resync request lists what is held, by data type", () => {

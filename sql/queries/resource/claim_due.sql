@@ -28,11 +28,11 @@ with due as materialized (
 )
 update resources resource
 set sent_version = resource.version,
-  sent_at = now(),
+  -- Not now(), the time at which the statement was prepared: a send after a connection must not look older.
+  sent_at = clock_timestamp(),
   attempts = resource.attempts + 1,
   next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
     * (0.75 + random() * 0.5)
-from due
-where resource.id = due.id
+where resource.id = any (array(select due.id from due))
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;

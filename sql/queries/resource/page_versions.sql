@@ -1,7 +1,6 @@
 -- Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
 --
--- On its way is what was sent to this connection and not reported since. An agent that has reported a
--- version and now says that it lacks it has lost it.
+-- On its way is what was sent to this connection and not reported since.
 --
 -- $1 consumer_name
 -- $2 after_id
@@ -10,9 +9,7 @@
 -- $5 data_type
 -- not null: is_deleting, is_on_its_way, is_observed
 select id, version, deleted_at is not null as is_deleting, observed_version = version as is_observed,
-  sent_version = version
-    and coalesce(sent_at >= $4::timestamptz, false)
-    and (observed_version <> version or deleted_at is not null) as is_on_its_way
+  sent_version = version and coalesce(sent_at >= $4::timestamptz, false) as is_on_its_way
 from resources
 where consumer_name = $1 and id > $2 and data_type = $5
 order by id

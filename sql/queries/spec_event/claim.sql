@@ -2,17 +2,24 @@
 --
 -- One statement: the event is gone exactly when the ledger says that the resource was sent, so a
 -- crash after it leaves a pending row that redelivery finds. Events that another server holds are
--- skipped, not waited for. A resource that was sent at this version already is not sent again.
+-- skipped, not waited for. A resource that was sent at this version already is not sent again, but its
+-- event counts: the first row tells how many were taken, even if there is nothing to send.
+--
+-- A plan may have been made while the outbox and the pending resources were few, as they mostly are,
+-- and must still do when there are many. So rows are found by their place and by a list of ids, and
+-- the condition is written in a way that the index of pending resources does not fit.
 --
 -- $1 consumer_names
 -- $2 turn_count rows for each consumer and lane
 -- $3 limit_count
+-- not null: taken_count
+-- null: id, consumer_name, data_type, version, spec, spec_event, created_at
 with turn as materialized (
-  select event.consumer_name, event.is_deletion, event.id
+  select event.place
   from unnest($1::text[]) as consumer (name)
   cross join (values (false), (true)) as lane (is_deletion)
   cross join lateral (
-    select waiting.consumer_name, waiting.is_deletion, waiting.id
+    select waiting.ctid as place
     from events waiting
     where waiting.consumer_name = consumer.name and waiting.is_deletion = lane.is_deletion
     order by waiting.id
@@ -22,21 +29,24 @@ with turn as materialized (
   limit $3::int
 ), taken as (
   delete from events event
-  using turn
-  where event.consumer_name = turn.consumer_name
-    and event.is_deletion = turn.is_deletion
-    and event.id = turn.id
+  where event.ctid = any (array(select turn.place from turn))
   returning event.resource_id
+), sent as (
+  update resources resource
+  set sent_version = resource.version,
+    -- Not now(), the time at which the statement was prepared: a send after a connection must not
+    -- look older.
+    sent_at = clock_timestamp(),
+    attempts = resource.attempts + 1,
+    next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
+      * (0.75 + random() * 0.5)
+  where resource.id = any (array(select taken.resource_id from taken))
+    and (resource.version <> resource.observed_version or resource.deleted_at is not null) is true
+    and (resource.sent_version <> resource.version or resource.next_send_at <= now())
+  returning resource.id, resource.consumer_name, resource.data_type, resource.version,
+    resource.spec, resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at
 )
-update resources resource
-set sent_version = resource.version,
-  sent_at = now(),
-  attempts = resource.attempts + 1,
-  next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
-    * (0.75 + random() * 0.5)
-from (select distinct resource_id from taken) taken
-where resource.id = taken.resource_id
-  and (resource.version <> resource.observed_version or resource.deleted_at is not null)
-  and (resource.sent_version <> resource.version or resource.next_send_at <= now())
-returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
-  resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;
+select total.taken_count, sent.id, sent.consumer_name, sent.data_type, sent.version, sent.spec,
+  sent.spec_event, sent.metadata, sent.created_at, sent.deleted_at
+from (select count(*)::int as taken_count from taken) as total
+left join sent on true;

@@ -54,6 +54,25 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
 
   const runSession = async (): Promise<{ wasSubscribed: boolean; reason: string }> => {
     options.connecting();
+    const opened: { session?: Session } = {};
+    // From now on there is no connection, so that what is under way comes to an end.
+    const end = async (reason: string) => {
+      session = undefined;
+      await opened.session?.end(reason);
+    };
+    // Before they are read: what comes in between is not to be missed. New connections prove themselves with new
+    // certificates, and nothing under way is lost meanwhile.
+    await using _watching = watchFiles(
+      config.tls?.paths ?? [],
+      { intervalMs: options.tlsRefreshMs, log },
+      async () => {
+        // A certificate that has come before its key is no reason to leave.
+        await config.tls?.read();
+        if (opened.session === undefined) throw new Error("no connection yet");
+        log.info("certificates were replaced, connecting again", { broker: config.brokerHost });
+        void end("certificates were replaced");
+      },
+    );
     const current = await openSession({
       ...config,
       tls: await config.tls?.read(),
@@ -63,22 +82,9 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       receiveMax: options.receiveMax,
       receive: options.receive,
     });
-    // From now on there is no connection, so that what is under way comes to an end.
-    const end = (reason: string) => {
-      session = undefined;
-      return current.end(reason);
-    };
+    opened.session = current;
     const onStop = () => void end("the program is stopping");
     stop.signal.addEventListener("abort", onStop, { once: true });
-    // New connections prove themselves with new certificates; nothing under way is lost meanwhile.
-    await using _watching = watchFiles(
-      config.tls?.paths ?? [],
-      { intervalMs: options.tlsRefreshMs, log },
-      () => {
-        log.info("certificates were replaced, connecting again", { broker: config.brokerHost });
-        void end("certificates were replaced");
-      },
-    );
     let wasSubscribed = false;
     try {
       if (stop.signal.aborted) onStop();

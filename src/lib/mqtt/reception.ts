@@ -6,22 +6,24 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { answerSpecResync, noteSpecResync, type ResyncRequest } from "../spec/resync.ts";
+import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
+import type { Pace } from "./pace.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
+import type { Roll } from "./roll.ts";
 import { askConsumer } from "./status_question.ts";
 
 export interface ReceptionOptions {
   send: Send;
+  pace: Pace;
   sourceId: string;
   /** The largest body of a question, in bytes. */
   bodyBytesMax: () => number;
-  /** A consumer shows that it is there. */
-  heardOf: (consumerName: string) => void;
+  roll: Roll;
   log: Logger;
 }
 
@@ -32,20 +34,23 @@ export interface Reception extends AsyncDisposable {
 
 const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
 const ANSWER_BACKOFF = { firstMs: 500, factor: 2, ceilingMs: 30_000 };
-/** Each may hold documents of 50 MB, if they are as large as they can be. */
-const ANSWERS_AT_ONCE = 4;
+/** Each holds a hundred documents, of 50 MB together if they are as large as they can be. */
+const ANSWERS_AT_ONCE = 8;
 /** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
 const HELD_MAX = 1_000_000;
 
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
-  const { send, sourceId, bodyBytesMax, heardOf, log } = options;
+  const { send, pace, sourceId, bodyBytesMax, roll, log } = options;
   const acceptReport = createReportAcceptor(db, log);
-  const questions = new Map<string, ResyncRequest>();
+  const questions = new Map<string, NotedRequest>();
+  const stop = new AbortController();
   let heldCount = 0;
 
   const forget = (key: string) => {
-    heldCount -= questions.get(key)?.held.length ?? 0;
+    const request = questions.get(key);
+    if (request === undefined) return;
+    heldCount -= weightOf(request);
     questions.delete(key);
   };
 
@@ -53,7 +58,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const request = questions.get(key);
     if (request === undefined) return;
     const pipeline = createPipeline(send, request.consumerName);
-    await answerSpecResync(db, pipeline.deliver, log, request);
+    const deliver = async (event: CloudEvent) => {
+      await pace.room(request.consumerName, stop.signal);
+      return !stop.signal.aborted && await pipeline.deliver(event);
+    };
+    await answerSpecResync(db, deliver, log, request);
     await pipeline.finish();
     // The agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (request.range.through === undefined) {
@@ -78,14 +87,16 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     // Asked of another source, on a topic that all sources hear (quirk Q3 of the wire).
     if (typeof source === "string" && source !== "" && source !== sourceId) return;
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
-    await noteSpecResync(db, { consumerName, dataType, held, range });
+    // What is sent from now on is on its way.
     const [row] = await q.clockNow(db);
+    const connectedAt = row?.now ?? "";
+    const request = { consumerName, dataType, held, range, sourceId, connectedAt };
+    const noted = await noteSpecResync(db, request);
     const key = [consumerName, dataType, range.after].join("\0");
     forget(key);
-    if (heldCount + held.length > HELD_MAX) return;
-    heldCount += held.length;
-    const connectedAt = row?.now ?? "";
-    questions.set(key, { consumerName, dataType, held, range, sourceId, connectedAt });
+    if (heldCount + weightOf(noted) > HELD_MAX) return;
+    heldCount += weightOf(noted);
+    questions.set(key, noted);
     answers.add(key);
   };
 
@@ -93,10 +104,19 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const event = decodeMqtt(message);
     const { action, subresource, dataType } = parseEventType(event.type);
     const consumerName = event.extensions[EXT.clusterName];
-    if (typeof consumerName === "string") heardOf(consumerName);
+    if (typeof consumerName === "string") {
+      // What is no report does not tell whose agent it is.
+      const isOurs = action === ACTION.resyncRequest
+        ? undefined
+        : EXT.agentVersion in event.extensions;
+      roll.heard(consumerName, { isOurs });
+    }
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
-    else if (subresource === "status") await acceptReport(readReport(event, sourceId));
-    else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
+    else if (subresource === "status") {
+      const report = readReport(event, sourceId);
+      await acceptReport(report);
+      pace.reported(report.consumerName, report.resourceId);
+    } else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
   };
 
   const untilTaken = (message: MqttMessage, connection: AbortSignal) =>
@@ -119,8 +139,16 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
         if (isTaken) acknowledge();
       });
     },
-    [Symbol.asyncDispose]: () => answers[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]() {
+      stop.abort();
+      return answers[Symbol.asyncDispose]();
+    },
   };
+}
+
+/** A question takes its place even if it lists nothing. */
+function weightOf({ held }: NotedRequest): number {
+  return held.length + 1;
 }
 
 /** It would make no more sense if it came again. */

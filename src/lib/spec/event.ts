@@ -1,6 +1,6 @@
 /** A stored resource as the event that its agent gets. */
 
-import type { SpecEventClaimRow } from "../../gen/queries.ts";
+import type { ResourceClaimDueRow } from "../../gen/queries.ts";
 import { isObject, parseJson } from "../json.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
@@ -9,7 +9,7 @@ import { decodeStructured } from "../wire/structured.ts";
 import { formatTime } from "../wire/time.ts";
 
 /** A resource that has just been marked as sent. */
-export type SentRow = SpecEventClaimRow;
+export type SentRow = ResourceClaimDueRow;
 
 export interface SpecEventOptions {
   /** Who sends: the server's own source id, which agents learn and answer to. */

@@ -6,6 +6,8 @@ import type { Db } from "../db/connect.ts";
 export interface Everybody {
   /** When this server's own connection to the broker was made: what was sent before may be lost. */
   connectedAt: string;
+  /** True if the consumer can take more now. */
+  isReady(consumerName: string): boolean;
   /** The consumers to look at next that have a first sending waiting. */
   withEvents(): Promise<string[]>;
   /** The consumers to look at next that have not answered, without those that are known to be away. */
@@ -18,14 +20,19 @@ const TURN_MAX = 500;
 /** Goes round all consumers that have something waiting, a part at a time. */
 export function createEverybody(
   db: Db,
-  { connectedAt, isAway }: { connectedAt: string; isAway: (consumerName: string) => boolean },
+  { connectedAt, isAway, isReady }: {
+    connectedAt: string;
+    isAway: (consumerName: string) => boolean;
+    isReady: (consumerName: string) => boolean;
+  },
 ): Everybody {
   const withEvents = goRound((after) => q.specEventConsumersAfter(db, after, TURN_MAX));
   const withPending = goRound((after) => q.resourcePendingConsumersAfter(db, after, TURN_MAX));
   return {
     connectedAt,
-    withEvents,
-    withPending: async () => (await withPending()).filter((name) => !isAway(name)),
+    isReady,
+    withEvents: async () => (await withEvents()).filter(isReady),
+    withPending: async () => (await withPending()).filter((name) => !isAway(name) && isReady(name)),
   };
 }
 

@@ -52,12 +52,17 @@ export async function publishSpecEvents(
   const { ready, hinted } = options;
   const names = hinted === undefined
     ? await withEvents(db, ready)
-    : [...hinted].filter((name) => !(ready instanceof Map) || ready.has(name));
+    : [...hinted].filter((name) => ready instanceof Map ? ready.has(name) : ready.isReady(name));
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
-  send(rows, publish, log, options.sourceId);
-  return rows.length > 0;
+  send(rows.filter(isSent), publish, log, options.sourceId);
+  return (rows[0]?.taken_count ?? 0) > 0;
+}
+
+/** Events were taken whose resources need no sending: then there is one row, with nothing in it but the count. */
+function isSent(row: q.SpecEventClaimRow): row is q.SpecEventClaimRow & SentRow {
+  return row.id !== null;
 }
 
 async function withEvents(db: Db, ready: Ready): Promise<string[]> {

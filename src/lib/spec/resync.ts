@@ -25,19 +25,21 @@ export interface ResyncRequest {
   connectedAt: string;
 }
 
+/** A request of which the ledger knows. */
+export interface NotedRequest extends ResyncRequest {
+  /** Ids that the agent had just reported: its list may be older than that. */
+  doubtful: string[];
+}
+
 /**
- * Notes what an agent lacks, before it is answered: from then on the ledger sends it, should the answer fail.
+ * Notes what an agent lacks, before it is answered.
  *
- * For roads on which an agent does not notice that its server has died, and does not ask again.
+ * From then on it is pending: the ledger sends it should the answer fail, and what the agent reports from now on
+ * is not taken back.
  */
-export async function noteSpecResync(
-  db: Db,
-  { consumerName, dataType, held, range }: Pick<
-    ResyncRequest,
-    "consumerName" | "dataType" | "held" | "range"
-  >,
-): Promise<void> {
-  await q.resourceLose(
+export async function noteSpecResync(db: Db, request: ResyncRequest): Promise<NotedRequest> {
+  const { consumerName, dataType, held, range } = request;
+  const lost = await q.resourceLose(
     db,
     consumerName,
     held.map(({ resourceId }) => resourceId),
@@ -46,6 +48,8 @@ export async function noteSpecResync(
     range.through ?? null,
     dataType,
   );
+  const doubtful = lost.flatMap(({ id, is_just_reported }) => is_just_reported ? [id] : []);
+  return { ...request, doubtful };
 }
 
 /**
@@ -60,12 +64,11 @@ export async function answerSpecResync(
   db: Db,
   deliver: (event: CloudEvent) => Promise<boolean>,
   log: Logger,
-  request: ResyncRequest,
+  request: NotedRequest,
 ): Promise<number> {
   const { consumerName, dataType, sourceId, connectedAt } = request;
   const held = new Map(request.held.map(({ resourceId, version }) => [resourceId, version]));
   const unknown = new Map(held);
-  const doubtful: string[] = [];
   let sent = 0;
   let afterId = "";
   for (;;) {
@@ -83,7 +86,8 @@ export async function answerSpecResync(
       unknown.delete(id);
       if (!isInRange(id, request.range)) continue;
       const isBehind = version > (held.get(id) ?? 0);
-      if ((is_deleting || isBehind) && !is_on_its_way) due.push(id);
+      const isLacking = isBehind && !is_observed;
+      if ((is_deleting || isLacking) && !is_on_its_way) due.push(id);
       if (version === held.get(id) && !is_observed) unreported.push(id);
     }
     if (unreported.length > 0) {
@@ -91,10 +95,8 @@ export async function answerSpecResync(
     }
     for (let from = 0; from < due.length; from += SEND_MAX) {
       const ids = due.slice(from, from + SEND_MAX);
-      const heldVersions = ids.map((id) => held.get(id) ?? 0);
-      const rows = await q.resourceClaimResync(db, ids, heldVersions, connectedAt);
+      const rows = await q.resourceClaimResync(db, ids, connectedAt);
       for (const row of rows) {
-        if (row.is_just_reported) doubtful.push(row.id);
         if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
         sent++;
       }
@@ -104,7 +106,7 @@ export async function answerSpecResync(
     afterId = last.id;
   }
   sent += await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
-  if (doubtful.length > 0) await deliver(askAgain(request, doubtful));
+  if (request.doubtful.length > 0) await deliver(askAgain(request));
   const counts = { held: held.size, sent };
   log.debug("answered a spec resync", { consumer: consumerName, data_type: dataType, ...counts });
   return sent;
@@ -116,8 +118,8 @@ export async function answerSpecResync(
  * A report may overtake a resync request, on another road or at another server. The agent then holds what it is sent,
  * and would have no reason to report it once more, while the ledger waits for that.
  */
-function askAgain(request: ResyncRequest, ids: string[]): CloudEvent {
-  const held = ids.map((resourceId) => ({ resourceId, hash: NO_STATUS_HASH }));
+function askAgain(request: NotedRequest): CloudEvent {
+  const held = request.doubtful.map((resourceId) => ({ resourceId, hash: NO_STATUS_HASH }));
   const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
   return statusQuestion(request, held, made);
 }

@@ -1,7 +1,7 @@
 /** A stored status as the event that its source gets. */
 
 import type { TombstoneOfSourceRow } from "../../gen/queries.ts";
-import { isObject, parseJson } from "../json.ts";
+import { canonicalJson, isObject, parseJson } from "../json.ts";
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { decodeStructured } from "../wire/structured.ts";
@@ -18,18 +18,26 @@ export interface StatusRow {
 }
 
 /**
+ * What Go's clients take in one message, with room for the attributes. They end a stream that brings more, come
+ * back, and are brought the same again: one such event would keep everything else from its source.
+ */
+const EVENT_BYTES_MAX = (4 * 1024 - 64) * 1024;
+
+/**
  * Makes the event for a source: the report as the agent sent it, with the spec that it is about and the
  * metadata that the source itself gave (captured behaviour of the Go server). That of a single manifest goes on as
- * it came (wire.md §4.4).
+ * it came (wire.md §4.4). What would be too large goes without the spec, and then with nothing but its conditions.
  */
 export function toStatusEvent(row: StatusRow): CloudEvent {
   const event = decodeStructured(row.status_event);
   const isSingle = event.type.startsWith(`${MANIFESTS}.`);
-  if (isSingle) return { ...event, datacontenttype: "application/json", data: row.status };
-  const metadata = row.metadata === null ? undefined : sourceMetadata(row);
+  const metadata = isSingle || row.metadata === null ? undefined : sourceMetadata(row);
   if (metadata !== undefined) event.extensions[EXT.metadata] = metadata;
   event.datacontenttype = "application/json";
-  event.data = row.spec === null ? row.status : withSpec(row.status, row.spec);
+  const bytesMax = EVENT_BYTES_MAX - Buffer.byteLength(metadata ?? "");
+  const fits = (data: string) => Buffer.byteLength(data) <= bytesMax;
+  const whole = isSingle || row.spec === null ? row.status : withSpec(row.status, row.spec);
+  event.data = [whole, row.status].find(fits) ?? conditionsOf(row.status);
   return event;
 }
 
@@ -70,6 +78,11 @@ function withSpec(status: string, spec: string): string {
   const members = status.slice(status.indexOf("{") + 1);
   const separator = members.trimStart().startsWith("}") ? "" : ",";
   return `{"manifestBundle":${spec}${separator}${members}`;
+}
+
+function conditionsOf(status: string): string {
+  const document = parseJson(status);
+  return canonicalJson({ conditions: isObject(document) ? document["conditions"] ?? null : null });
 }
 
 function sourceMetadata(row: StatusRow): string {

@@ -36,13 +36,18 @@ export const EXT = {
   /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
   resyncAfter: "resyncafter",
   resyncThrough: "resyncthrough",
+  /** Ours: the version of the agent that reports, with "simulated" if its cluster is. Peers ignore it. */
+  agentVersion: "agentversion",
+  /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
+  statusDigest: "statusdigest",
 } as const;
 
-/** Every attribute that is no extension, and the names that JSON has for the data. */
-const RESERVED = new Set([
-  ...["id", "source", "type", "time", "subject", "dataschema", "datacontenttype"],
-  ...["specversion", "data"],
-]);
+const CORE_TEXTS = [
+  ...["id", "source", "type"] as const,
+  ...["time", "subject", "dataschema", "datacontenttype"] as const,
+];
+/** Every attribute that is no extension, and the name that JSON has for the data. */
+const RESERVED = new Set<string>([...CORE_TEXTS, "specversion", "data"]);
 
 /**
  * True for a name that an extension attribute can have (CloudEvents 1.0.2 §3.1). Decoders leave out what has another.
@@ -108,19 +113,22 @@ export function timeExtension(event: CloudEvent, name: string): string | undefin
 }
 
 /**
- * What keeps a decoded event from being used, or undefined if nothing does: an attribute that it must have, or U+0000,
- * which PostgreSQL cannot keep.
+ * What keeps a decoded event from being used, or undefined if nothing does: a missing attribute, a time that peers
+ * cannot read, or U+0000, which PostgreSQL cannot keep.
  */
 export function eventProblem(event: CloudEvent): string | undefined {
   for (const name of ["id", "source", "type"] as const) {
     if (event[name] === "") return `its attribute ${name} is missing`;
   }
-  const { extensions, data: _, ...core } = event;
-  for (const attributes of [core, extensions]) {
-    for (const [name, value] of Object.entries(attributes)) {
-      if (typeof value === "string" && value.includes("\0")) {
-        return `its attribute ${name} contains U+0000`;
-      }
+  if (event.time !== undefined && !isRfc3339(event.time)) {
+    return "its attribute time is no RFC 3339 time";
+  }
+  for (const name of CORE_TEXTS) {
+    if (event[name]?.includes("\0")) return `its attribute ${name} contains U+0000`;
+  }
+  for (const [name, value] of Object.entries(event.extensions)) {
+    if (typeof value === "string" && value.includes("\0")) {
+      return `its attribute ${name} contains U+0000`;
     }
   }
   return undefined;

@@ -55,17 +55,10 @@ export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage
   if (contentType?.toLowerCase().startsWith("application/cloudevents")) {
     return decodeStructured(text);
   }
-  const event = readAttributes(textsOf(userProperties), undecodable);
+  const event = readAttributes(Object.entries(userProperties), undecodable);
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (payload.length > 0) event.data = text;
   return event;
-}
-
-function* textsOf(userProperties: MqttMessage["userProperties"]): Iterable<[string, string]> {
-  for (const [name, given] of Object.entries(userProperties)) {
-    // The last one counts, as in the peers' maps.
-    yield [name, Array.isArray(given) ? given.at(-1) ?? "" : given];
-  }
 }
 
 function canonicalText(name: string, value: ExtensionValue): string {

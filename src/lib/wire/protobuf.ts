@@ -83,11 +83,16 @@ export function encodeSubscription(subscription: Subscription): Uint8Array {
 
 /** Reads a SubscriptionRequest. */
 export function decodeSubscription(bytes: Uint8Array): Subscription {
+  let request: SubscriptionRequest;
   try {
-    return fromBinary(SubscriptionRequestSchema, bytes);
+    request = fromBinary(SubscriptionRequestSchema, bytes);
   } catch (cause) {
     throw new MaestroError("invalid_argument", "invalid subscription request", { cause });
   }
+  const { source, clusterName, dataType } = request;
+  // PostgreSQL takes no such text, and it is asked by the names of all that subscribe.
+  if (!`${source}${clusterName}${dataType}`.includes("\0")) return request;
+  throw new MaestroError("invalid_argument", "invalid subscription request: it contains U+0000");
 }
 
 function toMessage(event: CloudEvent): CloudEventMessage {
@@ -129,11 +134,7 @@ function attribute(
     const number = Number(value);
     if (value !== "" && isInt32(number)) return { case: "ceInteger", value: number };
   }
-  if (typeof value === "number") {
-    return isInt32(value)
-      ? { case: "ceInteger", value }
-      : { case: "ceString", value: String(value) };
-  }
+  if (typeof value === "number") return { case: "ceInteger", value };
   if (typeof value === "boolean") return { case: "ceBoolean", value };
   if (typeof value === "string") return { case: "ceString", value };
   return { case: "ceBytes", value };

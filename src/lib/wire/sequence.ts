@@ -13,7 +13,12 @@ export function isSequence(text: string): boolean {
   return /^\d{1,19}$/.test(text) && BigInt(text) <= 9_223_372_036_854_775_807n;
 }
 
-/** True if `current` is later than `last`; anything is later than nothing. */
+/**
+ * True if `current` is later than `last`; anything is later than nothing.
+ *
+ * They are compared as numbers, so by time, then by node, then by step. Peers refuse an id of another node;
+ * to us it counts by its time.
+ */
 export function isNewerSequence(current: string, last: string | undefined): boolean {
   return last === undefined || BigInt(current) > BigInt(last);
 }

@@ -69,3 +69,9 @@ function feedbackValue({ name = "", fieldValue }: Partial<FeedbackValue>): JsonO
   const { type = "", integer, string, boolean, jsonRaw } = fieldValue ?? {};
   return { name, fieldValue: { type, integer, string, boolean, jsonRaw } };
 }
+
+/** The digest of many statuses: what two sides have in common if it is the same. Ids are ASCII. */
+export function statusDigest(held: readonly { resourceId: string; hash: string }[]): string {
+  const lines = held.map(({ resourceId, hash }) => `${resourceId} ${hash}`).sort();
+  return createHash("sha256").update(lines.join("\n")).digest("hex");
+}

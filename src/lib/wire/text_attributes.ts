@@ -9,16 +9,17 @@ type TextAttribute = "id" | "source" | "type" | "time" | "subject" | "dataschema
 
 /**
  * Makes an event without data of what is called `ce-<name>`; anything else is left out. Of several values the last
- * one counts. Throws what `fail` makes if it is no event.
+ * one counts, as in the peers' maps. Throws what `fail` makes if it is no event.
  */
 export function readAttributes(
-  pairs: Iterable<readonly [name: string, value: string]>,
+  pairs: Iterable<readonly [name: string, value: string | readonly string[]]>,
   fail: (state: string) => Error,
 ): CloudEvent {
   const event: CloudEvent = { id: "", source: "", type: "", extensions: {} };
   let version: string | undefined;
-  for (const [key, value] of pairs) {
+  for (const [key, given] of pairs) {
     if (!key.startsWith(PREFIX)) continue;
+    const value = typeof given === "string" ? given : given.at(-1) ?? "";
     const name = key.slice(PREFIX.length);
     if (name === "specversion") version = value;
     else if (isTextAttribute(name)) event[name] = value;

@@ -13,6 +13,7 @@ import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
+import { createDigestWatch, type DigestWatch } from "./digest.ts";
 import { followType } from "./follow.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -138,10 +139,18 @@ export async function startWorkAgent(
     if (subresource === "spec") isAnswered = true;
     else if (!isAnswered && performance.now() - askedAt > ASK_AGAIN_MS) {
       // A server asks when it has been away, and then our own question may have been lost.
-      resync().catch((error) => log.warn("cannot ask for a resync again", { error }));
+      askAgain();
     }
   };
-  const reception = { works, passes, outbox, log, options, heard };
+  const askAgain = () =>
+    void resync().catch((error) => log.warn("cannot ask for a resync again", { error }));
+  const digests = createDigestWatch({
+    works,
+    isQuiet: () => passes.size === 0 && outbox.isQuiet(),
+    resync: askAgain,
+    elapsedMs: () => performance.now(),
+  });
+  const reception = { works, passes, outbox, digests, log, options, heard };
   const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(receive(reception, event)),
     async subscribed({ isKept }) {
@@ -233,6 +242,7 @@ interface Reception {
   works: Works;
   passes: KeyedQueue;
   outbox: Outbox;
+  digests: DigestWatch;
   log: Logger;
   options: WorkAgentOptions;
   /** The server has sent a spec, or asked for statuses. */
@@ -241,12 +251,14 @@ interface Reception {
 
 /** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
 function receive(reception: Reception, event: CloudEvent): void {
-  const { works, passes, outbox, log, options, heard } = reception;
+  const { works, passes, outbox, digests, log, options, heard } = reception;
   try {
     const type = parseEventType(event.type);
     if (type.dataType !== MANIFEST_BUNDLES && type.dataType !== MANIFESTS) return;
     if (type.subresource === "status") {
-      if (type.action !== ACTION.resyncRequest) return;
+      const clusterName = event.extensions[EXT.clusterName] ?? "";
+      if (clusterName !== "" && clusterName !== options.consumerName) return;
+      if (type.action !== ACTION.resyncRequest || digests.take(event, type.dataType)) return;
       const asked = { consumerName: options.consumerName, nowMs: options.nowMs() };
       for (const uid of answersTo(works, event, type.dataType, asked)) outbox.answer(uid);
       heard("status");

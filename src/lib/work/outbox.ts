@@ -18,6 +18,8 @@ import type { Work } from "./work.ts";
 
 /** Changes of one work within this time travel together. */
 const DEBOUNCE_MS = 50;
+/** A report is stored within this time, or its server has other worries. */
+const QUIET_MS = 5_000;
 /** Events under way at once: enough to hide the round trip. */
 const PARALLEL_MAX = 16;
 
@@ -33,6 +35,8 @@ export interface Outbox extends AsyncDisposable {
   open(): void;
   /** The server is away: marks are kept. */
   close(): void;
+  /** True if everything has been sent, and the server had time to store it. */
+  isQuiet(): boolean;
 }
 
 export interface OutboxOptions {
@@ -54,6 +58,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const waiting = new Set<string>();
   const answers = new Set<string>();
   let isOpen = false;
+  let publishedAt = -Infinity;
 
   const send = async (uid: string): Promise<undefined> => {
     const work = works.get(uid);
@@ -81,6 +86,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       if (!isOpen) return;
       throw error;
     }
+    publishedAt = performance.now();
     answers.delete(uid);
     if (mustReport) work.mustReport = false;
     work.reportedHash = hash;
@@ -134,6 +140,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
     close() {
       isOpen = false;
     },
+    isQuiet: () =>
+      isOpen && waiting.size === 0 && queue.size === 0 &&
+      performance.now() - publishedAt > QUIET_MS,
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   };
 }

@@ -40,7 +40,8 @@ export function specResyncRequests(
 /**
  * The works whose status the asking source does not have.
  *
- * Only works of that source: another source would take them for its own. An empty list asks for all.
+ * Only works of that source: another source would take them for its own. An empty list asks for all. The answer of a
+ * work whose status is not known yet, as after a restart, waits until it is.
  */
 export function answersTo(
   works: Works,
@@ -60,11 +61,13 @@ export function answersTo(
   const hashOf = dataType === MANIFESTS ? legacyStatusHash : statusHash;
   return [...works.values()]
     .filter((work) => work.dataType === dataType && work.source === event.source)
-    .filter((work) => work.isSettled || work.isGone)
     .filter((work) => {
       if (held.size === 0) return true;
       const hash = held.get(work.uid);
-      return hash !== undefined && hash !== hashOf(presentStatus(work, consumerName, nowMs));
+      if (hash === undefined) return false;
+      // Its status is not known again yet, and neither is asked for if the source has the last one.
+      if (!work.isSettled && !work.isGone) return hash !== work.reportedHash;
+      return hash !== hashOf(presentStatus(work, consumerName, nowMs));
     })
     .map(({ uid }) => uid);
 }
