@@ -113,6 +113,19 @@ test.each([["before", 0, INITIAL + 60_000], ["after", 1, INITIAL + 10_000]])(
   },
 );
 
+test("a call is answered though another stream of its connection is full", async () => {
+  await using server = await serveSlowly();
+  using client = await openRaw(server.port);
+  client.write(PREFACE, frame(SETTINGS, 0, 0), windowUpdate(0, 10_000_000), request(1), request(3));
+  await eventually(() => server.streams.length === 2);
+  server.streams[0]?.write(new Uint8Array(2_000_000));
+  await eventually(() => client.received() === INITIAL);
+
+  server.streams[1]?.write(new Uint8Array(1_000));
+
+  await eventually(() => client.received() === INITIAL + 1_005, Boolean, { timeoutMs: 2_000 });
+});
+
 test("what a client sends passes as it is, however it is cut, with the difference before new settings", () => {
   const ack = frame(SETTINGS, 1, 0);
   const [first, wider, narrower] = [

@@ -19,8 +19,8 @@ export interface Connection {
   /** Lets a call in until it leaves. False: there are too many. */
   enter(stream: ServerHttp2Stream): boolean;
   leave(stream: ServerHttp2Stream): void;
-  /** Called whenever something is sent. */
-  sent(): void;
+  /** Called after something was sent, on a stream that is kept or as the answer of a call. */
+  sent(by?: ResponseStream): void;
   /** Keeps a stream that lives until somebody ends it. One that comes while we drain is ended at once. */
   keep(stream: ResponseStream): void;
   /** Ends the connection as said above; resolves when it is closed, after some seconds at the latest. */
@@ -93,6 +93,20 @@ export function openConnection(
     setImmediate(() => session.destroy());
   });
 
+  let nudging: "no" | "once" | "again" = "no";
+  // While a stream waits for its client, Bun keeps back what the others of its connection have, until any frame comes.
+  const nudge = () => {
+    if (nudging !== "no") nudging = "again";
+    else if (!session.destroyed) {
+      nudging = "once";
+      session.ping(() => {
+        const isAgain = nudging === "again";
+        nudging = "no";
+        if (isAgain) nudge();
+      });
+    }
+  };
+
   const untilIdle = () =>
     new Promise<void>((resolve) => {
       idle = resolve;
@@ -129,7 +143,10 @@ export function openConnection(
       calls.delete(stream);
       if (calls.size === 0) idle?.();
     },
-    sent: guard.forgive,
+    sent(by) {
+      guard.forgive();
+      if ([...streams].some((stream) => stream !== by && stream.hasUnsent)) nudge();
+    },
     keep(stream) {
       streams.add(stream);
       stream.onClose(() => streams.delete(stream));
