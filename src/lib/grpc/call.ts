@@ -57,8 +57,8 @@ export function serveStream(
   }
   const closed = new Promise<void>((resolve) => stream.once("close", resolve));
   const answered = answer(stream, headers, serving).catch((error) => {
-    connection.sent();
     respondStatus(stream, toStatus(error, log, headers[":path"] ?? ""));
+    connection.sent();
   });
   // Until both: the method of a call that the client has given up still costs us.
   void Promise.all([closed, answered]).then(() => connection.leave(stream));
@@ -81,8 +81,8 @@ async function answer(
   };
   if (unary !== undefined) {
     const reply = await unary(await readMessage(stream, headers, limits), call);
-    connection.sent();
     respondUnary(stream, reply);
+    connection.sent();
   } else if (streaming !== undefined) {
     const message = await readMessage(stream, headers, limits);
     const { sendBytesMax } = limits;

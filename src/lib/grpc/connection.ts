@@ -11,6 +11,7 @@ import { type GrpcStatus, STATUS } from "./errors.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { createPingGuard, startPings } from "./pings.ts";
 import { respondStatus, type ResponseStream } from "./response.ts";
+import { watchWindows } from "./windows.ts";
 
 export interface Connection {
   /** Tells connections apart. */
@@ -18,8 +19,8 @@ export interface Connection {
   /** Lets a call in until it leaves. False: there are too many. */
   enter(stream: ServerHttp2Stream): boolean;
   leave(stream: ServerHttp2Stream): void;
-  /** Called whenever something is sent. */
-  sent(): void;
+  /** Called after something was sent, on a stream that is kept or as the answer of a call. */
+  sent(by?: ResponseStream): void;
   /** Keeps a stream that lives until somebody ends it. One that comes while we drain is ended at once. */
   keep(stream: ResponseStream): void;
   /** Ends the connection as said above; resolves when it is closed, after some seconds at the latest. */
@@ -40,6 +41,8 @@ const DRAIN_MS = 10_000;
 const NOTICE_MS = 1_000;
 /** The highest id: the client may still send what it has begun to send. */
 const EVERY_STREAM = 2 ** 31 - 1;
+/** What answers to pings and the like take between two pings; whatever is more was data. */
+const CONTROL_BYTES_MAX = 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Watches over a new connection. */
@@ -59,6 +62,7 @@ export function openConnection(
   let draining: Promise<void> | undefined;
   let ending: GrpcStatus | undefined;
 
+  watchWindows(session, () => [...calls].map(({ id }) => id ?? 0));
   const pings = startPings(session, limits);
   const greeting = setTimeout(() => {
     log.debug("a client said nothing", { within_ms: limits.connectionTimeoutMs });
@@ -74,14 +78,34 @@ export function openConnection(
     idle?.();
     closed.resolve();
   });
+  let writtenBytes = 0;
   session.on("ping", () => {
+    // A message that is on its way for long was sent long ago, and is still answered with pings.
+    const nowBytes = session.socket?.bytesWritten ?? 0;
+    if (nowBytes - writtenBytes > CONTROL_BYTES_MAX) guard.forgive();
+    writtenBytes = nowBytes;
     if (!guard.count(performance.now(), { hasStreams: calls.size > 0 })) return;
     log.warn("a client pings too often", { min_ms: limits.clientPingMinMs });
     // The words that clients look for, to ping half as often from then on. 0 stands for the last stream begun.
     const words = Buffer.from("too_many_pings");
     session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, words);
-    session.destroy();
+    // Once it has left: what is still to be written when a session is destroyed is dropped.
+    setImmediate(() => session.destroy());
   });
+
+  let nudging: "no" | "once" | "again" = "no";
+  // While a stream waits for its client, Bun keeps back what the others of its connection have, until any frame comes.
+  const nudge = () => {
+    if (nudging !== "no") nudging = "again";
+    else if (!session.destroyed) {
+      nudging = "once";
+      session.ping(() => {
+        const isAgain = nudging === "again";
+        nudging = "no";
+        if (isAgain) nudge();
+      });
+    }
+  };
 
   const untilIdle = () =>
     new Promise<void>((resolve) => {
@@ -119,7 +143,10 @@ export function openConnection(
       calls.delete(stream);
       if (calls.size === 0) idle?.();
     },
-    sent: guard.forgive,
+    sent(by) {
+      guard.forgive();
+      if ([...streams].some((stream) => stream !== by && stream.hasUnsent)) nudge();
+    },
     keep(stream) {
       streams.add(stream);
       stream.onClose(() => streams.delete(stream));

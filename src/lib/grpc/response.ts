@@ -14,6 +14,8 @@ export interface ResponseStream {
   write(message: Uint8Array): boolean;
   /** True while a `write` would only grow the buffer. */
   readonly isFull: boolean;
+  /** True while something waits for the peer's window. */
+  readonly hasUnsent: boolean;
   /** Resolves when `write` is welcome again, or the stream is closed. */
   drained(): Promise<void>;
   readonly isClosed: boolean;
@@ -61,10 +63,10 @@ function closeEarly(stream: ServerHttp2Stream): void {
   if (!stream.readableEnded) stream.once("finish", () => stream.close());
 }
 
-/** Opens a response of many messages. `sent` is called for each. */
+/** Opens a response of many messages. `sent` is called after each. */
 export function createResponseStream(
   stream: ServerHttp2Stream,
-  { sendBytesMax, sent }: { sendBytesMax: number; sent: () => void },
+  { sendBytesMax, sent }: { sendBytesMax: number; sent: (by: ResponseStream) => void },
 ): ResponseStream {
   let final: GrpcStatus = { code: STATUS.ok };
   let isStarted = false;
@@ -78,9 +80,9 @@ export function createResponseStream(
   const start = (headers: Record<string, string>) => {
     if (isStarted || isGone(stream)) return;
     isStarted = true;
-    sent();
     stream.respond({ ...HEADERS, ...headers }, { waitForTrailers: true });
     stream.once("wantTrailers", () => stream.sendTrailers(statusHeaders(final)));
+    sent(response);
   };
   const end = (status: GrpcStatus) => {
     if (isEnded || isGone(stream)) return;
@@ -88,8 +90,9 @@ export function createResponseStream(
     final = status;
     if (!isStarted) respondStatus(stream, status);
     else stream.end();
+    sent(response);
   };
-  return {
+  const response: ResponseStream = {
     start,
     write(message) {
       if (isEnded || isGone(stream)) return false;
@@ -98,12 +101,15 @@ export function createResponseStream(
         return false;
       }
       start({});
-      sent();
       stream.write(frame(message));
+      sent(response);
       return stream.writableLength < BUFFER_BYTES_MAX;
     },
     get isFull() {
       return stream.writableLength >= BUFFER_BYTES_MAX;
+    },
+    get hasUnsent() {
+      return stream.writableLength > 0;
     },
     async drained() {
       while (!isGone(stream) && stream.writableLength >= BUFFER_BYTES_MAX) {
@@ -116,6 +122,7 @@ export function createResponseStream(
     end,
     onClose: (callback) => void stream.once("close", callback),
   };
+  return response;
 }
 
 function isGone(stream: ServerHttp2Stream): boolean {

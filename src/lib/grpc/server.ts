@@ -13,6 +13,7 @@ import type { Logger } from "../log.ts";
 import { type Methods, serveStream } from "./call.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import type { GrpcLimits } from "./limits.ts";
+import { exposeReads } from "./windows.ts";
 
 /** PEM texts. With a `ca`, clients must show a certificate that comes from it. */
 export interface ServerTls {
@@ -41,6 +42,7 @@ export interface GrpcServer extends AsyncDisposable {
 export async function serveGrpc(methods: Methods, options: GrpcServerOptions): Promise<GrpcServer> {
   const { limits, log } = options;
   const { server, setTls } = createServer(options);
+  exposeReads(server, options.tls === undefined ? "connection" : "secureConnection");
   const connections = new Map<unknown, Connection>();
   server.on("session", (session) => {
     connections.set(session, openConnection(session, limits, log));
