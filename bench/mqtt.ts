@@ -1,22 +1,32 @@
 /**
- * What an event costs on its way over an MQTT broker: `bun bench/mqtt.ts [--count 20000]`.
+ * What MQTT costs: `bun bench/mqtt.ts [--only events|agent] [--count 20000] [--resources 5000]`.
  *
- * One session of ours publishes, another receives and acknowledges, mosquitto stands between; all on one machine. It
- * prints a JSON line for each run: events a second, and the CPU time of this process, both sides together, for each.
+ * "events": one session of ours publishes, another receives and acknowledges, mosquitto stands between, with room for all of
+ * them; events a second, and the CPU time of this process, both sides together, for each. "agent": a new agent gets all
+ * resources of its consumer and reports them, on a cluster that is made up, over mosquitto with its default queues;
+ * seconds until the last report is stored, everything in this process. A JSON line for each run.
  */
 
 import { parseArgs } from "node:util";
 import { openSession, type Session } from "../src/lib/mqtt/session.ts";
 import { MANIFEST_BUNDLES } from "../src/lib/wire/event.ts";
-import { decodeMqtt, encodeMqtt } from "../src/lib/wire/mqtt.ts";
+import { decodeMqtt, encodeMqtt, type MqttMessage } from "../src/lib/wire/mqtt.ts";
+import { eventually } from "../tests/harness/eventually.ts";
+import { bundle } from "../tests/harness/events.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
+import { joinAgent, openHub, progress } from "../tests/mqtt/hub.ts";
 
 const TOPIC = "sources/maestro/consumers/c1/agentevents";
 const BYTES = 1536;
-const RUNS = 5;
+const RUNS = 3;
 
-const { values } = parseArgs({ options: { count: { type: "string", default: "20000" } } });
-const count = Number(values.count);
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    count: { type: "string", default: "20000" },
+    resources: { type: "string", default: "5000" },
+  },
+});
 
 const event = {
   id: crypto.randomUUID(),
@@ -35,14 +45,14 @@ const event = {
   data: JSON.stringify({ conditions: [], padding: "x".repeat(BYTES) }),
 };
 
-await using broker = await startMosquitto({
-  config: ["max_inflight_messages 1000", "max_queued_messages 100000"],
-});
-
-function connect(clientId: string, receive: (payload: () => unknown) => void): Promise<Session> {
+function connect(
+  port: number,
+  clientId: string,
+  receive: (message: MqttMessage) => void,
+): Promise<Session> {
   return openSession({
     host: "127.0.0.1",
-    port: broker.port,
+    port,
     dialTimeoutMs: 10_000,
     clientId,
     keepAliveSeconds: 60,
@@ -50,21 +60,25 @@ function connect(clientId: string, receive: (payload: () => unknown) => void): P
     sessionExpirySeconds: 0,
     receiveMax: 1000,
     receive: (_, message, acknowledge) => {
-      receive(() => decodeMqtt(message));
+      receive(message);
       acknowledge();
     },
   });
 }
 
-for (let run = 0; run < RUNS; run++) {
+/** Sends events from one session to another. */
+async function sendEvents(count: number): Promise<Record<string, unknown>> {
+  await using broker = await startMosquitto({
+    config: ["max_inflight_messages 1000", "max_queued_messages 100000"],
+  });
   let received = 0;
   const all = Promise.withResolvers<void>();
-  const listener = await connect("listener", (decode) => {
-    decode();
+  const listener = await connect(broker.port, "listener", (message) => {
+    decodeMqtt(message);
     if (++received === count) all.resolve();
   });
   await listener.subscribe([TOPIC], 1);
-  const publisher = await connect("publisher", () => {});
+  const publisher = await connect(broker.port, "publisher", () => {});
   const began = performance.now();
   const cpu = process.cpuUsage();
   for (let sent = 0; sent < count; sent += 1000) {
@@ -76,15 +90,48 @@ for (let run = 0; run < RUNS; run++) {
   await all.promise;
   const { user, system } = process.cpuUsage(cpu);
   const seconds = (performance.now() - began) / 1000;
-  const line = JSON.stringify({
+  await Promise.all([publisher.end("done"), listener.end("done")]);
+  return {
     what: "events over mosquitto",
     unit: "events/s",
     n: count,
     value: Math.round(count / seconds),
     cpu_us_each: Math.round((user + system) / count),
     bytes: BYTES,
-  });
-  process.stdout.write(`${line}\n`);
-  await Promise.all([publisher.end("done"), listener.end("done")]);
+  };
+}
+
+/** Brings an agent up to date that knows nothing. */
+async function fillAgent(count: number): Promise<Record<string, unknown>> {
+  await using broker = await startMosquitto();
+  await using hub = await openHub(broker.port);
+  const consumer = await hub.consumer();
+  const made = Array.from({ length: count }, (_, index) => ({
+    spec: bundle().replace('"name":"a"', `"name":"cm-${index}"`),
+  }));
+  for (let from = 0; from < count; from += 1000) {
+    await Promise.all(made.slice(from, from + 1000).map((parts) => hub.create(consumer, parts)));
+  }
+  const began = performance.now();
+  await using _agent = await joinAgent(broker.port, consumer);
+  await eventually(
+    () => progress(hub.database),
+    ({ applied }) => applied === count,
+    { timeoutMs: 300_000, intervalMs: 100 },
+  );
+  const seconds = (performance.now() - began) / 1000;
+  return { what: "resources of a new agent", unit: "s", n: count, value: seconds };
+}
+
+const BENCHES: Record<string, () => Promise<Record<string, unknown>>> = {
+  events: () => sendEvents(Number(values.count)),
+  agent: () => fillAgent(Number(values.resources)),
+};
+
+for (const [name, run] of Object.entries(BENCHES)) {
+  if (values.only !== undefined && values.only !== name) continue;
+  for (let count = 0; count < RUNS; count++) {
+    process.stdout.write(`${JSON.stringify(await run())}\n`);
+  }
 }
 process.exit(0);

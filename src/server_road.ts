@@ -62,7 +62,7 @@ async function openMqtt(
     clientId: config["client-id"] ?? `maestro-${hostname()}`,
     sourceId: config["source-id"],
     tlsRefreshMs: config["certificate-refresh-interval"],
-    digestIntervalMs: config["status-digest-interval"],
+    checkIntervalMs: config["status-check-interval"],
     wake,
     log,
   }));

@@ -91,8 +91,8 @@ export const SERVER_FLAGS = {
     "id",
     "the server's MQTT client id, its own for each replica (default maestro-<host name>)",
   ),
-  "status-digest-interval": positive(
-    duration("30s", "how often agents behind an MQTT broker are told what is stored of them"),
+  "status-check-interval": positive(
+    duration("30s", "how often statuses are looked for that an MQTT broker has dropped"),
   ),
   "subscription-type": choice(
     ["shared", "broadcast"],

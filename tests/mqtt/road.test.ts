@@ -6,6 +6,7 @@ import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle } from "../harness/events.ts";
 import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
+import { createDatabase, testLogger } from "../harness/postgres.ts";
 import { newUpdate } from "../spec/specs.ts";
 import { joinAgent, known, openHub, progress } from "./hub.ts";
 
@@ -80,6 +81,31 @@ test("what was created and deleted while an agent was away happens when it is ba
   expect((await known(hub, kept.id))?.applied_version).toBe(1);
 });
 
+test("an agent that nobody heard asks again, and a server that comes sends what it lacks", async () => {
+  await using database = await createDatabase({ maxConnections: 8 });
+  const first = await openHub(broker.port, { database });
+  const consumer = await first.consumer();
+  const kube = createSimulatedKube();
+  const before = await joinAgent(broker.port, consumer, { kube });
+  const { id } = await first.create(consumer);
+  await eventually(() => known(first, id), (row) => row?.applied_version === 1);
+  await before[Symbol.asyncDispose]();
+  await first[Symbol.asyncDispose]();
+
+  // The broker keeps a server's session for a while; this one has never been here.
+  const lines: string[] = [];
+  const log = testLogger((line) => void lines.push(line));
+  await using lonely = await startMosquitto();
+  await using agent = await joinAgent(lonely.port, consumer, { log });
+  await eventually(() => lines.some((line) => line.includes("no server listens")));
+  const waiting = agent.readiness();
+  await using _second = await openHub(lonely.port, { database });
+  await eventually(() => lines.some((line) => line.includes('"received"') && line.includes(id)));
+
+  expect(waiting).toBeDefined();
+  await eventually(() => agent.readiness() === undefined);
+});
+
 test("two servers share their agents' reports, and each may send", async () => {
   await using first = await openHub(broker.port);
   await using second = await openHub(broker.port, { database: first.database });
@@ -151,7 +177,7 @@ test("a report that the broker does not take is replaced by one without feedback
 });
 
 test("M31: a report that the broker dropped is found by its agent and comes again", async () => {
-  await using hub = await openHub(broker.port, { args: ["--status-digest-interval=500ms"] });
+  await using hub = await openHub(broker.port, { args: ["--status-check-interval=500ms"] });
   const consumer = await hub.consumer();
   await using _agent = await joinAgent(broker.port, consumer);
   const ids: string[] = [];

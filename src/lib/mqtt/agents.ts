@@ -22,15 +22,16 @@ import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
 import { createPace } from "./pace.ts";
 import { createReception } from "./reception.ts";
-import { askForStatuses, tellDigests } from "./status_question.ts";
+import { createRoll } from "./roll.ts";
+import { askForStatuses, checkStatuses } from "./status_question.ts";
 
 export interface AgentDoorOptions {
   clientId: string;
   sourceId: string;
   /** How often certificates are looked at, in milliseconds. */
   tlsRefreshMs: number;
-  /** How often agents are told what is held of them, in milliseconds. */
-  digestIntervalMs: number;
+  /** How often it is looked for what the broker has dropped, in milliseconds. */
+  checkIntervalMs: number;
   /** Called when there is a connection, or it can take more again. */
   wake: (consumerNames: string[]) => void;
   log: Logger;
@@ -55,8 +56,6 @@ const SESSION_EXPIRY_SECONDS = 60;
 /** Beyond this the broker is slower than we are, and nothing more is claimed. */
 const WAITING_MAX = 500;
 const CLOCK_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
-/** A consumer without a subscription is looked for again so often, should its own question have been lost. */
-const AWAY_MS = 10 * 60_000;
 /** Go servers send no larger questions, whatever the broker takes. */
 const QUESTION_BYTES_MAX = 512 * 1024;
 /** The attributes of an event, its topic and the packet around it. */
@@ -71,26 +70,25 @@ export function openMqttAgentDoor(
 ): AgentDoor {
   const { log, sourceId, wake } = options;
   const topics = sourceTopics(config.topics, sourceId);
-  const awaySince = new Map<string, number>();
+  const roll = createRoll(() => performance.now());
   let ready = NOBODY;
   let offline: string | undefined = "not connected yet";
   let connection = new AbortController();
-  let isFirst = true;
+  /** What was marked as sent and may not have left: by an earlier process, or on a connection that broke. */
+  let mayHaveLost = true;
   let wasFull = false;
   let asking = Promise.resolve();
 
   const pace = createPace((consumerName) => wake([consumerName]));
   const isReady = (consumerName: string) => !pace.isFull(consumerName);
-  const isAway = (consumerName: string) =>
-    performance.now() - (awaySince.get(consumerName) ?? -Infinity) < AWAY_MS;
 
   const send = async (consumerName: string, event: CloudEvent): Promise<Sent> => {
     const resourceId = event.extensions[EXT.resourceId];
     if (typeof resourceId === "string") pace.sent(consumerName, resourceId);
     try {
       const delivery = await client.publish(topics.topicOf(event), encodeMqtt(event));
-      if (delivery === "nobody") awaySince.set(consumerName, performance.now());
-      else awaySince.delete(consumerName);
+      if (delivery === "nobody") roll.missed(consumerName);
+      else roll.reached(consumerName);
       return delivery;
     } catch (error) {
       return await explain(event, error);
@@ -105,7 +103,10 @@ export function openMqttAgentDoor(
   /** An event that never passes is told to its source; any other is still pending and sent again. */
   const explain = async (event: CloudEvent, error: unknown): Promise<Sent> => {
     const code = error instanceof MaestroError ? error.code : "internal";
-    if (code === "unavailable" || code === "resource_exhausted") return "disconnected";
+    if (code === "unavailable" || code === "resource_exhausted") {
+      mayHaveLost = true;
+      return "disconnected";
+    }
     const fields = { resource: event.extensions[EXT.resourceId], reason: describeError(error) };
     log.warn("cannot send an event", fields);
     if (event.extensions[EXT.resourceId] === undefined) return "refused";
@@ -122,13 +123,12 @@ export function openMqttAgentDoor(
     pace,
     sourceId,
     bodyBytesMax,
-    heardOf: (consumerName) => void awaySince.delete(consumerName),
+    roll,
     log,
   });
 
   const connected = async ({ isKept }: { isKept: boolean }, signal: AbortSignal) => {
-    const isNothingLost = isKept && !isFirst;
-    const rows = isNothingLost ? [] : await keepTrying(() => q.clockNow(db), {
+    const rows = isKept && !mayHaveLost ? [] : await keepTrying(() => q.clockNow(db), {
       backoff: CLOCK_BACKOFF,
       signal,
       failed: (error) => log.warn("the database does not answer, trying again", { error }),
@@ -136,11 +136,11 @@ export function openMqttAgentDoor(
     if (rows === undefined) return;
     ready = createEverybody(db, {
       connectedAt: rows[0]?.now ?? LONG_AGO,
-      isAway,
+      isAway: roll.isAway,
       isReady,
     });
     offline = undefined;
-    isFirst = false;
+    mayHaveLost = false;
     log.info("connected to the broker", { broker: config.brokerHost, kept: isKept });
     wake([]);
     // Beside everything else; it never rejects.
@@ -175,11 +175,12 @@ export function openMqttAgentDoor(
     log,
   });
 
-  const telling = startPump(
+  const checking = startPump(
     async () => {
-      if (offline === undefined) await tellDigests(db, send, { sourceId, isAway });
+      if (offline !== undefined) return;
+      await checkStatuses(db, send, { sourceId, bytesMax: bodyBytesMax(), roll });
     },
-    { name: "status-digests", intervalMs: options.digestIntervalMs, log },
+    { name: "status-check", intervalMs: options.checkIntervalMs, log },
   );
 
   return {
@@ -188,7 +189,10 @@ export function openMqttAgentDoor(
       return wasFull ? NOBODY : ready;
     },
     publish(consumerName, event) {
-      if (client.waiting === undefined) return false;
+      if (client.waiting === undefined) {
+        mayHaveLost = true;
+        return false;
+      }
       // Never rejects: what fails is explained, or still pending.
       void send(consumerName, event);
       return true;
@@ -196,7 +200,7 @@ export function openMqttAgentDoor(
     readiness: () => offline && `the broker ${config.brokerHost} cannot be used: ${offline}`,
     async [Symbol.asyncDispose]() {
       connection.abort();
-      await telling[Symbol.asyncDispose]();
+      await checking[Symbol.asyncDispose]();
       await client[Symbol.asyncDispose]();
       await reception[Symbol.asyncDispose]();
       await asking;

@@ -14,6 +14,7 @@ import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
 import type { Pace } from "./pace.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
+import type { Roll } from "./roll.ts";
 import { askConsumer } from "./status_question.ts";
 
 export interface ReceptionOptions {
@@ -22,8 +23,7 @@ export interface ReceptionOptions {
   sourceId: string;
   /** The largest body of a question, in bytes. */
   bodyBytesMax: () => number;
-  /** A consumer shows that it is there. */
-  heardOf: (consumerName: string) => void;
+  roll: Roll;
   log: Logger;
 }
 
@@ -34,21 +34,23 @@ export interface Reception extends AsyncDisposable {
 
 const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
 const ANSWER_BACKOFF = { firstMs: 500, factor: 2, ceilingMs: 30_000 };
-/** Each may hold documents of 50 MB, if they are as large as they can be. */
-const ANSWERS_AT_ONCE = 4;
+/** Each holds a hundred documents, of 50 MB together if they are as large as they can be. */
+const ANSWERS_AT_ONCE = 8;
 /** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
 const HELD_MAX = 1_000_000;
 
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
-  const { send, pace, sourceId, bodyBytesMax, heardOf, log } = options;
+  const { send, pace, sourceId, bodyBytesMax, roll, log } = options;
   const acceptReport = createReportAcceptor(db, log);
   const questions = new Map<string, NotedRequest>();
   const stop = new AbortController();
   let heldCount = 0;
 
   const forget = (key: string) => {
-    heldCount -= questions.get(key)?.held.length ?? 0;
+    const request = questions.get(key);
+    if (request === undefined) return;
+    heldCount -= weightOf(request);
     questions.delete(key);
   };
 
@@ -92,8 +94,8 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const noted = await noteSpecResync(db, request);
     const key = [consumerName, dataType, range.after].join("\0");
     forget(key);
-    if (heldCount + held.length > HELD_MAX) return;
-    heldCount += held.length;
+    if (heldCount + weightOf(noted) > HELD_MAX) return;
+    heldCount += weightOf(noted);
     questions.set(key, noted);
     answers.add(key);
   };
@@ -102,7 +104,13 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const event = decodeMqtt(message);
     const { action, subresource, dataType } = parseEventType(event.type);
     const consumerName = event.extensions[EXT.clusterName];
-    if (typeof consumerName === "string") heardOf(consumerName);
+    if (typeof consumerName === "string") {
+      // What is no report does not tell whose agent it is.
+      const isOurs = action === ACTION.resyncRequest
+        ? undefined
+        : EXT.agentVersion in event.extensions;
+      roll.heard(consumerName, { isOurs });
+    }
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
     else if (subresource === "status") {
       const report = readReport(event, sourceId);
@@ -136,6 +144,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       return answers[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A question takes its place even if it lists nothing. */
+function weightOf({ held }: NotedRequest): number {
+  return held.length + 1;
 }
 
 /** It would make no more sense if it came again. */

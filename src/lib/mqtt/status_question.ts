@@ -9,6 +9,7 @@ import { EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
 import { type HeldStatus, statusQuestion } from "../wire/resync.ts";
 import { formatTime } from "../wire/time.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
+import type { Roll } from "./roll.ts";
 
 const NAMES_MAX = 500;
 const BACKOFF = { firstMs: 1_000, factor: 2, ceilingMs: 30_000 };
@@ -56,35 +57,42 @@ export async function askConsumer(
   await pipeline.finish();
 }
 
-const DIGESTS_AT_ONCE = 32;
+const AT_ONCE = 32;
 
 /**
- * Tells each agent the digest of the statuses that are stored of it, so that it asks if that is wrong.
+ * Lets each of these consumers find what the broker has dropped.
  *
- * Go agents find one entry in it, for nothing that they hold, and do nothing.
+ * One of our agents is told the digest of the statuses that are stored of it, and asks if that is wrong. A Go agent knows no
+ * digests, and is asked about each status: for it that is work, so only if `isListDue`.
  */
-export async function tellDigests(
+export async function checkStatuses(
   db: Db,
   send: Send,
-  { sourceId, isAway }: { sourceId: string; isAway: (consumerName: string) => boolean },
+  { sourceId, bytesMax, roll }: { sourceId: string; bytesMax: number; roll: Roll },
 ): Promise<void> {
   const dataType = MANIFEST_BUNDLES;
+  const tell = (consumerName: string, digest: string) => {
+    const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
+    const question = statusQuestion({ consumerName, dataType, sourceId }, [NOTHING], made);
+    question.extensions[EXT.statusDigest] = digest;
+    return send(consumerName, question);
+  };
   for (let after = "";;) {
     const names = (await q.consumerNamesAfter(db, after, NAMES_MAX)).map(({ name }) => name);
-    const digests = await q.statusDigests(db, names.filter((name) => !isAway(name)), dataType);
-    for (let from = 0; from < digests.length; from += DIGESTS_AT_ONCE) {
-      const part = digests.slice(from, from + DIGESTS_AT_ONCE);
-      await Promise.all(part.map(({ consumer_name: consumerName, digest }) => {
-        const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
-        const question = statusQuestion({ consumerName, dataType, sourceId }, [NOTHING], made);
-        question.extensions[EXT.statusDigest] = digest;
-        return send(consumerName, question);
-      }));
+    const present = names.filter((name) => !roll.isAway(name));
+    const digests = await q.statusDigests(db, present.filter(roll.knowsDigests), dataType);
+    for (let from = 0; from < digests.length; from += AT_ONCE) {
+      const part = digests.slice(from, from + AT_ONCE);
+      await Promise.all(part.map(({ consumer_name, digest }) => tell(consumer_name, digest)));
+    }
+    for (const consumerName of present.filter(roll.isListDue)) {
+      roll.listed(consumerName);
+      await askConsumer(db, send, { consumerName, sourceId, bytesMax });
     }
     if (names.length < NAMES_MAX) return;
     after = names.at(-1) ?? "";
   }
 }
 
-/** An empty list would ask for everything. */
+/** An empty list would ask for everything, and a Go agent holds nothing of this name. */
 const NOTHING: HeldStatus = { resourceId: "-", hash: "" };

@@ -36,6 +36,8 @@ export const EXT = {
   /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
   resyncAfter: "resyncafter",
   resyncThrough: "resyncthrough",
+  /** Ours: the version of the agent that reports, with "simulated" if its cluster is. Peers ignore it. */
+  agentVersion: "agentversion",
   /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
   statusDigest: "statusdigest",
 } as const;

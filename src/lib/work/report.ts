@@ -110,7 +110,7 @@ export function encodeReport(
       [EXT.clusterName]: consumerName,
       [EXT.originalSource]: work.source,
       [EXT.sequenceId]: sequence,
-      agentversion: agentVersion,
+      [EXT.agentVersion]: agentVersion,
       ...(isLegacy ? {} : {
         [EXT.statusHash]: hash,
         [EXT.metadata]: JSON.stringify(metadataOfReport(work, consumerName)),
