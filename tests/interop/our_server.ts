@@ -63,6 +63,8 @@ async function serve(
     ...(broker === undefined ? [] : [
       ...["--message-broker-type", "mqtt"],
       ...["--message-broker-config-file", brokerConfig("server")],
+      // An official agent that is asked while it reports may send its old state last, as if it were the newer.
+      ...["--status-check-interval", "2s"],
     ]),
     ...(isSecure ? secureDoors(files("server"), { hasBroker: broker !== undefined }) : []),
   ];
