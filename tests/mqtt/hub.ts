@@ -34,18 +34,22 @@ export interface HubOptions {
   /** Lines of the broker's file beside its address and topics. */
   config?: string[];
   args?: string[];
+  /** The name of the group of servers that share their agents' reports. */
+  group?: string;
   log?: Logger;
 }
 
-const TOPICS = [
-  "topics:",
-  "  sourceEvents: sources/maestro/consumers/+/sourceevents",
-  "  agentEvents: sources/maestro/consumers/+/agentevents",
-];
-
-/** The text of a broker's file. */
-export function brokerFile(port: number, lines: string[] = []): string {
-  return [`brokerHost: 127.0.0.1:${port}`, ...lines, ...TOPICS, ""].join("\n");
+/** The text of a broker's file. In a group of servers each report goes to one of them. */
+export function brokerFile(port: number, lines: string[] = [], group?: string): string {
+  const share = group === undefined ? "" : `$share/${group}/`;
+  return [
+    `brokerHost: 127.0.0.1:${port}`,
+    ...lines,
+    "topics:",
+    "  sourceEvents: sources/maestro/consumers/+/sourceevents",
+    `  agentEvents: ${share}sources/maestro/consumers/+/agentevents`,
+    "",
+  ].join("\n");
 }
 
 /** Starts the flows of a server on this broker; its doors stay closed. */
@@ -56,7 +60,7 @@ export async function openHub(port: number, options: HubOptions = {}): Promise<H
   const folder = mkdtempSync(join(tmpdir(), "maestro-mqtt-"));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "broker.yaml");
-  writeFileSync(file, brokerFile(port, options.config));
+  writeFileSync(file, brokerFile(port, options.config, options.group));
   const config = parseServerConfig([
     ...["--database-url", database.url, "--enable-jwt=false", "--grpc-authn-type=mock"],
     ...["--message-broker-type=mqtt", "--message-broker-config-file", file],

@@ -106,9 +106,13 @@ test("an agent that nobody heard asks again, and a server that comes sends what 
   await eventually(() => agent.readiness() === undefined);
 });
 
-test("two servers share their agents' reports, and each may send", async () => {
-  await using first = await openHub(broker.port);
-  await using second = await openHub(broker.port, { database: first.database });
+test.each([
+  ["each hear all reports", {}],
+  ["share them in a group", { group: "statussubscribers" }],
+])("two servers %s, and each may send", async (_, options) => {
+  await using database = await createDatabase({ maxConnections: 8 });
+  await using first = await openHub(broker.port, { database, ...options });
+  await using second = await openHub(broker.port, { database, ...options });
   const consumer = await first.consumer();
   await using _agent = await joinAgent(broker.port, consumer);
 

@@ -270,22 +270,6 @@ test("what a resync has sent meanwhile is not sent a second time", async () => {
   expect(await query(specs.db, "select 1 from events", [])).toEqual([]);
 });
 
-test("events that need no sending do not hold up those behind them", async () => {
-  await using specs = await openSpecs();
-  await specs.create();
-  await query(
-    specs.db,
-    "update resources set sent_version = version, next_send_at = now() + interval '30 s'",
-    [],
-  );
-  const options = { sourceId: "maestro", ready: ready([specs.consumer]) };
-
-  const hasMore = await publishSpecEvents(specs.db, () => true, log, options);
-  const isOver = !await publishSpecEvents(specs.db, () => true, log, options);
-
-  expect({ hasMore, isOver }).toEqual({ hasMore: true, isOver: true });
-});
-
 test("what is pending is sent again when its time has come, and not before", async () => {
   await using specs = await openSpecs();
   const { id } = await specs.create();

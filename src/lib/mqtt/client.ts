@@ -48,6 +48,12 @@ const TAKEN_OVER_PAUSE_MS = 30_000;
 /** Starts connecting, and keeps doing so until it is disposed. */
 export function openMqttClient(config: MqttConfig, options: ClientOptions): MqttClient {
   const { log } = options;
+  if (config.tls?.isAuthorityAlone) {
+    // The Go programs speak plain text then (quirk Q27 of the wire).
+    log.info("an authority is given, so the broker is spoken to over TLS", {
+      broker: config.brokerHost,
+    });
+  }
   const stop = new AbortController();
   let session: Session | undefined;
   let cleanStart = options.cleanStart;

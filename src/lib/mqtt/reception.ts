@@ -33,6 +33,8 @@ export interface Reception extends AsyncDisposable {
 }
 
 const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
+/** A message that fails for no reason that we know must not hold up all others for ever: half a minute is enough. */
+const ODD_ATTEMPTS = 10;
 const ANSWER_BACKOFF = { firstMs: 500, factor: 2, ceilingMs: 30_000 };
 /** Each holds a hundred documents, of 50 MB together if they are as large as they can be. */
 const ANSWERS_AT_ONCE = 8;
@@ -124,11 +126,12 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       backoff: STORE_BACKOFF,
       signal: connection,
       failed(error, attempt) {
-        if (isSenseless(error)) throw error;
+        if (isSenseless(error) || (!isPassing(error) && attempt >= ODD_ATTEMPTS)) throw error;
         if (attempt === 0) log.warn("cannot store a message, trying again", { error });
       },
     }).catch((error) => {
-      log.warn("cannot use a message", { reason: describeError(error) });
+      if (isSenseless(error)) log.warn("cannot use a message", { reason: describeError(error) });
+      else log.error("cannot use a message, letting it go", { error });
       return true;
     });
 
@@ -149,6 +152,12 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
 /** A question takes its place even if it lists nothing. */
 function weightOf({ held }: NotedRequest): number {
   return held.length + 1;
+}
+
+/** An outage or too much at once: the message is kept until it is over. */
+function isPassing(error: unknown): boolean {
+  const code = error instanceof MaestroError ? error.code : "internal";
+  return code === "unavailable" || code === "resource_exhausted";
 }
 
 /** It would make no more sense if it came again. */
