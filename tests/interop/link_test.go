@@ -5,12 +5,16 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/grpc"
 	"open-cluster-management.io/sdk-go/pkg/cloudevents/generic/options/mqtt"
 )
 
 // link carries TCP connections to another address, until it is cut.
+//
+// New connections wait as long as it is cut or nobody listens there, and are not refused: the libraries can
+// miss that one was refused, and then never try again.
 type link struct {
 	listener net.Listener
 	mu       sync.Mutex
@@ -65,14 +69,12 @@ func through(t *testing.T, config any) *link {
 
 func (l *link) carry(near net.Conn, to string) {
 	defer near.Close()
-	far, err := net.Dial("tcp", to)
-	if err != nil {
-		return
+	far := l.dial(near, to)
+	for far == nil {
+		time.Sleep(20 * time.Millisecond)
+		far = l.dial(near, to)
 	}
 	defer far.Close()
-	if !l.add(near, far) {
-		return
-	}
 	go func() {
 		io.Copy(&thawed{far, l}, near)
 		far.Close()
@@ -100,17 +102,20 @@ func (t *thawed) Write(content []byte) (int, error) {
 	return t.Conn.Write(content)
 }
 
-func (l *link) add(conns ...net.Conn) bool {
+// dial connects to the other address, or returns nil if that is not possible now.
+func (l *link) dial(near net.Conn, to string) net.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.isCut {
-		return false
+		return nil
 	}
-	for _, conn := range conns {
-		l.conns[conn] = true
+	far, err := net.Dial("tcp", to)
+	if err != nil {
+		return nil
 	}
+	l.conns[near], l.conns[far] = true, true
 	l.count++
-	return true
+	return far
 }
 
 // connections counts those that were let through so far.
@@ -129,7 +134,7 @@ func (l *link) freeze() {
 	}
 }
 
-// cut breaks every connection and refuses new ones.
+// cut breaks every connection, and has new ones wait.
 func (l *link) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

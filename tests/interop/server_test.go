@@ -163,8 +163,11 @@ func TestSourceAway(t *testing.T) {
 // TestRestart stops and starts our server while both sides are connected and busy.
 func TestRestart(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaGRPC)
-	agent := startAgent(t, agentConfig(t), cluster)
+	toSources, toAgents := sourceConfig(t), agentConfig(t)
+	through(t, toSources)
+	through(t, toAgents)
+	source := startSource(t, toSources, viaGRPC)
+	agent := startAgent(t, toAgents, cluster)
 	works := []*workv1.ManifestWork{}
 	for range 10 {
 		works = append(works, source.create(t, newWork(cluster)))
@@ -204,7 +207,9 @@ func TestRestart(t *testing.T) {
 // only our server can find out, by asking itself.
 func TestStatusLost(t *testing.T) {
 	cluster := newCluster(t)
-	source := startSource(t, sourceConfig(t), viaGRPC)
+	toSources := sourceConfig(t)
+	through(t, toSources)
+	source := startSource(t, toSources, viaGRPC)
 	agent := startAgent(t, agentConfig(t), cluster)
 	works := []*workv1.ManifestWork{newWork(cluster), newWork(cluster)}
 	for _, work := range works {
