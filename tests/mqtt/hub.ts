@@ -40,7 +40,10 @@ export interface HubOptions {
 }
 
 /** The text of a broker's file. In a group of servers each report goes to one of them. */
-export function brokerFile(port: number, lines: string[] = [], group?: string): string {
+export function brokerFile(
+  port: number,
+  { lines = [], group }: { lines?: string[] | undefined; group?: string | undefined } = {},
+): string {
   const share = group === undefined ? "" : `$share/${group}/`;
   return [
     `brokerHost: 127.0.0.1:${port}`,
@@ -60,7 +63,7 @@ export async function openHub(port: number, options: HubOptions = {}): Promise<H
   const folder = mkdtempSync(join(tmpdir(), "maestro-mqtt-"));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "broker.yaml");
-  writeFileSync(file, brokerFile(port, options.config, options.group));
+  writeFileSync(file, brokerFile(port, { lines: options.config, group: options.group }));
   const config = parseServerConfig([
     ...["--database-url", database.url, "--enable-jwt=false", "--grpc-authn-type=mock"],
     ...["--message-broker-type=mqtt", "--message-broker-config-file", file],
@@ -93,7 +96,7 @@ export async function joinAgent(
     dataTypes?: string[];
   } = {},
 ): Promise<WorkAgent> {
-  const broker = parseMqttConfig(brokerFile(port, config));
+  const broker = parseMqttConfig(brokerFile(port, { lines: config }));
   const agentId = `${consumerName}-work-agent`;
   return await startWorkAgent(
     kube,

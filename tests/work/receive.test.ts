@@ -50,6 +50,19 @@ test("a work is deleting from the first deletion on, whatever comes after", () =
   expect(works.get(UID)).toMatchObject({ version: 1, deletionTimestamp: "2026-01-02T03:04:05Z" });
 });
 
+test("no source deletes what is another's and it does not know", () => {
+  const works: Works = new Map();
+  take(works, spec(3));
+  const { data: _, ...deletion } = spec(3, { deletiontimestamp: "2026-01-02T03:04:05Z" });
+
+  const foreign = take(works, { ...deletion, source: "somebody" });
+  const before = works.get(UID)?.deletionTimestamp;
+  const own = take(works, deletion);
+
+  expect([foreign, own]).toEqual(["ignored", "changed"]);
+  expect(before).toBeUndefined();
+});
+
 test("a deletion without a version is one of any version", () => {
   const works: Works = new Map();
   take(works, spec(4));

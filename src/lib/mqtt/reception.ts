@@ -28,7 +28,10 @@ export interface ReceptionOptions {
 }
 
 export interface Reception extends AsyncDisposable {
-  /** Takes a message. What cannot be stored is tried again until the connection ends, and stays the broker's. */
+  /**
+   * Takes a message. What cannot be stored is tried again until the connection ends, and stays the broker's. Disposing
+   * waits for what is under way.
+   */
   receive(message: MqttMessage, connection: AbortSignal, acknowledge: () => void): void;
 }
 
@@ -47,6 +50,7 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
   const acceptReport = createReportAcceptor(db, log);
   const questions = new Map<string, NotedRequest>();
   const stop = new AbortController();
+  const underWay = new Set<Promise<void>>();
   let heldCount = 0;
 
   const forget = (key: string) => {
@@ -138,13 +142,16 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
   return {
     receive(message, connection, acknowledge) {
       // Never rejects: whatever goes wrong is tried again, or logged.
-      void untilTaken(message, connection).then((isTaken) => {
+      const storing = untilTaken(message, connection).then((isTaken) => {
         if (isTaken) acknowledge();
+        underWay.delete(storing);
       });
+      underWay.add(storing);
     },
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
       stop.abort();
-      return answers[Symbol.asyncDispose]();
+      await answers[Symbol.asyncDispose]();
+      await Promise.all(underWay);
     },
   };
 }

@@ -37,10 +37,14 @@ export function receiveSpec(works: Works, event: CloudEvent, type: EventType): R
     return deletionTimestamp === undefined ? "ignored" : "repeated";
   }
   if (deletionTimestamp !== undefined) {
-    // Peers send the deletion of what their store does not know without a version: it means any.
-    const version = event.extensions[EXT.resourceVersion] === undefined
-      ? work?.version ?? 0
-      : integerExtension(event, EXT.resourceVersion);
+    // Peers' brokers send the deletion of what their store does not know without a version, in the name of nobody:
+    // it means any version.
+    const isOfBroker = event.extensions[EXT.resourceVersion] === undefined;
+    // A source deletes, without a spec, what it does not know of an agent's list, though it may be another's (quirk Q3
+    // of the wire). With the spec it has the resource, under whatever name it is configured now.
+    const isForeign = work !== undefined && work.source !== event.source && !isOfBroker;
+    if (isForeign && event.data === undefined) return "ignored";
+    const version = isOfBroker ? work?.version ?? 0 : integerExtension(event, EXT.resourceVersion);
     markDeleting(works, work ?? newWork(uid, event, type), version, deletionTimestamp);
     return "changed";
   }
