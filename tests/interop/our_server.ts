@@ -56,7 +56,7 @@ async function serve(
     ? stack.use(await startMosquitto(isSecure ? { tls: files("broker") } : {}))
     : undefined;
   const brokerConfig = (name: typeof NAMES[number]) =>
-    write(`broker-${name}.yaml`, brokerFile(broker?.port ?? 0, client(name)));
+    write(`broker-${name}.yaml`, brokerFile(broker?.port ?? 0, { lines: client(name) }));
 
   const args = [
     ...["--heartbeat-check-interval", "1s", "--log-level", "debug", "--client-id", CLIENT_ID],
