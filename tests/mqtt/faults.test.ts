@@ -186,7 +186,7 @@ test("M24: a half-open connection is noticed within two keep-alives, on both sid
   await using broker = await startMosquitto();
   await using forServer = await startTcpProxy(broker.port);
   await using forAgent = await startTcpProxy(broker.port);
-  const config = ["keepAlive: 1"];
+  const config = ["keepAlive: 2"];
   await using hub = await openHub(forServer.port, { config });
   const consumer = await hub.consumer();
   await using agent = await joinAgent(forAgent.port, consumer, { config });
@@ -198,7 +198,7 @@ test("M24: a half-open connection is noticed within two keep-alives, on both sid
   const noticed = await eventually(
     () => [hub.flows.readiness(), agent.readiness()],
     (reasons) => reasons.every((reason) => reason !== undefined),
-    { timeoutMs: 2_500 },
+    { timeoutMs: 5_000 },
   );
   expect(noticed).toEqual([
     expect.stringContaining("nothing was heard from the broker"),
