@@ -23,6 +23,7 @@ export async function openPublisher(port: number, consumerName: string): Promise
     subscriptions: [`tests/${consumerName}`],
     sessionExpirySeconds: 0,
     cleanStart: true,
+    pauseMaxMs: 100,
     receiveMax: 10,
     tlsRefreshMs: 60_000,
     receive: (_, _message, acknowledge) => acknowledge(),

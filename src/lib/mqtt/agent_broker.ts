@@ -20,6 +20,8 @@ export interface AgentBrokerOptions {
   log: Logger;
 }
 
+/** Thousands of agents come back together: they spread over this. */
+const PAUSE_MAX_MS = 15_000;
 /** Specs that may wait for the agent; the broker keeps the others. */
 const RECEIVE_MAX = 100;
 /** Over a short loss of the connection the broker keeps what comes. After a longer one a resync is cheaper. */
@@ -70,6 +72,7 @@ export function openMqttAgentBroker(
     sessionExpirySeconds: SESSION_EXPIRY_SECONDS,
     // What the broker kept for an earlier process would come before this one knows anything.
     cleanStart: true,
+    pauseMaxMs: PAUSE_MAX_MS,
     receiveMax: RECEIVE_MAX,
     tlsRefreshMs,
     receive,

@@ -49,6 +49,8 @@ export interface AgentDoor extends AsyncDisposable {
 /** What became of an event: somebody listens, nobody does, it never passes, there is no connection. */
 export type Sent = "received" | "nobody" | "refused" | "disconnected";
 
+/** Servers are few: a broker that is back gets them soon. */
+const PAUSE_MAX_MS = 5_000;
 /** Reports that may wait for their commit; the broker keeps the others. */
 const RECEIVE_MAX = 1_000;
 /** Over a short loss of the connection the broker keeps reports, of which the oldest may be dropped. */
@@ -77,6 +79,7 @@ export function openMqttAgentDoor(
   /** What was marked as sent and may not have left: by an earlier process, or on a connection that broke. */
   let mayHaveLost = true;
   let wasFull = false;
+  let isStopping = false;
   let asking = Promise.resolve();
 
   const pace = createPace((consumerName) => wake([consumerName]));
@@ -156,6 +159,7 @@ export function openMqttAgentDoor(
     subscriptions: topics.subscriptions,
     sessionExpirySeconds: SESSION_EXPIRY_SECONDS,
     cleanStart: false,
+    pauseMaxMs: PAUSE_MAX_MS,
     receiveMax: RECEIVE_MAX,
     tlsRefreshMs: options.tlsRefreshMs,
     receive: (_: string, message: MqttMessage, acknowledge) =>
@@ -167,7 +171,7 @@ export function openMqttAgentDoor(
     disconnected(reason) {
       connection.abort();
       ready = NOBODY;
-      if (offline !== reason) {
+      if (offline !== reason && !isStopping) {
         log.warn("no connection to the broker", { broker: config.brokerHost, reason });
       }
       offline = reason;
@@ -199,6 +203,7 @@ export function openMqttAgentDoor(
     },
     readiness: () => offline && `the broker ${config.brokerHost} cannot be used: ${offline}`,
     async [Symbol.asyncDispose]() {
+      isStopping = true;
       connection.abort();
       await checking[Symbol.asyncDispose]();
       await client[Symbol.asyncDispose]();

@@ -18,6 +18,8 @@ export interface ClientOptions {
   sessionExpirySeconds: number;
   /** Nothing that the broker kept for an earlier process is of use. */
   cleanStart: boolean;
+  /** The longest pause between two attempts to connect, in milliseconds. */
+  pauseMaxMs: number;
   /** Messages that may wait here for their acknowledgement. */
   receiveMax: number;
   /** How often certificates are looked at. */
@@ -40,7 +42,7 @@ export interface MqttClient extends AsyncDisposable {
   publish(topic: string, message: MqttMessage): Promise<Delivery>;
 }
 
-const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 30_000 };
+const BACKOFF = { firstMs: 200, factor: 2 };
 /** Who shares a client id with us is to be seen in the log, and not to be fought with. */
 const TAKEN_OVER = describeReason(SESSION_TAKEN_OVER);
 const TAKEN_OVER_PAUSE_MS = 30_000;
@@ -120,7 +122,8 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       } catch (error) {
         options.disconnected(describeError(error));
       }
-      waitMs += Math.max(1, backoffMs(failures++, BACKOFF, Math.random()));
+      const backoff = { ...BACKOFF, ceilingMs: options.pauseMaxMs };
+      waitMs += Math.max(1, backoffMs(failures++, backoff, Math.random()));
       await pause(waitMs, stop.signal);
     }
   };
