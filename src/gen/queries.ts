@@ -18,10 +18,12 @@ import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.s
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
 import resourceCountText from "../../sql/queries/resource/count.sql" with { type: "text" };
+import resourceCountBundlesText from "../../sql/queries/resource/count_bundles.sql" with { type: "text" };
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
 import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
+import resourceListBundlesText from "../../sql/queries/resource/list_bundles.sql" with { type: "text" };
 import resourceLoseText from "../../sql/queries/resource/lose.sql" with { type: "text" };
 import resourceObserveText from "../../sql/queries/resource/observe.sql" with { type: "text" };
 import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
@@ -294,6 +296,34 @@ export function resourceCount(
   return query<ResourceCountRow>(db, resourceCountText, [type]);
 }
 
+/** A row of `resource/count_bundles.sql`. */
+export interface ResourceCountBundlesRow {
+  total: string;
+}
+
+/**
+ * Counts the bundles that pass a filter: that of `list_bundles.sql`.
+ *
+ * `ids`: null for any
+ *
+ * `names`: null for any
+ *
+ * `sources`: null for any
+ *
+ * `consumerNames`: null for any
+ */
+export function resourceCountBundles(
+  db: Db,
+  ids: readonly (string | null)[] | null,
+  names: readonly (string | null)[] | null,
+  sources: readonly (string | null)[] | null,
+  consumerNames: readonly (string | null)[] | null,
+  labels: string,
+  labelTerms: string,
+): Promise<ResourceCountBundlesRow[]> {
+  return query<ResourceCountBundlesRow>(db, resourceCountBundlesText, [ids, names, sources, consumerNames, labels, labelTerms]);
+}
+
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   position: number;
@@ -398,6 +428,53 @@ export function resourceList(
   offsetCount: string | bigint,
 ): Promise<ResourceListRow[]> {
   return query<ResourceListRow>(db, resourceListText, [type, limitCount, offsetCount]);
+}
+
+/** A row of `resource/list_bundles.sql`. */
+export interface ResourceListBundlesRow {
+  id: string;
+  name: string;
+  source: string;
+  consumer_name: string;
+  type: string;
+  data_type: string;
+  version: number;
+  spec: string;
+  metadata: string | null;
+  status: string | null;
+  status_version: number | null;
+  status_sequence: string | null;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
+}
+
+/**
+ * Reads a page of the bundles that pass a filter, oldest first, also those that are being deleted.
+ *
+ * A list that is null lets everything pass. Of a label it is asked that the resource has it, and that its
+ * value is among these, or that it is none of these.
+ *
+ * `ids`: null for any
+ *
+ * `names`: null for any
+ *
+ * `sources`: null for any
+ *
+ * `consumerNames`: null for any
+ */
+export function resourceListBundles(
+  db: Db,
+  ids: readonly (string | null)[] | null,
+  names: readonly (string | null)[] | null,
+  sources: readonly (string | null)[] | null,
+  consumerNames: readonly (string | null)[] | null,
+  labels: string,
+  labelTerms: string,
+  limitCount: number,
+  offsetCount: string | bigint,
+): Promise<ResourceListBundlesRow[]> {
+  return query<ResourceListBundlesRow>(db, resourceListBundlesText, [ids, names, sources, consumerNames, labels, labelTerms, limitCount, offsetCount]);
 }
 
 /** A row of `resource/lose.sql`. */

@@ -12,6 +12,7 @@ import type { SpecDoor } from "../spec/door.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
+import { addBundleRoutes } from "./bundles.ts";
 import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
@@ -51,6 +52,7 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   addConsumerRoutes(app, parts.db);
   const { db, spec, sourceId = "maestro" } = parts;
   addResourceRoutes(app, { db, spec, sourceId });
+  addBundleRoutes(app, { db, spec });
   addCloudEventRoutes(app, { spec, log: parts.log });
   return app;
 }

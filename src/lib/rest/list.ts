@@ -16,14 +16,18 @@ const SIZE_DEFAULT = 100;
 const SIZE_MAX = 65_500;
 const PAGE_MAX = 2_147_483_647;
 
-/** Understood by peers' servers. They are refused rather than ignored, so that no list is mistaken. */
-const UNSUPPORTED = ["search", "orderBy", "fields"];
+/** Understood by peers' servers. Where they are not here they are refused and not ignored, so that no list is mistaken. */
+const OPTIONAL = ["search", "orderBy", "fields"];
 
 /** Reads `page` and `size`. A page below 1 is the first, as peers have it. */
-export function parsePage(query: URLSearchParams): Page {
-  for (const name of UNSUPPORTED) {
-    if (!query.get(name)?.trim()) continue;
-    throw badRequest(`the parameter "${name}" is not supported here; supported are page and size`);
+export function parsePage(
+  query: URLSearchParams,
+  { supported = [] }: { supported?: string[] } = {},
+): Page {
+  for (const name of OPTIONAL) {
+    if (supported.includes(name) || !query.get(name)?.trim()) continue;
+    const names = ["page", "size", ...supported].join(", ").replace(/, (\w+)$/, " and $1");
+    throw badRequest(`the parameter "${name}" is not supported here; supported are ${names}`);
   }
   const page = Math.max(1, integer(query, "page") ?? 1);
   const size = integer(query, "size") ?? SIZE_DEFAULT;

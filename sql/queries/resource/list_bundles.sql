@@ -1,0 +1,29 @@
+-- Reads a page of the bundles that pass a filter, oldest first, also those that are being deleted.
+--
+-- A list that is null lets everything pass. Of a label it is asked that the resource has it, and that its
+-- value is among these, or that it is none of these.
+--
+-- $1 ids null for any
+-- $2 names null for any
+-- $3 sources null for any
+-- $4 consumer_names null for any
+-- $5 labels
+-- $6 label_terms
+-- $7 limit_count
+-- $8 offset_count
+select id, name, source, consumer_name, type, data_type, version, spec, metadata, status,
+  status_version, status_sequence, created_at, updated_at, deleted_at
+from resources
+where type = 'Bundle'
+  and ($1::text[] is null or id = any ($1::text[]))
+  and ($2::text[] is null or name = any ($2::text[]))
+  and ($3::text[] is null or source = any ($3::text[]))
+  and ($4::text[] is null or consumer_name = any ($4::text[]))
+  and coalesce(metadata -> 'labels', '{}') @> $5::text::jsonb
+  and not exists (
+    select
+    from jsonb_to_recordset($6::text::jsonb) as term (key text, is_in boolean, "values" text[])
+    where (metadata -> 'labels' ->> term.key = any (term."values")) is distinct from term.is_in
+  )
+order by created_at, id
+limit $7::int offset $8::bigint;
