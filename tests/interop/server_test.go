@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +28,9 @@ func road(t *testing.T, via sourceOptions, start func(*testing.T, any, string) *
 	}
 	agent.finalize(t, work.UID, workv1.ManifestWorkFinalizer)
 	agent.report(t, work.UID, "first")
-	status := source.hears(t, work.UID, "first")
-	if status.Name != work.Name || len(status.Spec.Workload.Manifests) != 1 {
-		t.Errorf("the source gets back another work than it created: %s", text(status))
+	heard := source.hears(t, work.UID, "first")
+	if heard.Name != work.Name || len(heard.Spec.Workload.Manifests) != 1 {
+		t.Errorf("the source gets back another work than it created: %s", text(heard))
 	}
 
 	source.update(t, work, 1, "2")
@@ -38,14 +39,26 @@ func road(t *testing.T, via sourceOptions, start func(*testing.T, any, string) *
 		t.Errorf("the agent has generation 2 without its content: %s", text(received.Spec))
 	}
 	agent.report(t, work.UID, "second")
-	if status = source.hears(t, work.UID, "second"); status.Generation != 2 {
-		t.Errorf("the status is of generation %d", status.Generation)
+	if heard = source.hears(t, work.UID, "second"); heard.Generation != 2 {
+		t.Errorf("the status is of generation %d", heard.Generation)
+	}
+
+	status, read := readBundle(t, work.UID)
+	if status != http.StatusOK || read.Version != 2 || read.Status.ObservedVersion != 2 || len(read.Manifests) != 1 {
+		t.Errorf("REST answers %d and shows %s", status, text(read))
+	}
+	search := fmt.Sprintf("consumer_name='%s' and payload->'metadata'->'labels'@>'{\"interop\":\"%s\"}'", cluster, work.Name)
+	if found := searchBundles(t, search); len(found) != 1 || found[0].ID != string(work.UID) {
+		t.Errorf("the search %s finds %s", search, text(found))
 	}
 
 	source.delete(t, work)
 	agent.mustDelete(t, work.UID)
 	agent.finalize(t, work.UID)
 	source.hearsDeleted(t, work.UID)
+	if status, read = readBundle(t, work.UID); status != http.StatusNotFound || read.Code != "maestro-7" {
+		t.Errorf("after the deletion REST answers %d and %s", status, text(read))
+	}
 
 	// Only an id that is free can be taken, and begins at its first version.
 	source.create(t, work)

@@ -43,7 +43,7 @@ function presentStatus(row: ResourceRow, text: string): JsonObject {
     ObservedVersion: row.status_version ?? 0,
     SequenceID: row.status_sequence ?? "",
     conditions: conditions ?? [],
-    
+
     ...(resourceStatus && { resourceStatus }),
   };
 }
