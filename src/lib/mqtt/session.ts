@@ -11,23 +11,13 @@ import { generate, type IConnackPacket, type Packet, parser } from "mqtt-packet"
 import { MaestroError } from "../errors.ts";
 import type { MqttMessage } from "../wire/mqtt.ts";
 import { createAcknowledger } from "./acknowledger.ts";
+import { type ConnectOptions, connectPacket, encodePublish, toMessage, V5 } from "./packets.ts";
 import { describeReason, isRefusal, NO_MATCHING_SUBSCRIBERS } from "./reasons.ts";
 import { openSocket, type SocketOptions } from "./socket.ts";
-import { createWindow, type Delivery, type PublishPacket } from "./window.ts";
+import { createWindow, type Delivery } from "./window.ts";
 
 /** What is asked of a broker besides its address. */
-export interface SessionOptions extends SocketOptions {
-  clientId: string;
-  username?: string;
-  password?: string;
-  /** Pings are sent in between; 0 switches them off, and with them the noticing of dead connections. */
-  keepAliveSeconds: number;
-  /** Forget what an earlier connection of this client id has left at the broker. */
-  cleanStart: boolean;
-  /** How long the broker keeps messages for us after the connection ends. */
-  sessionExpirySeconds: number;
-  /** Messages that may wait here for their acknowledgement. */
-  receiveMax: number;
+export interface SessionOptions extends SocketOptions, ConnectOptions {
   /** Called for each message; `acknowledge` tells the broker that it need not keep it any longer. */
   receive: (topic: string, message: MqttMessage, acknowledge: () => void) => void;
 }
@@ -59,13 +49,10 @@ export interface Session {
 
 /** MQTT 5 has no larger packets (§1.5.5). */
 const PACKET_BYTES_MAX = 268_435_460;
-/** A fraction of what an attacker could make us keep; far above any event. */
-const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 const SUBSCRIBE_TIMEOUT_MS = 10_000;
 const END_TIMEOUT_MS = 5_000;
-const V5 = { protocolVersion: 5 };
 
-/** Connects. Throws `unavailable` with the reason, within the dial time-out. */
+/** Connects. Rejects within the dial time-out: with the error of the system, or `unavailable` and what the broker says. */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const socket = await openSocket(options);
   const ended = Promise.withResolvers<string>();
@@ -217,56 +204,6 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       await socket.flushed();
       finish(reason);
     },
-  };
-}
-
-function connectPacket(options: SessionOptions): Packet {
-  const { clientId, username, password, keepAliveSeconds, cleanStart } = options;
-  return {
-    cmd: "connect",
-    protocolId: "MQTT",
-    protocolVersion: 5,
-    clean: cleanStart,
-    clientId,
-    keepalive: keepAliveSeconds,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password: Buffer.from(password) }),
-    properties: {
-      sessionExpiryInterval: options.sessionExpirySeconds,
-      receiveMaximum: options.receiveMax,
-      maximumPacketSize: RECEIVE_BYTES_MAX,
-    },
-  };
-}
-
-/** Encoded once: whether it fits, and when it may leave, is known before its identifier is. */
-function encodePublish(
-  topic: string,
-  { contentType, userProperties, payload }: MqttMessage,
-  qos: 0 | 1,
-): PublishPacket {
-  const bytes = generate({
-    cmd: "publish",
-    topic,
-    qos,
-    ...(qos === 0 ? {} : { messageId: 1 }),
-    dup: false,
-    retain: false,
-    payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-    properties: { ...(contentType === undefined ? {} : { contentType }), userProperties },
-  }, V5);
-  let lengthEnd = 1;
-  while (((bytes[lengthEnd] ?? 0) & 0x80) !== 0) lengthEnd++;
-  return { bytes, idAt: lengthEnd + 1 + 2 + Buffer.byteLength(topic) };
-}
-
-function toMessage(packet: Packet & { cmd: "publish" }): MqttMessage {
-  const { contentType, userProperties = {} } = packet.properties ?? {};
-  const { payload } = packet;
-  return {
-    ...(contentType === undefined ? {} : { contentType }),
-    userProperties,
-    payload: typeof payload === "string" ? Buffer.from(payload) : payload,
   };
 }
 
