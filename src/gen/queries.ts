@@ -491,6 +491,9 @@ export interface ResourceLoseRow {
  * `is_just_reported` tells that the version was reported within the last minute: then the list may be
  * older than the report, and nothing is lost.
  *
+ * A plan made without knowing the list expects ten rows of it, and would walk a list of 20,000 once
+ * for each resource (90 s). So each is either looked up from the list, or not in it (which is hashed).
+ *
  * `throughId`: null for the end
  */
 export function resourceLose(
