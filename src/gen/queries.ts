@@ -491,8 +491,9 @@ export interface ResourceLoseRow {
  * `is_just_reported` tells that the version was reported within the last minute: then the list may be
  * older than the report, and nothing is lost.
  *
- * A plan made without knowing the list expects ten rows of it, and would walk a list of 20,000 once
- * for each resource (90 s). So each is either looked up from the list, or not in it (which is hashed).
+ * Both sides are gathered by id and not joined, since PostgreSQL does not know how long the list is: a
+ * plan for ten ids walked one of 20,000 for each resource (90 s). And what is lost is updated by its id
+ * alone, or a plan may walk that for each resource of the consumer.
  *
  * `throughId`: null for the end
  */

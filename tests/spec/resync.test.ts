@@ -339,18 +339,22 @@ test("a resync ends when its connection is gone, and leaves the rest unsent", as
   expect(row?.unsent).toBe(150);
 });
 
-test("a list of twenty thousand is compared at once, however often lists have come before", async () => {
-  await using specs = await openSpecs();
-  const rows = await query<{ id: string }>(
-    specs.db,
-    "insert into resources (id, name, source, consumer_name, type, version, observed_version, " +
-      "spec, spec_hash, spec_event) select 'r-' || n, 'r-' || n, 'tests', $1, 'Bundle', 1, 1, " +
-      "'{}', '', '{}' from generate_series(1, 20000) n returning id",
-    [specs.consumer],
-  );
-  const held = rows.map(({ id }) => ({ resourceId: id, version: 1 }));
+test(
+  "a list of twenty thousand is compared at once, however often lists have come before",
+  async () => {
+    await using specs = await openSpecs();
+    const rows = await query<{ id: string }>(
+      specs.db,
+      "insert into resources (id, name, source, consumer_name, type, version, observed_version, " +
+        "spec, spec_hash, spec_event) select 'r-' || n, 'r-' || n, 'tests', $1, 'Bundle', 1, 1, " +
+        "'{}', '', '{}' from generate_series(1, 20000) n returning id",
+      [specs.consumer],
+    );
+    const held = rows.map(({ id }) => ({ resourceId: id, version: 1 }));
 
-  // PostgreSQL plans for the values given five times, and for any values from then on: a join that
-  // walks the list for each resource takes minutes, far above the limit of a test.
-  for (let time = 0; time < 8; time++) expect(await resync(specs, held)).toEqual([]);
-}, 30_000);
+    // PostgreSQL plans for the values given five times, and for any values from then on: a join that
+    // walks the list for each resource takes minutes, far above the limit of a test.
+    for (let time = 0; time < 8; time++) expect(await resync(specs, held)).toEqual([]);
+  },
+  30_000,
+);

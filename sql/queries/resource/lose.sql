@@ -5,8 +5,9 @@
 -- `is_just_reported` tells that the version was reported within the last minute: then the list may be
 -- older than the report, and nothing is lost.
 --
--- A plan made without knowing the list expects ten rows of it, and would walk a list of 20,000 once
--- for each resource (90 s). So each is either looked up from the list, or not in it (which is hashed).
+-- Both sides are gathered by id and not joined, since PostgreSQL does not know how long the list is: a
+-- plan for ten ids walked one of 20,000 for each resource (90 s). And what is lost is updated by its id
+-- alone, or a plan may walk that for each resource of the consumer.
 --
 -- $1 consumer_name
 -- $2 ids
@@ -15,19 +16,23 @@
 -- $5 through_id null for the end
 -- $6 data_type
 -- not null: is_just_reported
-with held as (
-  select * from unnest($2::text[], $3::int[]) as held (id, version)
+with seen as (
+  select resource.id, resource.observed_version, 0 as held_version
+  from resources resource
+  where resource.consumer_name = $1
+    and resource.data_type = $6
+    and resource.id collate "C" > $4
+    and ($5::text is null or resource.id collate "C" <= $5)
+    and resource.observed_version > 0
+  union all
+  select held.id, 0, held.version
+  from unnest($2::text[], $3::int[]) as held (id, version)
 ),
 lost as (
-  select held.id, held.version
-  from held
-  join resources stored on stored.id = held.id and stored.observed_version > held.version
-  union all
-  select stored.id, 0
-  from resources stored
-  where stored.consumer_name = $1
-    and stored.observed_version > 0
-    and stored.id not in (select id from held)
+  select seen.id, max(seen.held_version) as version
+  from seen
+  group by seen.id
+  having max(seen.observed_version) > max(seen.held_version)
 )
 update resources resource
 set observed_version = lost.version,
@@ -36,10 +41,6 @@ set observed_version = lost.version,
   next_send_at = now() + interval '20 s' * (0.75 + random() * 0.5)
 from lost
 where resource.id = lost.id
-  and resource.consumer_name = $1
-  and resource.data_type = $6
-  and resource.id collate "C" > $4
-  and ($5::text is null or resource.id collate "C" <= $5)
   and resource.observed_version > lost.version
 returning resource.id,
   coalesce(resource.status_version = resource.version, false)
