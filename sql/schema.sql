@@ -26,9 +26,11 @@ create table consumers (
   labels jsonb,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  last_seen_at timestamp with time zone,
+  agent_version text,
   constraint consumers_pkey PRIMARY KEY (id),
   constraint consumers_name_key UNIQUE (name)
-);
+) with (fillfactor=70);
 
 create table events (
   id bigint generated always as identity not null,
@@ -83,6 +85,9 @@ create table tombstones (
   last_sequence bigint,
   deleted_at timestamp with time zone not null,
   confirmed_at timestamp with time zone not null default now(),
+  abandoned_by text,
+  abandoned_at timestamp with time zone,
+  is_confirmed boolean not null default true,
   constraint tombstones_pkey PRIMARY KEY (id)
 );
 CREATE INDEX tombstones_confirmed_at_idx ON public.tombstones USING btree (confirmed_at);

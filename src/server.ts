@@ -41,7 +41,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   const metrics = createMetrics();
   const app = createRestApp({
     db: database.db,
-    spec: createSpecDoor(database.db, flows.acceptor),
+    spec: createSpecDoor(database.db, flows.acceptor, log),
     authenticate: config["enable-jwt"] ? authenticate : undefined,
     log,
     metrics,

@@ -2,8 +2,10 @@
 
 import { hostname } from "node:os";
 import * as q from "./gen/queries.ts";
+import { createPulse } from "./lib/consumer/pulse.ts";
 import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
+import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
@@ -21,6 +23,9 @@ export interface Road {
   readiness: () => string | undefined;
 }
 
+/** How often it is looked for pulses to write; each is written once a minute. */
+const PULSE_MS = 1_000;
+
 /** Opens the road; `wake` is called when these consumers, or those that wait, can take more. */
 export async function openRoad(
   stack: AsyncDisposableStack,
@@ -30,6 +35,7 @@ export async function openRoad(
   if (parts.config["message-broker-type"] === "mqtt") return await openMqtt(stack, parts, wake);
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
+  const pulse = createPulse(db, () => performance.now());
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
     answerResync: async (deliver, { name: consumerName, connectedAt }, request) => {
@@ -40,11 +46,18 @@ export async function openRoad(
       const [row] = await q.clockNow(db);
       return row?.now ?? new Date().toISOString();
     },
+    heard: pulse.heard,
     wake: (consumerName) => wake([consumerName]),
     sourceId,
     heartbeatMs: heartbeatMs(config),
     log,
   });
+  const beat = async () => {
+    // A stream that is open is a sign of life: pings end those that are not.
+    for (const consumerName of agents.connected()) pulse.heard(consumerName);
+    return await pulse.write();
+  };
+  stack.use(startPump(beat, { name: "pulse", intervalMs: PULSE_MS, log }));
   const { isConnected, publish, ready } = agents;
   return { agents, publish, ready, isConnected, readiness: () => undefined };
 }
@@ -58,13 +71,16 @@ async function openMqtt(
   const { readMqttConfig } = await import("./lib/mqtt/config.ts");
   const { openMqttAgentDoor } = await import("./lib/mqtt/agents.ts");
   const broker = await readMqttConfig(config["message-broker-config-file"]);
+  const pulse = createPulse(db, () => performance.now());
   const { publish, readiness, ready } = stack.use(openMqttAgentDoor(db, broker, {
     clientId: config["client-id"] ?? `maestro-${hostname()}`,
     sourceId: config["source-id"],
     tlsRefreshMs: config["certificate-refresh-interval"],
     checkIntervalMs: config["status-check-interval"],
+    heard: pulse.heard,
     wake,
     log,
   }));
+  stack.use(startPump(pulse.write, { name: "pulse", intervalMs: PULSE_MS, log }));
   return { agents: undefined, publish, ready, isConnected: () => true, readiness };
 }

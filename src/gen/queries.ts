@@ -14,7 +14,9 @@ import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { ty
 import consumerGetText from "../../sql/queries/consumer/get.sql" with { type: "text" };
 import consumerListText from "../../sql/queries/consumer/list.sql" with { type: "text" };
 import consumerNamesAfterText from "../../sql/queries/consumer/names_after.sql" with { type: "text" };
+import consumerPulseText from "../../sql/queries/consumer/pulse.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
+import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
 import resourceCountText from "../../sql/queries/resource/count.sql" with { type: "text" };
@@ -39,6 +41,7 @@ import statusHashesOfConsumerText from "../../sql/queries/status/hashes_of_consu
 import statusPageText from "../../sql/queries/status/page.sql" with { type: "text" };
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
 import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
+import tombstoneGetText from "../../sql/queries/tombstone/get.sql" with { type: "text" };
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
 import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
@@ -133,6 +136,9 @@ export interface ConsumerCreateRow {
   labels: string | null;
   created_at: string;
   updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
 }
 
 /** Stores a new consumer. A name that is taken violates `consumers_name_key`. */
@@ -165,6 +171,9 @@ export interface ConsumerGetRow {
   labels: string | null;
   created_at: string;
   updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
 }
 
 /** Reads a consumer by its id. */
@@ -182,6 +191,9 @@ export interface ConsumerListRow {
   labels: string | null;
   created_at: string;
   updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
 }
 
 /** Reads a page of consumers, oldest first. */
@@ -207,6 +219,24 @@ export function consumerNamesAfter(
   return query<ConsumerNamesAfterRow>(db, consumerNamesAfterText, [afterName, limitCount]);
 }
 
+/**
+ * Notes when consumers were last heard of, and by which version of the agent.
+ *
+ * What another server has just written stays as it is, and a row that it is writing is not waited for.
+ *
+ * Returns how many rows it touched.
+ *
+ * `agentVersions`: null where it is not known
+ */
+export function consumerPulse(
+  db: Db,
+  names: readonly (string | null)[],
+  agentVersions: readonly (string | null)[] | null,
+  secondsAgo: readonly (number | null)[],
+): Promise<number> {
+  return execute(db, consumerPulseText, [names, agentVersions, secondsAgo]);
+}
+
 /** A row of `consumer/update_labels.sql`. */
 export interface ConsumerUpdateLabelsRow {
   id: string;
@@ -214,6 +244,9 @@ export interface ConsumerUpdateLabelsRow {
   labels: string | null;
   created_at: string;
   updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
 }
 
 /** Replaces the labels of a consumer. */
@@ -223,6 +256,31 @@ export function consumerUpdateLabels(
   labels: string | null,
 ): Promise<ConsumerUpdateLabelsRow[]> {
   return query<ConsumerUpdateLabelsRow>(db, consumerUpdateLabelsText, [id, labels]);
+}
+
+/** A row of `resource/abandon.sql`. */
+export interface ResourceAbandonRow {
+  id: string;
+}
+
+/**
+ * Buries a resource without its agent's word, since nobody will ever give it, and says who wanted that.
+ *
+ * An agent that is there has to have been told of the deletion: else its objects would stay with nobody
+ * knowing. The sequence of the last report, which is not known here, goes up by one.
+ *
+ * `connectedSeconds`: for so long after it was last seen an agent counts as there
+ */
+export function resourceAbandon(
+  db: Db,
+  id: string,
+  type: string,
+  abandonedBy: string,
+  status: string,
+  statusEvent: string,
+  connectedSeconds: number,
+): Promise<ResourceAbandonRow[]> {
+  return query<ResourceAbandonRow>(db, resourceAbandonText, [id, type, abandonedBy, status, statusEvent, connectedSeconds]);
 }
 
 /** A row of `resource/claim_due.sql`. */
@@ -391,6 +449,13 @@ export interface ResourceGetRow {
   created_at: string;
   updated_at: string;
   deleted_at: string | null;
+  observed_version: number;
+  applied_version: number;
+  sent_version: number;
+  sent_at: string | null;
+  attempts: number;
+  next_send_at: string;
+  silent_seconds: number | null;
 }
 
 /** Reads a resource by its id, also while it is being deleted. */
@@ -418,6 +483,13 @@ export interface ResourceListRow {
   created_at: string;
   updated_at: string;
   deleted_at: string | null;
+  observed_version: number;
+  applied_version: number;
+  sent_version: number;
+  sent_at: string | null;
+  attempts: number;
+  next_send_at: string;
+  silent_seconds: number | null;
 }
 
 /** Reads a page of the resources of a type, oldest first, also those that are being deleted. */
@@ -447,6 +519,13 @@ export interface ResourceListBundlesRow {
   created_at: string;
   updated_at: string;
   deleted_at: string | null;
+  observed_version: number;
+  applied_version: number;
+  sent_version: number;
+  sent_at: string | null;
+  attempts: number;
+  next_send_at: string;
+  silent_seconds: number | null;
 }
 
 /**
@@ -699,7 +778,8 @@ export interface StatusConfirmDeletionRow {
  * Removes resources whose deletion their agents confirm, leaving a tombstone and an entry in the feed.
  *
  * Only what is being deleted, and only by a report that is newer than the last one: a late
- * confirmation from an earlier life of the same id changes nothing.
+ * confirmation from an earlier life of the same id changes nothing. Of what was abandoned it is noted
+ * that the agent has removed it after all.
  *
  * `sequences`: null where the report has none
  */
@@ -820,6 +900,28 @@ export function statusUpdate(
   return query<StatusUpdateRow>(db, statusUpdateText, [ids, consumerNames, versions, sequences, appliedVersions, statuses, statusEvents, statusHashes]);
 }
 
+/** A row of `tombstone/get.sql`. */
+export interface TombstoneGetRow {
+  id: string;
+  source: string;
+  consumer_name: string;
+  version: number;
+  last_sequence: string | null;
+  deleted_at: string;
+  confirmed_at: string;
+  abandoned_by: string | null;
+  abandoned_at: string | null;
+  is_confirmed: boolean;
+}
+
+/** Reads the tombstone of a resource: when it went, and who gave it up if its agent never confirmed. */
+export function tombstoneGet(
+  db: Db,
+  id: string,
+): Promise<TombstoneGetRow[]> {
+  return query<TombstoneGetRow>(db, tombstoneGetText, [id]);
+}
+
 /** A row of `tombstone/of_consumer.sql`. */
 export interface TombstoneOfConsumerRow {
   id: string;
@@ -861,7 +963,12 @@ export interface TombstonePurgeRow {
   id: string;
 }
 
-/** Drops tombstones that nobody can still ask for. */
+/**
+ * Drops tombstones that nobody can still ask for.
+ *
+ * What was abandoned may still be on its cluster, so its tombstone waits for the agent, or for the end of
+ * the consumer.
+ */
 export function tombstonePurge(
   db: Db,
   ageSeconds: number,

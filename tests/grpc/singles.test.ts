@@ -44,7 +44,7 @@ const singleStatus = (parts: Parameters<typeof statusEvent>[0]) =>
 function openRest({ db, flows }: Doors) {
   const app = createRestApp({
     db,
-    spec: createSpecDoor(db, flows.acceptor),
+    spec: createSpecDoor(db, flows.acceptor, testLogger()),
     log: testLogger(),
     metrics: createMetrics(),
   });

@@ -37,7 +37,7 @@ function joinBroker(port: number, consumerName: string, held: Map<string, number
   const received: CloudEvent[] = [];
   const questioned = new Set<string>();
   const requests: CloudEvent[] = [];
-  const agent = { agentId: `${consumerName}-work-agent`, consumerName };
+  const agent = { agentId: `${consumerName}-work-agent`, consumerName, agentVersion: "0.0.0" };
   const broker: Broker = openMqttAgentBroker(parseMqttConfig(brokerFile(port)), {
     async receive(event) {
       if (event.type.endsWith("status.resync_request")) {

@@ -308,7 +308,7 @@ test("a batch of a thousand is accepted, one of more is refused whole, an empty 
 test("an event of a batch that fails for no fault of its own says so, and the log says why", async () => {
   const lines: string[] = [];
   const fail = () => Promise.reject(new Error("secret of the house"));
-  const spec = { create: fail, update: fail, delete: fail, accept: fail };
+  const spec = { create: fail, update: fail, delete: fail, abandon: fail, accept: fail };
   await using broken = await openRest({ spec, log: testLogger((line) => lines.push(line)) });
 
   const { body } = await broken.call("POST", PATH, `[${encodeStructured(create())}]`, BATCH);

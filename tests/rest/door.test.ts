@@ -33,7 +33,13 @@ afterAll(async () => {
 
 /** A door whose creations end as the function says. */
 function openWith(create: () => Promise<never>, requestTimeoutMs = 10_000): Promise<RestHarness> {
-  const spec: SpecDoor = { create, update: create, delete: create, accept: create };
+  const spec: SpecDoor = {
+    create,
+    update: create,
+    delete: create,
+    abandon: create,
+    accept: create,
+  };
   return openRest({ spec, requestTimeoutMs });
 }
 
@@ -232,7 +238,7 @@ test("what is unavailable now says when to come back", async () => {
 test("a bug is logged with its cause, and says nothing of itself to the client", async () => {
   const lines: string[] = [];
   const fail = () => Promise.reject(new Error("secret of the house"));
-  const spec: SpecDoor = { create: fail, update: fail, delete: fail, accept: fail };
+  const spec: SpecDoor = { create: fail, update: fail, delete: fail, abandon: fail, accept: fail };
   await using broken = await openRest({ spec, log: testLogger((line) => lines.push(line)) });
 
   const { status, body } = await post(broken);

@@ -48,7 +48,7 @@ export async function openRest(
   const metrics = createMetrics();
   const app = createRestApp({
     db: database.db,
-    spec: createSpecDoor(database.db, createAcceptor(database.db)),
+    spec: createSpecDoor(database.db, createAcceptor(database.db), testLogger()),
     log: testLogger(),
     metrics,
     ...options,

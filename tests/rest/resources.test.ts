@@ -48,6 +48,11 @@ test("a resource is created from the request of the first README", async () => {
     consumer_name,
     created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/),
     delete_option: { propagationPolicy: "Foreground" },
+    delivery: {
+      state: "pending",
+      message: `version 1 is waiting for the agent of ${consumer_name}, never seen`,
+      ...{ delivered_version: 0, applied_version: 0, attempts: 0 },
+    },
     group_resource: { group: "apps", resource: "deployments" },
     href: `${PATH}/${created.body.id}`,
     id: expect.stringMatching(/^[0-9a-f-]{36}$/),

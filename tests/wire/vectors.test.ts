@@ -254,6 +254,8 @@ test("V18: the report on a single manifest is shown, hashed and told as in its t
     status: report.status,
     status_version: report.version,
     status_sequence: report.sequence ?? null,
+    ...{ observed_version: 0, applied_version: 0, sent_version: 0, sent_at: null, attempts: 0 },
+    ...{ next_send_at: CREATED_AT, silent_seconds: null },
     updated_at: CREATED_AT,
   });
   const told = toStatusEvent({

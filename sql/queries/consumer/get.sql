@@ -1,6 +1,8 @@
 -- Reads a consumer by its id.
 --
 -- $1 id
-select id, name, labels, created_at, updated_at
+-- null: silent_seconds
+select id, name, labels, created_at, updated_at, last_seen_at, agent_version,
+  extract(epoch from now() - last_seen_at)::int as silent_seconds
 from consumers
 where id = $1;

@@ -11,19 +11,25 @@
 -- $6 label_terms
 -- $7 limit_count
 -- $8 offset_count
-select id, name, source, consumer_name, type, data_type, version, spec, metadata, status,
-  status_version, status_sequence, created_at, updated_at, deleted_at
-from resources
-where type = 'Bundle'
-  and ($1::text[] is null or id = any ($1::text[]))
-  and ($2::text[] is null or name = any ($2::text[]))
-  and ($3::text[] is null or source = any ($3::text[]))
-  and ($4::text[] is null or consumer_name = any ($4::text[]))
-  and coalesce(metadata -> 'labels', '{}') @> $5::text::jsonb
+-- null: silent_seconds
+select resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
+  resource.data_type, resource.version, resource.spec, resource.metadata, resource.status,
+  resource.status_version, resource.status_sequence, resource.created_at, resource.updated_at,
+  resource.deleted_at, resource.observed_version, resource.applied_version, resource.sent_version,
+  resource.sent_at, resource.attempts, resource.next_send_at,
+  extract(epoch from now() - consumer.last_seen_at)::int as silent_seconds
+from resources resource
+left join consumers consumer on consumer.name = resource.consumer_name
+where resource.type = 'Bundle'
+  and ($1::text[] is null or resource.id = any ($1::text[]))
+  and ($2::text[] is null or resource.name = any ($2::text[]))
+  and ($3::text[] is null or resource.source = any ($3::text[]))
+  and ($4::text[] is null or resource.consumer_name = any ($4::text[]))
+  and coalesce(resource.metadata -> 'labels', '{}') @> $5::text::jsonb
   and not exists (
     select
     from jsonb_to_recordset($6::text::jsonb) as term (key text, is_in boolean, "values" text[])
-    where (metadata -> 'labels' ->> term.key = any (term."values")) is distinct from term.is_in
+    where (resource.metadata -> 'labels' ->> term.key = any (term."values")) is distinct from term.is_in
   )
-order by created_at, id
+order by resource.created_at, resource.id
 limit $7::int offset $8::bigint;

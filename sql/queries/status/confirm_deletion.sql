@@ -1,7 +1,8 @@
 -- Removes resources whose deletion their agents confirm, leaving a tombstone and an entry in the feed.
 --
 -- Only what is being deleted, and only by a report that is newer than the last one: a late
--- confirmation from an earlier life of the same id changes nothing.
+-- confirmation from an earlier life of the same id changes nothing. Of what was abandoned it is noted
+-- that the agent has removed it after all.
 --
 -- $1 ids
 -- $2 consumer_names
@@ -37,7 +38,18 @@ with report as (
     version = excluded.version,
     last_sequence = excluded.last_sequence,
     deleted_at = excluded.deleted_at,
-    confirmed_at = now()
+    confirmed_at = now(),
+    abandoned_by = null,
+    abandoned_at = null,
+    is_confirmed = true
+), found as (
+  update tombstones tombstone
+  set is_confirmed = true, confirmed_at = now()
+  from report
+  where tombstone.id = report.id
+    and tombstone.consumer_name = report.consumer_name
+    and not tombstone.is_confirmed
+    and tombstone.id not in (select id from gone)
 ), fed as (
   insert into changes (
     kind, resource_id, source, consumer_name, sequence, spec, metadata, status, status_event,

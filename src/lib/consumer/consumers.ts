@@ -6,6 +6,7 @@ import { violates } from "../db/query.ts";
 import { MaestroError } from "../errors.ts";
 import { parseJson } from "../json.ts";
 import { dns1123LabelErrors } from "../kube_names.ts";
+import { isConnected } from "./connection.ts";
 
 /** A target cluster. Times are RFC 3339; labels are absent if there are none. */
 export interface Consumer {
@@ -14,6 +15,11 @@ export interface Consumer {
   labels?: Labels;
   created_at: string;
   updated_at: string;
+  /** `unknown` if its agent was never heard of. Known with a delay of up to a minute or two. */
+  connection: "connected" | "disconnected" | "unknown";
+  last_seen_at?: string;
+  /** Only our own agents say it. */
+  agent_version?: string;
 }
 
 export type Labels = Record<string, string>;
@@ -99,8 +105,16 @@ function formatLabels(labels: Labels | undefined): string | null {
   return labels && Object.keys(labels).length > 0 ? JSON.stringify(labels) : null;
 }
 
-function parseRow({ labels, ...row }: q.ConsumerGetRow): Consumer {
-  return labels === null ? row : { ...row, labels: parseJson(labels) as Labels };
+function parseRow(row: q.ConsumerGetRow): Consumer {
+  const { labels, last_seen_at, agent_version, silent_seconds, ...rest } = row;
+  const connection = isConnected(silent_seconds) ? "connected" : "disconnected";
+  return {
+    ...rest,
+    ...(labels !== null && { labels: parseJson(labels) as Labels }),
+    connection: last_seen_at === null ? "unknown" : connection,
+    ...(last_seen_at !== null && { last_seen_at }),
+    ...(agent_version !== null && { agent_version }),
+  };
 }
 
 function only<Row>(rows: Row[]): Row {

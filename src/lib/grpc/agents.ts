@@ -30,6 +30,8 @@ export interface AgentDoorOptions {
   ) => Promise<unknown>;
   /** The database's clock. */
   now: () => Promise<string>;
+  /** Called with each sign of life, and with who gave it if the event says so. */
+  heard: (consumerName: string, agentVersion?: string) => void;
   /** Called when a consumer has connected, or has caught up after being slow. */
   wake: (consumerName: string) => void;
   sourceId: string;
@@ -42,6 +44,8 @@ export interface AgentDoor {
   methods: Methods;
   /** The consumers that can take events now. */
   ready(): Map<string, ReadyConsumer>;
+  /** The consumers whose agents are connected here, whether or not they can take events. */
+  connected(): Iterable<string>;
   /** True if an agent of this consumer is connected here. */
   isConnected(consumerName: string): boolean;
   /** Hands an event to the agents of a consumer; false if there is none any more. */
@@ -98,6 +102,8 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const receive = async (message: Uint8Array) => {
     const event = decodePublishRequest(message);
     const { action, subresource, dataType } = parseEventType(event.type);
+    const { [EXT.clusterName]: name, [EXT.agentVersion]: version } = event.extensions;
+    if (typeof name === "string") options.heard(name, textOf(version));
     if (action === ACTION.resyncRequest) {
       if (resyncSubject(event.data, subresource) !== "spec") {
         throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
@@ -130,6 +136,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const subscribers = connected.streams.get(dataType) ?? new Set();
     connected.streams.set(dataType, subscribers.add(subscriber));
     consumers.set(consumerName, connected);
+    options.heard(consumerName);
     options.log.info("an agent subscribed", { consumer: consumerName, data_type: dataType });
     stream.onClose(() => {
       subscribers.delete(subscriber);
@@ -152,6 +159,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
       },
     },
     ready: () => readyConsumers(consumers),
+    connected: () => consumers.keys(),
     isConnected: (consumerName) => consumers.has(consumerName),
     publish,
   };
@@ -165,6 +173,10 @@ function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyCon
     if (isReady) ready.set(name, { name, connectedAt });
   }
   return ready;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 /** The texts are those of the Go broker. */

@@ -32,6 +32,8 @@ export interface AgentDoorOptions {
   tlsRefreshMs: number;
   /** How often it is looked for what the broker has dropped, in milliseconds. */
   checkIntervalMs: number;
+  /** Called with each sign of life, and with who gave it if the event says so. */
+  heard: (consumerName: string, agentVersion?: string) => void;
   /** Called when there is a connection, or it can take more again. */
   wake: (consumerNames: string[]) => void;
   log: Logger;
@@ -91,7 +93,11 @@ export function openMqttAgentDoor(
     try {
       const delivery = await client.publish(topics.topicOf(event), encodeMqtt(event));
       if (delivery === "nobody") roll.missed(consumerName);
-      else roll.reached(consumerName);
+      else {
+        roll.reached(consumerName);
+        // A subscription outlives its connection by a minute at most (Go agents': not at all).
+        options.heard(consumerName);
+      }
       return delivery;
     } catch (error) {
       return await explain(event, error);
@@ -127,6 +133,7 @@ export function openMqttAgentDoor(
     sourceId,
     bodyBytesMax,
     roll,
+    heard: options.heard,
     log,
   });
 

@@ -24,6 +24,8 @@ export interface ReceptionOptions {
   /** The largest body of a question, in bytes. */
   bodyBytesMax: () => number;
   roll: Roll;
+  /** Called with each sign of life of an agent. */
+  heard: (consumerName: string, agentVersion?: string) => void;
   log: Logger;
 }
 
@@ -46,7 +48,7 @@ const HELD_MAX = 1_000_000;
 
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
-  const { send, pace, sourceId, bodyBytesMax, roll, log } = options;
+  const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
   const acceptReport = createReportAcceptor(db, log);
   const questions = new Map<string, NotedRequest>();
   const stop = new AbortController();
@@ -112,10 +114,10 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const consumerName = event.extensions[EXT.clusterName];
     if (typeof consumerName === "string") {
       // What is no report does not tell whose agent it is.
-      const isOurs = action === ACTION.resyncRequest
-        ? undefined
-        : EXT.agentVersion in event.extensions;
+      const version = event.extensions[EXT.agentVersion];
+      const isOurs = action === ACTION.resyncRequest ? undefined : version !== undefined;
       roll.heard(consumerName, { isOurs });
+      heard(consumerName, typeof version === "string" ? version : undefined);
     }
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
     else if (subresource === "status") {

@@ -63,7 +63,8 @@ const AT_ONCE = 32;
  * Lets each of these consumers find what the broker has dropped.
  *
  * One of our agents is told the digest of the statuses that are stored of it, and asks if that is wrong. A Go agent knows no
- * digests, and is asked about each status: for it that is work, so only if `isListDue`.
+ * digests, and is asked about each status: for it that is work, so only if `isListDue`. That a message found a listener
+ * is also a sign of life.
  */
 export async function checkStatuses(
   db: Db,
@@ -71,19 +72,21 @@ export async function checkStatuses(
   { sourceId, bytesMax, roll }: { sourceId: string; bytesMax: number; roll: Roll },
 ): Promise<void> {
   const dataType = MANIFEST_BUNDLES;
-  const tell = (consumerName: string, digest: string) => {
+  const tell = (consumerName: string, digest: string | undefined) => {
     const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
     const question = statusQuestion({ consumerName, dataType, sourceId }, [NOTHING], made);
-    question.extensions[EXT.statusDigest] = digest;
+    if (digest !== undefined) question.extensions[EXT.statusDigest] = digest;
     return send(consumerName, question);
   };
   for (let after = "";;) {
     const names = (await q.consumerNamesAfter(db, after, NAMES_MAX)).map(({ name }) => name);
     const present = names.filter((name) => !roll.isAway(name));
     const digests = await q.statusDigests(db, present.filter(roll.knowsDigests), dataType);
-    for (let from = 0; from < digests.length; from += AT_ONCE) {
-      const part = digests.slice(from, from + AT_ONCE);
-      await Promise.all(part.map(({ consumer_name, digest }) => tell(consumer_name, digest)));
+    const digestOf = new Map(digests.map(({ consumer_name, digest }) => [consumer_name, digest]));
+    // Those that have none are asked about nothing: the broker's answer says whether somebody listens.
+    for (let from = 0; from < present.length; from += AT_ONCE) {
+      const part = present.slice(from, from + AT_ONCE);
+      await Promise.all(part.map((name) => tell(name, digestOf.get(name))));
     }
     for (const consumerName of present.filter(roll.isListDue)) {
       roll.listed(consumerName);

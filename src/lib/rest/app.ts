@@ -52,7 +52,7 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   addConsumerRoutes(app, parts.db);
   const { db, spec, sourceId = "maestro" } = parts;
   addResourceRoutes(app, { db, spec, sourceId });
-  addBundleRoutes(app, { db, spec });
+  addBundleRoutes(app, { db, spec, sourceId });
   addCloudEventRoutes(app, { spec, log: parts.log });
   return app;
 }

@@ -4,20 +4,19 @@ import type { Hono } from "hono";
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { notFound } from "../spec/accept.ts";
-import type { ResourceRow, SpecDoor } from "../spec/door.ts";
+import type { ResourceRow } from "../spec/door.ts";
 import { parseBundleSearch } from "./bundle_search.ts";
+import { answerDeletion, type DeletionParts } from "./deletion.ts";
 import { parsePage, presentList } from "./list.ts";
 import { presentBundle } from "./present_bundle.ts";
-import { addRoute, idOf, type RestEnv, sendJson, sendNothing } from "./routes.ts";
+import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
 const TYPE = "Bundle";
 
 /** Adds `/resource-bundles`, as the Go source client uses it (wire.md §7). */
-export function addBundleRoutes(
-  app: Hono<RestEnv>,
-  { db, spec }: { db: Db; spec: SpecDoor },
-): void {
+export function addBundleRoutes(app: Hono<RestEnv>, parts: DeletionParts): void {
+  const { db } = parts;
   addRoute(app, PATH, {
     async GET(c) {
       const query = new URL(c.req.url).searchParams;
@@ -46,13 +45,7 @@ export function addBundleRoutes(
     async GET(c) {
       return sendJson(c, 200, presentBundle(await getBundle(db, idOf(c))));
     },
-    async DELETE(c) {
-      const id = idOf(c);
-      const [row] = await q.resourceGet(db, id);
-      if (row && row.type !== TYPE) throw notFound(id);
-      await spec.delete({ id });
-      return sendNothing(c);
-    },
+    DELETE: (c) => answerDeletion(parts, c, TYPE),
   });
 }
 

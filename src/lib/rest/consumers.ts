@@ -15,7 +15,11 @@ import { presentConsumer } from "./present.ts";
 import { addRoute, idOf, type RestEnv, sendJson, sendNothing } from "./routes.ts";
 
 const PATH = "/api/maestro/v1/consumers";
-const KNOWN = ["name", "labels", "id", "kind", "href", "created_at", "updated_at"];
+/** What a consumer that was read has, so that it can be sent back. */
+const KNOWN = [
+  ...["name", "labels", "id", "kind", "href", "created_at", "updated_at"],
+  ...["connection", "last_seen_at", "agent_version"],
+];
 
 /** Adds `/consumers`. */
 export function addConsumerRoutes(app: Hono<RestEnv>, db: Db): void {

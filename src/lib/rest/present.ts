@@ -3,12 +3,25 @@
 import type { Consumer } from "../consumer/consumers.ts";
 import { type JsonObject, parseJson } from "../json.ts";
 import type { ResourceRow } from "../spec/door.ts";
+import { deliveryOf } from "../spec/delivery.ts";
 import { parseSpec } from "../wire/read_spec.ts";
 import { parseStatus } from "../wire/work_status.ts";
 
 /** Presents a consumer. */
 export function presentConsumer(consumer: Consumer): JsonObject {
   return { ...consumer, href: `/api/maestro/v1/consumers/${consumer.id}`, kind: "Consumer" };
+}
+
+/** Presents where a resource is on its way. */
+export function presentDelivery(row: ResourceRow): JsonObject {
+  const { deliveredVersion, appliedVersion, sentAt, nextSendAt, ...delivery } = deliveryOf(row);
+  return {
+    ...delivery,
+    delivered_version: deliveredVersion,
+    applied_version: appliedVersion,
+    ...(sentAt !== undefined && { sent_at: sentAt }),
+    ...(nextSendAt !== undefined && { next_send_at: nextSendAt }),
+  };
 }
 
 /** Presents a resource of one manifest. What is unknown yet, as its status, is left out. */
@@ -21,6 +34,7 @@ export function presentResource(row: ResourceRow): JsonObject {
     created_at: row.created_at,
     ...(row.deleted_at !== null && { deleted_at: row.deleted_at }),
     ...(spec.deleteOption && { delete_option: spec.deleteOption }),
+    delivery: presentDelivery(row),
     ...(identifier && {
       group_resource: { group: identifier.group, resource: identifier.resource },
     }),

@@ -4,6 +4,7 @@ import { isObject, type JsonObject, parseJson } from "../json.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import { parseSpec } from "../wire/read_spec.ts";
 import { parseStatus } from "../wire/work_status.ts";
+import { presentDelivery } from "./present.ts";
 
 /** Presents a bundle. What is unknown yet, as its status, is left out. */
 export function presentBundle(row: ResourceRow): JsonObject {
@@ -13,6 +14,7 @@ export function presentBundle(row: ResourceRow): JsonObject {
     created_at: row.created_at,
     ...(row.deleted_at !== null && { deleted_at: row.deleted_at }),
     delete_option: spec.deleteOption ?? {},
+    delivery: presentDelivery(row),
     // The Go server leaves it out, so that who reads and sends back what was read loses it (quirk Q16 of the wire).
     ...(spec.executer && { executor: spec.executer }),
     href: `/api/maestro/v1/resource-bundles/${row.id}`,

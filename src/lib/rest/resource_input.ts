@@ -37,7 +37,9 @@ const WRITABLE = [
   ...["group_resource", "delete_option", "update_strategy"],
 ];
 /** Ours to set. They are tolerated, so that what was read can be edited and sent back. */
-const READ_ONLY = ["id", "kind", "href", "created_at", "updated_at", "deleted_at", "status"];
+const READ_ONLY = [
+  ...["id", "kind", "href", "created_at", "updated_at", "deleted_at", "status", "delivery"],
+];
 const KNOWN = [...WRITABLE, ...READ_ONLY];
 
 /** Where the agent looks for what becomes `ContentStatus`. */

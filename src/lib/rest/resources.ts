@@ -12,10 +12,11 @@ import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { parseSpec, toSingleSpec } from "../wire/read_spec.ts";
 import { formatTime } from "../wire/time.ts";
 import { readJsonObject } from "./body.ts";
+import { answerDeletion } from "./deletion.ts";
 import { parsePage, presentList } from "./list.ts";
 import { presentResource } from "./present.ts";
 import { parsePatchVersion, parseResourceInput, parseResourcePatch } from "./resource_input.ts";
-import { addRoute, idOf, type RestEnv, sendJson, sendNothing } from "./routes.ts";
+import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
 
 /** What the routes of resources stand on. */
 export interface ResourceParts {
@@ -60,13 +61,7 @@ export function addResourceRoutes(app: Hono<RestEnv>, parts: ResourceParts): voi
       const row = await patchResource(parts, idOf(c), await readJsonObject(c.req.raw));
       return sendJson(c, 200, presentResource(row));
     },
-    async DELETE(c) {
-      const id = idOf(c);
-      const [row] = await q.resourceGet(parts.db, id);
-      if (row && row.type !== TYPE) throw notFound(id);
-      await parts.spec.delete({ id });
-      return sendNothing(c);
-    },
+    DELETE: (c) => answerDeletion(parts, c, TYPE),
   });
 }
 

@@ -2,6 +2,8 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import type { Logger } from "../log.ts";
+import { type Abandonment, abandonResource } from "./abandon.ts";
 import {
   type Acceptor,
   type NewResource,
@@ -18,12 +20,13 @@ export interface SpecDoor {
   create(resource: NewResource): Promise<ResourceRow>;
   update(update: ResourceUpdate): Promise<ResourceRow>;
   delete(deletion: ResourceDeletion): Promise<void>;
+  abandon(abandonment: Abandonment): Promise<void>;
   /** Accepts what an event asks for. Resolved means committed. */
   accept(change: SpecChange): Promise<void>;
 }
 
 /** Wraps an acceptor: each create and update is followed by a reading of its row. */
-export function createSpecDoor(db: Db, acceptor: Acceptor): SpecDoor {
+export function createSpecDoor(db: Db, acceptor: Acceptor, log: Logger): SpecDoor {
   const read = async (id: string) => {
     const [row] = await q.resourceGet(db, id);
     if (row === undefined) throw notFound(id);
@@ -39,6 +42,7 @@ export function createSpecDoor(db: Db, acceptor: Acceptor): SpecDoor {
       return await read(update.id);
     },
     delete: (deletion) => acceptor.delete(deletion),
+    abandon: (abandonment) => abandonResource(db, log, abandonment),
     accept: async (change) => void await change.accept(acceptor),
   };
 }

@@ -6,7 +6,7 @@ import { cutHeld, decodeStatusResync, encodeSpecResync } from "../wire/resync.ts
 import { legacyStatusHash, statusHash } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 import type { Works } from "./receive.ts";
-import { presentStatus } from "./report.ts";
+import { presentStatus, type Reporter } from "./report.ts";
 
 /**
  * The requests for all specs of one data type that this agent does not hold: one, unless its list would be longer
@@ -15,7 +15,7 @@ import { presentStatus } from "./report.ts";
 export function specResyncRequests(
   works: Works,
   dataType: string,
-  { agentId, consumerName }: { agentId: string; consumerName: string },
+  { agentId, consumerName, agentVersion }: Reporter,
   bytesMax: number,
 ): CloudEvent[] {
   const held = [...works.values()]
@@ -30,6 +30,7 @@ export function specResyncRequests(
     extensions: {
       [EXT.clusterName]: consumerName,
       [EXT.originalSource]: "",
+      [EXT.agentVersion]: agentVersion,
       ...(range === undefined ? {} : { [EXT.resyncAfter]: range.after }),
       ...(range?.through === undefined ? {} : { [EXT.resyncThrough]: range.through }),
     },
