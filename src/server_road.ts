@@ -52,11 +52,8 @@ export async function openRoad(
     heartbeatMs: heartbeatMs(config),
     log,
   });
-  const beat = async () => {
-    // A stream that is open is a sign of life: pings end those that are not.
-    for (const consumerName of agents.connected()) pulse.heard(consumerName);
-    return await pulse.write();
-  };
+  // Pings end the streams of those that are gone without a word.
+  const beat = () => pulse.write(agents.connected());
   stack.use(startPump(beat, { name: "pulse", intervalMs: PULSE_MS, log }));
   const { isConnected, publish, ready } = agents;
   return { agents, publish, ready, isConnected, readiness: () => undefined };
@@ -81,6 +78,6 @@ async function openMqtt(
     wake,
     log,
   }));
-  stack.use(startPump(pulse.write, { name: "pulse", intervalMs: PULSE_MS, log }));
+  stack.use(startPump(() => pulse.write(), { name: "pulse", intervalMs: PULSE_MS, log }));
   return { agents: undefined, publish, ready, isConnected: () => true, readiness };
 }

@@ -100,6 +100,29 @@ test("however often a consumer is heard of, it is written once a minute", async 
   expect(await stage.writes()).toBe(3);
 });
 
+test("within the minute the database is not even asked", async () => {
+  await using stage = await open();
+  stage.pulse.heard(stage.name);
+  await stage.pulse.write();
+  await query(stage.database.db, "alter table consumers rename to hidden", []);
+
+  stage.pass(59);
+  stage.pulse.heard(stage.name);
+
+  expect(await stage.pulse.write()).toBe(false);
+});
+
+test("a connection that stays open keeps its consumer's pulse, though nothing is said", async () => {
+  await using stage = await open();
+  await stage.pulse.write([stage.name]);
+  await stage.age(100);
+  stage.pass(61);
+
+  await stage.pulse.write([stage.name]);
+
+  expect(await stage.writes()).toBe(3);
+});
+
 test("what another server has just written is not written again", async () => {
   await using stage = await open();
   const other = createPulse(stage.database.db, () => 0);

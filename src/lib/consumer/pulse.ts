@@ -12,14 +12,14 @@ import type { Db } from "../db/connect.ts";
 export interface Pulse {
   /** Notes a sign of life; `agentVersion` if it says by whom. */
   heard(consumerName: string, agentVersion?: string): void;
-  /** Writes what is due; resolves to true if there is more. */
-  write(): Promise<boolean>;
+  /** Writes what is due; resolves to true if there is more. An open connection is a sign of life. */
+  write(connected?: Iterable<string>): Promise<boolean>;
 }
 
 const WRITE_MS = 60_000;
 const BATCH_MAX = 500;
 /** Names come from outside. Those beyond so many are not noted until others have been silent for a while. */
-const ENTRIES_MAX = 1_000_000;
+const ENTRIES_MAX = 300_000;
 /** The agent's word, which is shown to people. */
 const VERSION_PATTERN = /^[\x20-\x7e]{1,100}$/;
 
@@ -45,19 +45,22 @@ export function createPulse(db: Db, elapsedMs: () => number): Pulse {
     return found;
   };
 
+  const heard: Pulse["heard"] = (consumerName, agentVersion) => {
+    const entry = entries.get(consumerName) ?? { heardMs: 0, writtenMs: -Infinity };
+    entry.heardMs = elapsedMs();
+    if (agentVersion !== undefined && VERSION_PATTERN.test(agentVersion)) {
+      entry.agentVersion = agentVersion;
+    }
+    const isNew = !entries.has(consumerName);
+    // PostgreSQL keeps no U+0000, and no consumer has it in its name.
+    if (isNew && (entries.size >= ENTRIES_MAX || consumerName.includes("\0"))) return;
+    entries.set(consumerName, entry);
+  };
+
   return {
-    heard(consumerName, agentVersion) {
-      const entry = entries.get(consumerName) ?? { heardMs: 0, writtenMs: -Infinity };
-      entry.heardMs = elapsedMs();
-      if (agentVersion !== undefined && VERSION_PATTERN.test(agentVersion)) {
-        entry.agentVersion = agentVersion;
-      }
-      const isNew = !entries.has(consumerName);
-      // PostgreSQL keeps no U+0000, and no consumer has it in its name.
-      if (isNew && (entries.size >= ENTRIES_MAX || consumerName.includes("\0"))) return;
-      entries.set(consumerName, entry);
-    },
-    async write() {
+    heard,
+    async write(connected = []) {
+      for (const consumerName of connected) heard(consumerName);
       const batch = due();
       if (batch.length === 0) return false;
       const now = elapsedMs();

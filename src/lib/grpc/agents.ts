@@ -136,7 +136,6 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const subscribers = connected.streams.get(dataType) ?? new Set();
     connected.streams.set(dataType, subscribers.add(subscriber));
     consumers.set(consumerName, connected);
-    options.heard(consumerName);
     options.log.info("an agent subscribed", { consumer: consumerName, data_type: dataType });
     stream.onClose(() => {
       subscribers.delete(subscriber);
