@@ -109,7 +109,7 @@ test("within the minute the database is not even asked", async () => {
   stage.pass(59);
   stage.pulse.heard(stage.name);
 
-  expect(await stage.pulse.write()).toBe(false);
+  expect(await stage.pulse.write()).toBeFalse();
 });
 
 test("a connection that stays open keeps its consumer's pulse, though nothing is said", async () => {

@@ -17,7 +17,7 @@ export function describeConnection(silentSeconds: number | null): string {
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60]] as const;
 
 /** An age in its largest unit, rounded down: `3 h`. */
-export function describeAge(seconds: number): string {
+function describeAge(seconds: number): string {
   for (const [unit, size] of UNITS) {
     if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
   }
