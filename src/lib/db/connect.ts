@@ -2,7 +2,7 @@
 
 import postgres from "postgres";
 import { type DatabaseAddress, parseDatabaseUrl } from "./address.ts";
-import { createSockets } from "./sockets.ts";
+import { createSockets, type Sockets } from "./sockets.ts";
 import { wireTypes } from "./types.ts";
 import type { DatabaseWatch } from "./watch.ts";
 
@@ -26,6 +26,10 @@ export interface ConnectSettings {
   connectTimeoutMs?: number;
   /** A statement waits for a free connection, and never behind another on the same one. No `begin` then. */
   isOneByOne?: boolean;
+  /** Gets the notifications of the channels that a connection listens to. */
+  heard?: (channel: string, text: string) => void;
+  /** Called when a connection has ended. */
+  closed?: () => void;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -42,11 +46,18 @@ const NEVER_MS = Infinity;
 /** The driver's own. */
 const PIPELINE_MAX = 100;
 
-const droppers = new WeakMap<Db, (silentMs: number) => void>();
+const opened = new WeakMap<Db, { to: DatabaseAddress; sockets: Sockets }>();
 
 /** Throws away the pool's connections that have owed an answer for so long; with 0 all of them. */
 export function dropSilent(db: Db, silentMs: number): void {
-  droppers.get(db)?.(silentMs);
+  opened.get(db)?.sockets.drop(silentMs);
+}
+
+/** Prepares another pool for the same database. */
+export function connectBeside(db: Db, settings: ConnectSettings): Db {
+  const beside = opened.get(db);
+  if (beside === undefined) throw new Error("Cannot connect beside what is no pool");
+  return connect(beside.to, settings);
 }
 
 /** Prepares a pool; the first query opens the first connection. */
@@ -88,7 +99,9 @@ export function connect(address: string | DatabaseAddress, settings: ConnectSett
     fetch_types: false,
     types: wireTypes(),
     connection,
+    ...(settings.heard === undefined ? {} : { onnotify: settings.heard }),
+    ...(settings.closed === undefined ? {} : { onclose: settings.closed }),
   });
-  droppers.set(db, sockets.drop);
+  opened.set(db, { to, sockets });
   return db;
 }

@@ -97,7 +97,7 @@ export async function openDatabase(choice: DatabaseChoice, log: Logger): Promise
     (db) => db.end({ timeout: 5 }),
   );
   if (choice.address !== undefined) await checkSchema(db);
-  db.watch = stack.use(startWatch(db, address, log));
+  db.watch = stack.use(startWatch(db, log));
   const owned = stack.move();
   return { db, lost, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

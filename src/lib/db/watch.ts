@@ -10,8 +10,7 @@ import * as q from "../../gen/queries.ts";
 import { describeError, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { startPump } from "../pump.ts";
-import { connect, type Db, dropSilent } from "./connect.ts";
-import type { DatabaseAddress } from "./address.ts";
+import { connectBeside, type Db, dropSilent } from "./connect.ts";
 import { isLoss } from "./loss.ts";
 
 export interface DatabaseWatch extends AsyncDisposable {
@@ -31,12 +30,8 @@ const PROBE_SILENT_MS = 1_000;
 const MOVE_MS = 5_000;
 
 /** Starts watching for `db`. The caller puts it in `db.watch`. */
-export function startWatch(
-  db: Db,
-  address: string | DatabaseAddress,
-  log: Logger,
-): DatabaseWatch {
-  const probe = connect(address, {
+export function startWatch(db: Db, log: Logger): DatabaseWatch {
+  const probe = connectBeside(db, {
     maxConnections: 1,
     applicationName: "maestro-probe",
     silentMsMax: PROBE_SILENT_MS,
