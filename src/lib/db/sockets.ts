@@ -59,11 +59,6 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
   const watch = (socket: Socket) => {
     // While it connects, an answer is owed too.
     const one: Watched = { socket, silentMs: 0, tail: Buffer.alloc(0) };
-    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-    socket.write = (...args: unknown[]) => {
-      one.silentMs ??= 0;
-      return write(...args);
-    };
     socket.on("data", (bytes: Buffer) => {
       const tail = bytes.length < READY_BYTES ? Buffer.concat([one.tail, bytes]) : bytes;
       // A copy, since a part of a buffer keeps all of it.
@@ -79,7 +74,7 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
     });
     watched.add(one);
     looking ??= setInterval(look, LOOK_MS).unref();
-    return socket;
+    return one;
   };
 
   return {
@@ -87,19 +82,30 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
     async open() {
       const tls = tlsOptions(to);
       if (tls === undefined) {
-        const socket = new Socket();
+        const one = watch(new Socket());
         // Not before the driver listens: a failure may come within this turn, and nobody would hear it.
-        setImmediate(dial, socket, to);
-        return watch(socket);
+        setImmediate(() => noteWrites(one, dial(one.socket, to)));
+        return one.socket;
       }
       const socket = dial(new Socket(), to);
       try {
-        return watch(await secure(socket, to, tls, limits.connectTimeoutMs));
+        const one = watch(await secure(socket, to, tls, limits.connectTimeoutMs));
+        noteWrites(one, one.socket);
+        return one.socket;
       } catch (error) {
         socket.destroy();
         return failing(error as Error);
       }
     },
+  };
+}
+
+/** Once it connects, since a socket that begins to connect takes its own `write` back. */
+function noteWrites(one: Watched, socket: Socket): void {
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  socket.write = (...args: unknown[]) => {
+    one.silentMs ??= 0;
+    return write(...args);
   };
 }
 
