@@ -1,10 +1,9 @@
 /** Wires the two flows to the gRPC doors: pumps, notifications, and what keeps the tables small. */
 
-import * as q from "./gen/queries.ts";
 import type { Authenticate } from "./lib/access/caller.ts";
 import type { ServerConfig } from "./lib/config.ts";
 import type { Db } from "./lib/db/connect.ts";
-import { describeError } from "./lib/errors.ts";
+import { startListening } from "./lib/db/listen.ts";
 import type { AgentDoor } from "./lib/grpc/agents.ts";
 import { createSourceDoor, type SourceDoor } from "./lib/grpc/sources.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
@@ -20,7 +19,6 @@ import { openRoad } from "./server_road.ts";
 const SWEEP_MS = 1_000;
 const REDELIVER_MS = 5_000;
 const PURGE_MS = 60_000;
-const PROBE_MS = 5_000;
 const FEED_RETENTION_SECONDS = 24 * 3600;
 const TOMBSTONE_RETENTION_SECONDS = 30 * 24 * 3600;
 
@@ -31,6 +29,8 @@ export interface Flows {
   agents: AgentDoor | undefined;
   /** Why the server cannot do its work now; undefined if it can. */
   readiness: () => string | undefined;
+  /** Why the database cannot be used; undefined if it can. */
+  cutOff: () => string | undefined;
 }
 
 export interface FlowParts {
@@ -46,16 +46,19 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
   const down = await startDown(stack, parts);
   const up = startUp(stack, parts, down.acceptor);
   // Notifications only wake. After a lost connection whatever was missed is looked for.
-  await listen(stack, db, "spec_events", {
-    heard: (names) => down.wake(names.split(",").filter(down.isConnected)),
-    caughtUp: () => down.wake([]),
-  });
-  await listen(stack, db, "changes", { heard: up.wake, caughtUp: up.wake });
+  const channels = {
+    spec_events: {
+      heard: (names: string) => down.wake(names.split(",").filter(down.isConnected)),
+      caughtUp: () => down.wake([]),
+    },
+    changes: { heard: up.wake, caughtUp: up.wake },
+  };
+  stack.use(startListening(db, channels, log));
   startUpkeep(stack, db, log);
-  const isStored = startProbe(stack, db, { log, intervalMs: PROBE_MS });
-  const readiness = () => isStored() ?? down.readiness();
+  const cutOff = () => db.watch?.reason();
+  const readiness = () => cutOff() ?? down.readiness();
   log.debug("the flows run", { source: config["source-id"] });
-  return { acceptor: down.acceptor, agents: down.agents, sources: up.sources, readiness };
+  return { acceptor: down.acceptor, agents: down.agents, sources: up.sources, readiness, cutOff };
 }
 
 /** Down: from the outbox to the agents. */
@@ -110,17 +113,6 @@ function startUp(
   return { sources, wake: telling.wake };
 }
 
-async function listen(
-  stack: AsyncDisposableStack,
-  db: Db,
-  channel: string,
-  on: { heard: (text: string) => void; caughtUp: () => void },
-): Promise<void> {
-  const { unlisten } = await db.listen(channel, on.heard, on.caughtUp);
-  // The pool is closed right after, which ends the session anyway.
-  stack.defer(() => unlisten().catch(() => {}));
-}
-
 /** Drops what nobody needs any more, a bounded number of rows at a time. */
 function startUpkeep(stack: AsyncDisposableStack, db: Db, log: Logger): void {
   stack.use(
@@ -129,25 +121,4 @@ function startUpkeep(stack: AsyncDisposableStack, db: Db, log: Logger): void {
       return await purgeTombstones(db, TOMBSTONE_RETENTION_SECONDS) || hasMoreChanges;
     }, { name: "upkeep", intervalMs: PURGE_MS, log }),
   );
-}
-
-/** Asks the database now and then whether it is there, so that a health check need not. */
-function startProbe(
-  stack: AsyncDisposableStack,
-  db: Db,
-  { log, intervalMs }: { log: Logger; intervalMs: number },
-): () => string | undefined {
-  let reason: string | undefined;
-  stack.use(
-    startPump(async () => {
-      try {
-        await q.clockNow(db);
-        reason = undefined;
-      } catch (error) {
-        reason = `the database does not answer: ${describeError(error)}`;
-        log.warn("not ready", { reason });
-      }
-    }, { name: "probe", intervalMs, log }),
-  );
-  return () => reason;
 }

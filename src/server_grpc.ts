@@ -5,6 +5,7 @@ import type { ServerConfig } from "./lib/config.ts";
 import { describeError, MaestroError } from "./lib/errors.ts";
 import { watchFiles } from "./lib/fresh_files.ts";
 import type { Methods } from "./lib/grpc/call.ts";
+import { refuseWhile, startSendingAway } from "./lib/grpc/cut_off.ts";
 import { type GrpcServer, serveGrpc, type ServerTls } from "./lib/grpc/server.ts";
 import { grpcLimits } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
@@ -30,20 +31,34 @@ export async function openGrpcDoors(
 ): Promise<Record<string, number>> {
   const { config } = parts;
   const ports: Record<string, number> = {};
+  const doors: GrpcServer[] = [];
+  const methodsOf = ({ methods }: { methods: Methods }) => refuseWhile(flows.cutOff, methods);
   if (flows.agents !== undefined) {
-    const agents = await openDoor(stack, flows.agents.methods, config["grpc-broker-bindport"], {
+    const agents = await openDoor(stack, methodsOf(flows.agents), config["grpc-broker-bindport"], {
       cert: config["grpc-broker-tls-cert-file"],
       key: config["grpc-broker-tls-key-file"],
       ca: config["grpc-broker-client-ca-file"],
     }, parts);
     ports["agents"] = agents.port;
+    doors.push(agents);
   }
-  if (!config["enable-grpc-server"]) return ports;
-  const sources = await openDoor(stack, flows.sources.methods, config["grpc-server-bindport"], {
-    cert: config["grpc-tls-cert-file"],
-    key: config["grpc-tls-key-file"],
-  }, parts);
-  return { ...ports, sources: sources.port };
+  if (config["enable-grpc-server"]) {
+    const sources = await openDoor(
+      stack,
+      methodsOf(flows.sources),
+      config["grpc-server-bindport"],
+      {
+        cert: config["grpc-tls-cert-file"],
+        key: config["grpc-tls-key-file"],
+      },
+      parts,
+    );
+    ports["sources"] = sources.port;
+    doors.push(sources);
+  }
+  const graceMs = config["cut-off-grace"];
+  stack.use(startSendingAway(doors, flows.cutOff, { graceMs, log: parts.log }));
+  return ports;
 }
 
 async function openDoor(

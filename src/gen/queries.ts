@@ -8,6 +8,7 @@ import changeCursorText from "../../sql/queries/change/cursor.sql" with { type: 
 import changePurgeText from "../../sql/queries/change/purge.sql" with { type: "text" };
 import changeReadText from "../../sql/queries/change/read.sql" with { type: "text" };
 import clockNowText from "../../sql/queries/clock/now.sql" with { type: "text" };
+import clockProbeText from "../../sql/queries/clock/probe.sql" with { type: "text" };
 import consumerCountText from "../../sql/queries/consumer/count.sql" with { type: "text" };
 import consumerCreateText from "../../sql/queries/consumer/create.sql" with { type: "text" };
 import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { type: "text" };
@@ -115,6 +116,18 @@ export function clockNow(
   db: Db,
 ): Promise<ClockNowRow[]> {
   return query<ClockNowRow>(db, clockNowText, []);
+}
+
+/** A row of `clock/probe.sql`. */
+export interface ClockProbeRow {
+  is_read_only: boolean;
+}
+
+/** Whether statements are answered, and whether this is a standby or read-only otherwise. */
+export function clockProbe(
+  db: Db,
+): Promise<ClockProbeRow[]> {
+  return query<ClockProbeRow>(db, clockProbeText, []);
 }
 
 /** A row of `consumer/count.sql`. */

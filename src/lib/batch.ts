@@ -13,6 +13,13 @@ export interface BatchOptions<In> {
   concurrency: number;
   /** Entries that wait. Beyond it callers are refused, which is better than memory without end. */
   waitingMax: number;
+  /**
+   * How long an entry may take while nothing moves, in milliseconds. Then its caller is refused as `unavailable`: if
+   * its run had begun, nobody knows how that ends.
+   */
+  stallMsMax: number;
+  /** True if an error of a run would meet each of its entries alone as well. */
+  meetsAll: (error: unknown) => boolean;
 }
 
 /**
@@ -24,8 +31,14 @@ export interface BatchOptions<In> {
  */
 const SLOW_MS = 50;
 
+/** Stalls are counted in looks, not by the clock: when we were held up ourselves, an answer may lie there unread. */
+const LOOK_MS = 200;
+
 type Waiting<In, Out> = {
   entry: In;
+  /** Looks that it has seen in all, and since its run began. */
+  looks: number;
+  runLooks: number;
   resolve: (out: Out) => void;
   reject: (error: unknown) => void;
 };
@@ -36,7 +49,10 @@ type Waiting<In, Out> = {
  * Nothing waits for a batch to fill: one starts as soon as the one before has ended, with all that has arrived
  * by then, so an idle system answers at once and a busy one fills its batches. `run` answers each entry at
  * its position, with a value or an `Error`. If a whole batch fails, its entries are run again one by
- * one, so that one bad entry fails alone.
+ * one, so that one bad entry fails alone: unless the error would meet them all.
+ *
+ * Callers wait as long as there is progress. When for a while no run has ended well, or theirs does not end, they
+ * are refused; the order of one key's entries stays, so its next one waits for the end of that run.
  */
 export function createBatch<In, Out>(
   run: (entries: In[]) => Promise<(Out | Error)[]>,
@@ -47,6 +63,38 @@ export function createBatch<In, Out>(
   let running = 0;
   let slow = 0;
   let isScheduled = false;
+  /** Those of the runs under way. */
+  const started = new Set<Waiting<In, Out>>();
+  let looksWithoutEnd = 0;
+  let looking: Timer | undefined;
+  // The first comes at any moment of its interval.
+  const looksMax = Math.ceil(options.stallMsMax / LOOK_MS) + 1;
+
+  const refuse = (slot: Waiting<In, Out>, state: string) => {
+    const reason = `nothing was answered for ${options.stallMsMax} ms; ${state}`;
+    slot.reject(new MaestroError("unavailable", `Cannot ${options.name}: ${reason}`));
+  };
+  const look = () => {
+    looksWithoutEnd++;
+    const isStalled = looksWithoutEnd >= looksMax;
+    for (const slot of started) {
+      slot.looks++;
+      slot.runLooks++;
+      if (slot.runLooks < looksMax && !(isStalled && slot.looks >= looksMax)) continue;
+      refuse(slot, "whether it took effect is not known");
+      started.delete(slot);
+    }
+    const isHeld = ({ entry }: Waiting<In, Out>) => keysUnderWay.has(options.key(entry));
+    const kept = waiting.filter((slot) => ++slot.looks < looksMax || (!isStalled && !isHeld(slot)));
+    if (kept.length < waiting.length) {
+      const keeping = new Set(kept);
+      for (const slot of waiting) if (!keeping.has(slot)) refuse(slot, "nothing was tried");
+      waiting = kept;
+    }
+    if (running > 0 || waiting.length > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  };
 
   const settle = (slot: Waiting<In, Out>, answer: Out | Error | undefined) => {
     if (answer instanceof Error) slot.reject(answer);
@@ -56,6 +104,7 @@ export function createBatch<In, Out>(
   const runOne = async (slot: Waiting<In, Out>) => {
     try {
       const [answer] = await run([slot.entry]);
+      looksWithoutEnd = 0;
       settle(slot, answer);
     } catch (error) {
       slot.reject(error);
@@ -65,10 +114,12 @@ export function createBatch<In, Out>(
   const runBatch = async (batch: Waiting<In, Out>[]) => {
     try {
       const answers = await run(batch.map((slot) => slot.entry));
+      looksWithoutEnd = 0;
       batch.forEach((slot, index) => settle(slot, answers[index]));
     } catch (error) {
-      if (batch.length === 1) batch[0]?.reject(error);
-      else for (const slot of batch) await runOne(slot);
+      if (batch.length === 1 || options.meetsAll(error)) {
+        for (const slot of batch) slot.reject(error);
+      } else for (const slot of batch) await runOne(slot);
     }
   };
 
@@ -93,6 +144,7 @@ export function createBatch<In, Out>(
       running++;
       const keys = batch.map((slot) => options.key(slot.entry));
       for (const key of keys) keysUnderWay.add(key);
+      for (const slot of batch) started.add(slot);
       let isSlow = false;
       const timer = setTimeout(() => {
         isSlow = true;
@@ -105,6 +157,7 @@ export function createBatch<In, Out>(
         running--;
         if (isSlow) slow--;
         for (const key of keys) keysUnderWay.delete(key);
+        for (const slot of batch) started.delete(slot);
         start();
       });
     }
@@ -121,7 +174,11 @@ export function createBatch<In, Out>(
         );
         return;
       }
-      waiting.push({ entry, resolve, reject });
+      waiting.push({ entry, looks: 0, runLooks: 0, resolve, reject });
+      if (looking === undefined) {
+        looksWithoutEnd = 0;
+        looking = setInterval(look, LOOK_MS).unref();
+      }
       if (isScheduled) return;
       isScheduled = true;
       // Callers of the same turn of the event loop travel together.

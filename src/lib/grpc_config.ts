@@ -46,6 +46,10 @@ export const GRPC_FLAGS = {
     duration("10s", "time between heartbeats on gRPC subscriptions"),
   ),
   "heartbeat-disable": boolean("off", "send no heartbeats"),
+  "cut-off-grace": duration(
+    "90s",
+    "how long gRPC streams stay while the database cannot be used, before clients are sent away",
+  ),
   // Flags of the Go server that scripts and charts pass, and that change nothing here.
   "grpc-write-buffer-size": optionalText("bytes", "without effect: buffers grow as needed"),
   "grpc-read-buffer-size": optionalText("bytes", "without effect: buffers grow as needed"),

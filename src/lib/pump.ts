@@ -1,5 +1,6 @@
 /** A loop that runs at its own pace and can be woken. */
 
+import { MaestroError } from "./errors.ts";
 import type { Logger } from "./log.ts";
 
 export interface Pump extends AsyncDisposable {
@@ -11,6 +12,8 @@ export interface PumpOptions {
   name: string;
   /** The longest pause between two runs, in milliseconds. A lost wake costs this much. */
   intervalMs: number;
+  /** The pause after a run that failed; the interval if it is not given. */
+  retryMs?: number;
   log: Logger;
 }
 
@@ -18,7 +21,7 @@ export interface PumpOptions {
  * Runs `run` again and again: at once, when woken, and at the latest after `intervalMs`.
  *
  * A run that resolves to `true` has more to do and is followed by the next without a pause. A run that
- * throws is logged and tried again after the interval; a wake does not shorten that, so a
+ * throws is logged (an outage in one line, and only its first of the same kind) and tried again after a pause; a wake does not shorten that, so a
  * failing dependency is not hammered. Disposing waits for the run under way.
  */
 export function startPump(run: () => Promise<boolean | void>, options: PumpOptions): Pump {
@@ -28,7 +31,8 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
 
   const pause = (kind: "wakeable" | "fixed") =>
     new Promise<void>((resolve) => {
-      const timer = setTimeout(end, options.intervalMs);
+      const { intervalMs, retryMs = intervalMs } = options;
+      const timer = setTimeout(end, kind === "fixed" ? retryMs : intervalMs);
       function end() {
         clearTimeout(timer);
         endPause = undefined;
@@ -40,11 +44,22 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
       if (stopped || (kind === "wakeable" && woken)) end();
     });
 
+  let outage: string | undefined;
+  const tell = (error: unknown) => {
+    if (!(error instanceof MaestroError) || error.code !== "unavailable") {
+      options.log.error("run failed, trying again", { pump: options.name, error });
+    } else if (error.message !== outage) {
+      outage = error.message;
+      options.log.warn("run failed, trying again", { pump: options.name, reason: outage });
+    }
+  };
+
   const loop = async () => {
     while (!stopped) {
       woken = false;
       try {
         const hasMore = await run();
+        outage = undefined;
         if (hasMore === true || woken) {
           // Timers and sockets get their turn even if there is always more to do.
           await new Promise<void>((resolve) => setImmediate(resolve));
@@ -53,7 +68,7 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
         await pause("wakeable");
       } catch (error) {
         if (stopped) return;
-        options.log.error("run failed, trying again", { pump: options.name, error });
+        tell(error);
         await pause("fixed");
       }
     }

@@ -4,19 +4,27 @@ import { connect, createServer, type Socket } from "node:net";
 
 export interface TcpProxy extends AsyncDisposable {
   port: number;
+  /** Clients that are connected now. */
+  readonly connections: number;
   /** From now on nothing is carried in either direction, and nothing is closed: half-open connections. */
   freeze(): void;
   /** From now on what clients send is lost; what the server sends still reaches them. */
   mute(): void;
 }
 
-/** Carries every connection to `port` of 127.0.0.1. */
-export async function startTcpProxy(port: number): Promise<TcpProxy> {
+/** Carries every connection to `port` of 127.0.0.1; `own.port` is where it listens, if that matters. */
+export async function startTcpProxy(
+  port: number,
+  own: { port: number } = { port: 0 },
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   let isFrozen = false;
   let isMuted = false;
   const server = createServer((client) => {
     const upstream = connect(port, "127.0.0.1");
+    clients.add(client);
+    client.on("close", () => clients.delete(client));
     for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
       sockets.add(from);
       from.on("data", (bytes) => {
@@ -30,9 +38,12 @@ export async function startTcpProxy(port: number): Promise<TcpProxy> {
       from.on("error", () => {});
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(own.port, "127.0.0.1", resolve));
   return {
     port: (server.address() as { port: number }).port,
+    get connections() {
+      return clients.size;
+    },
     freeze: () => {
       isFrozen = true;
     },

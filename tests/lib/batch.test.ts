@@ -11,7 +11,15 @@ interface Run {
 }
 
 /** A batch whose runs the test ends. An entry's key is its first letter. */
-function observe(options: { sizeMax?: number; concurrency?: number; waitingMax?: number } = {}) {
+function observe(
+  options: {
+    sizeMax?: number;
+    concurrency?: number;
+    waitingMax?: number;
+    stallMsMax?: number;
+    meetsAll?: (error: unknown) => boolean;
+  } = {},
+) {
   const runs: Run[] = [];
   const add = createBatch<string, string>(
     (entries) =>
@@ -25,6 +33,8 @@ function observe(options: { sizeMax?: number; concurrency?: number; waitingMax?:
       sizeMax: 3,
       concurrency: 2,
       waitingMax: 100,
+      stallMsMax: 60_000,
+      meetsAll: () => false,
       ...options,
     },
   );
@@ -121,4 +131,49 @@ test("beyond the limit callers are refused", async () => {
   runs[0]?.finish();
   (await run(1)).finish();
   expect(await Promise.all([first, second])).toEqual(["A", "B"]);
+});
+
+test("an error that would meet each entry alone fails the batch at once", async () => {
+  const { add, run, runs } = observe({ meetsAll: (error) => error === outage });
+  const outage = new Error("the database is away");
+  const answers = Promise.allSettled([add("a"), add("b"), add("c")]);
+
+  (await run(0)).fail(outage);
+
+  expect((await answers).map(({ status }) => status)).toEqual(Array(3).fill("rejected"));
+  expect(runs).toHaveLength(1);
+});
+
+test("a run without an end is given up, and what waits behind it is refused", async () => {
+  const { add, run, runs } = observe({ concurrency: 1, stallMsMax: 400 });
+  const hung = add("a1").catch((error: Error) => error.message);
+  await run(0);
+  const waiting = [add("b"), add("a2")].map((call) => call.catch((error: Error) => error.message));
+
+  expect(await hung).toContain("whether it took effect is not known");
+  expect(await Promise.all(waiting)).toEqual([
+    expect.stringContaining("nothing was tried"),
+    expect.stringContaining("nothing was tried"),
+  ]);
+  expect(runs).toHaveLength(1);
+
+  // The order of a key stays: its next entry waits until the run has ended after all.
+  const next = add("a3");
+  await Bun.sleep(10);
+  expect(runs).toHaveLength(1);
+  runs[0]?.finish();
+  (await run(1)).finish();
+  expect(await next).toBe("A3");
+});
+
+test("whoever waits while others are answered is not refused, however long it takes", async () => {
+  const { add, run } = observe({ concurrency: 1, sizeMax: 1, stallMsMax: 1_000 });
+  const answers = Promise.all(["a", "b", "c", "d"].map(add));
+  for (const n of [0, 1, 2, 3]) {
+    const { finish } = await run(n);
+    await Bun.sleep(400);
+    finish();
+  }
+
+  expect(await answers).toEqual(["A", "B", "C", "D"]);
 });

@@ -2,10 +2,15 @@
 
 import postgres from "postgres";
 import { type DatabaseAddress, parseDatabaseUrl } from "./address.ts";
+import { createSockets, type Sockets } from "./sockets.ts";
 import { wireTypes } from "./types.ts";
+import type { DatabaseWatch } from "./watch.ts";
 
 /** A pool of connections. Queries go through `query.ts`; `end` closes it. */
-export type Db = postgres.Sql;
+export type Db = postgres.Sql & {
+  /** Who watches over the database; its word is heard before a statement is sent. */
+  watch?: DatabaseWatch | undefined;
+};
 
 export interface ConnectSettings {
   maxConnections: number;
@@ -13,13 +18,47 @@ export interface ConnectSettings {
   applicationName: string;
   /** The server ends a statement that takes longer; without it, none. */
   statementTimeoutMs?: number;
+  /** The server ends a statement that waits longer for somebody else's lock; without it, none. */
+  lockTimeoutMs?: number;
+  /** A connection on which nothing comes for so long, though it should, is thrown away; without it, none. */
+  silentMsMax?: number;
   /** How long a new connection may take. */
   connectTimeoutMs?: number;
+  /** A statement waits for a free connection, and never behind another on the same one. No `begin` then. */
+  isOneByOne?: boolean;
+  /** Gets the notifications of the channels that a connection listens to. */
+  heard?: (channel: string, text: string) => void;
+  /** Called when a connection has ended. */
+  closed?: () => void;
 }
 
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5_000;
 /** The driver's default grows to 20 s, which a server that is back would be kept waiting for. */
 const RECONNECT_SECONDS = 0.25;
+/** By which PostgreSQL notices that we are gone, and lets go of our locks. Unix sockets need none. */
+const SERVER_KEEP_ALIVE = {
+  tcp_keepalives_idle: 10,
+  tcp_keepalives_interval: 5,
+  tcp_keepalives_count: 3,
+  tcp_user_timeout: 30_000,
+};
+const NEVER_MS = Infinity;
+/** The driver's own. */
+const PIPELINE_MAX = 100;
+
+const opened = new WeakMap<Db, { to: DatabaseAddress; sockets: Sockets }>();
+
+/** Throws away the pool's connections that have owed an answer for so long; with 0 all of them. */
+export function dropSilent(db: Db, silentMs: number): void {
+  opened.get(db)?.sockets.drop(silentMs);
+}
+
+/** Prepares another pool for the same database. */
+export function connectBeside(db: Db, settings: ConnectSettings): Db {
+  const beside = opened.get(db);
+  if (beside === undefined) throw new Error("Cannot connect beside what is no pool");
+  return connect(beside.to, settings);
+}
 
 /** Prepares a pool; the first query opens the first connection. */
 export function connect(address: string | DatabaseAddress, settings: ConnectSettings): Db {
@@ -32,18 +71,27 @@ export function connect(address: string | DatabaseAddress, settings: ConnectSett
   if (settings.statementTimeoutMs !== undefined) {
     connection.statement_timeout = settings.statementTimeoutMs;
   }
-  return postgres({
+  if (settings.lockTimeoutMs !== undefined) connection.lock_timeout = settings.lockTimeoutMs;
+  if (!to.host.startsWith("/")) Object.assign(connection, SERVER_KEEP_ALIVE);
+  const connectTimeoutMs = settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+  const silentMsMax = settings.silentMsMax ?? NEVER_MS;
+  const sockets = createSockets(to, { silentMsMax, connectTimeoutMs });
+  const db: Db = postgres({
     host: to.host,
     port: to.port,
     ...(to.host.startsWith("/") ? { path: `${to.host}/.s.PGSQL.${to.port}` } : {}),
     user: to.user,
     password: to.password,
     database: to.database,
-    ssl: ssl(to),
+    // The driver's typings do not know it.
+    ...{ socket: sockets.open, max_pipeline: settings.isOneByOne ? 0 : PIPELINE_MAX },
+    ssl: false,
+    // That of the sockets' opener counts.
+    keep_alive: null,
     max: settings.maxConnections,
     prepare: true,
     backoff: () => RECONNECT_SECONDS,
-    connect_timeout: (settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS) / 1000,
+    connect_timeout: connectTimeoutMs / 1000,
     idle_timeout: undefined,
     onnotice: () => {},
     // Our table of types knows the arrays already. The driver's own query for them runs beside the first
@@ -51,19 +99,9 @@ export function connect(address: string | DatabaseAddress, settings: ConnectSett
     fetch_types: false,
     types: wireTypes(),
     connection,
+    ...(settings.heard === undefined ? {} : { onnotify: settings.heard }),
+    ...(settings.closed === undefined ? {} : { onclose: settings.closed }),
   });
-}
-
-function ssl(to: DatabaseAddress): false | "prefer" | object {
-  if (to.host.startsWith("/") || to.sslMode === "disable" || to.sslMode === "allow") return false;
-  if (to.sslMode === "prefer") return "prefer";
-  // As in PostgreSQL's own client, `require` with a root certificate verifies its signature.
-  const isVerified = to.sslMode.startsWith("verify") || to.sslRootCertificate !== undefined;
-  return {
-    rejectUnauthorized: isVerified,
-    ca: to.sslRootCertificate,
-    cert: to.sslCertificate,
-    key: to.sslKey,
-    ...(to.sslMode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
-  };
+  opened.set(db, { to, sockets });
+  return db;
 }

@@ -7,6 +7,7 @@ import { addressFromFiles, type DatabaseAddress } from "./address.ts";
 import { connect, type Db } from "./connect.ts";
 import { startEmbeddedPostgres } from "./embedded.ts";
 import { checkSchema, migrate } from "./migrate.ts";
+import { startWatch } from "./watch.ts";
 
 export interface DatabaseChoice {
   /** Undefined for the embedded PostgreSQL. */
@@ -24,6 +25,17 @@ export interface OpenDatabase extends AsyncDisposable {
   /** Resolves with the reason if the embedded PostgreSQL ends by itself; never for another. */
   lost: Promise<MaestroError>;
 }
+
+/**
+ * For the statements of a server. The longest are those of a large resync, seconds on a machine that is not
+ * overloaded. Whoever waits for somebody else's lock holds up the others of its batch, so not for long.
+ */
+const LIMITS = {
+  statementTimeoutMs: 15_000,
+  lockTimeoutMs: 500,
+  silentMsMax: 20_000,
+  isOneByOne: true,
+};
 
 /** The settings that say where PostgreSQL is. */
 export interface AddressSettings {
@@ -75,12 +87,27 @@ export async function openDatabase(choice: DatabaseChoice, log: Logger): Promise
     address = embedded.address;
     lost = embedded.lost;
   }
+  if (choice.address === undefined) await migrateOurs(address, log);
   const db = stack.adopt(
-    connect(address, { maxConnections: choice.maxConnections, applicationName: "maestro" }),
+    connect(address, {
+      maxConnections: choice.maxConnections,
+      applicationName: "maestro",
+      ...LIMITS,
+    }),
     (db) => db.end({ timeout: 5 }),
   );
-  if (choice.address === undefined) await migrate(db, log);
-  else await checkSchema(db);
+  if (choice.address !== undefined) await checkSchema(db);
+  db.watch = stack.use(startWatch(db, log));
   const owned = stack.move();
   return { db, lost, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** A migration may take its time, so it has connections of its own. */
+async function migrateOurs(address: string | DatabaseAddress, log: Logger): Promise<void> {
+  const db = connect(address, { maxConnections: 1, applicationName: "maestro-migration" });
+  try {
+    await migrate(db, log);
+  } finally {
+    await db.end({ timeout: 5 });
+  }
 }

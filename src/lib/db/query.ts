@@ -3,6 +3,7 @@
 import postgres from "postgres";
 import { MaestroError } from "../errors.ts";
 import type { Db } from "./connect.ts";
+import { isCollision, isPassing } from "./loss.ts";
 import { encodeText, type Parameter } from "./types.ts";
 
 /** Runs a query of one statement as a prepared statement, and returns its rows. */
@@ -25,7 +26,7 @@ export async function execute(
 
 /** Runs statements without parameters as one transaction: all of them, or none. */
 export async function runScript(db: Db, text: string): Promise<void> {
-  await attempt(() => db.unsafe(text).simple());
+  await attempt(db, () => db.unsafe(text).simple());
 }
 
 /** The SQLSTATE of what PostgreSQL said, also below a `MaestroError`. */
@@ -49,7 +50,7 @@ function run(
   const encoded = parameters.map((value) => value === null ? null : encodeText(value));
   // Without `simple: false` a query that has no parameters is never prepared.
   const options = { prepare: true, simple: false };
-  return attempt(() => db.unsafe(text, encoded, options));
+  return attempt(db, () => db.unsafe(text, encoded, options));
 }
 
 /**
@@ -59,44 +60,29 @@ function run(
  */
 const STALE_ERRORS_MAX = 3;
 
-async function attempt<T>(send: () => Promise<T>): Promise<T> {
-  for (let failures = 0;; failures++) {
+/** A statement that met another is undone, and runs through sooner or later. */
+const COLLISIONS_MAX = 5;
+
+/** Under the watch, if there is one: it ends the waiting when the database is lost. */
+function attempt<T>(db: Db, send: () => Promise<T>): Promise<T> {
+  const run = () => sendAgain(send);
+  return db.watch === undefined ? run() : db.watch.guard(run);
+}
+
+async function sendAgain<T>(send: () => Promise<T>): Promise<T> {
+  let stale = 0;
+  let collisions = 0;
+  for (;;) {
     try {
       return await send();
     } catch (error) {
       const isFatal = error instanceof postgres.PostgresError && error.severity === "FATAL";
-      if (!isFatal || failures === STALE_ERRORS_MAX) throw withMeaning(error);
+      if (isFatal && stale++ < STALE_ERRORS_MAX) continue;
+      if (isCollision(error) && collisions++ < COLLISIONS_MAX) continue;
+      throw withMeaning(error);
     }
   }
 }
-
-/** What says that the same call may succeed later, or on another server. */
-const UNAVAILABLE = new Set([
-  // The driver's own.
-  "CONNECTION_CLOSED",
-  "CONNECTION_ENDED",
-  "CONNECTION_DESTROYED",
-  "CONNECT_TIMEOUT",
-  // The socket's.
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "ECONNABORTED",
-  "EPIPE",
-  "ETIMEDOUT",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ENOENT",
-  // PostgreSQL's: read-only after a failover, serialization failure, deadlock, lock and statement timeout.
-  "25006",
-  "40001",
-  "40P01",
-  "55P03",
-  "57014",
-]);
-/** Classes of SQLSTATE: connection, insufficient resources, operator intervention, system error. */
-const UNAVAILABLE_CLASS = /^(08|53|57P|58)[0-9A-Z]*$/;
 
 /**
  * Text that PostgreSQL cannot keep: U+0000, half a surrogate pair in jsonb, a key longer than an index takes.
@@ -114,7 +100,7 @@ function withMeaning(error: unknown): unknown {
       cause: error,
     });
   }
-  if (!UNAVAILABLE.has(code) && !(isState && UNAVAILABLE_CLASS.test(code))) return error;
+  if (!isPassing(error)) return error;
   return new MaestroError("unavailable", `Cannot reach the database: ${error.message}`, {
     cause: error,
   });

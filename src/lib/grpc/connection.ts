@@ -25,14 +25,17 @@ export interface Connection {
   keep(stream: ResponseStream): void;
   /** Ends the connection as said above; resolves when it is closed, after some seconds at the latest. */
   drain(reason: DrainReason): Promise<void>;
+  /** True once it ends that way. */
+  readonly isDraining: boolean;
 }
 
-export type DrainReason = "graceful_stop" | "max_age";
+export type DrainReason = "graceful_stop" | "max_age" | "cut_off";
 
 /** What clients read when their streams end. */
 const REASONS: Record<DrainReason, string> = {
   graceful_stop: "the server is shutting down",
   max_age: "the connection has reached its maximum age",
+  cut_off: "the server cannot use its database",
 };
 
 /** What calls under way may still take. */
@@ -153,6 +156,9 @@ export function openConnection(
       if (ending !== undefined) stream.end(ending);
     },
     drain,
+    get isDraining() {
+      return draining !== undefined;
+    },
   };
 }
 

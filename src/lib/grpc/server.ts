@@ -34,6 +34,10 @@ export interface GrpcServerOptions {
 
 export interface GrpcServer extends AsyncDisposable {
   port: number;
+  /** Those that are open and stay so. */
+  readonly connectionCount: number;
+  /** Ends so many connections, so that their clients come back or go elsewhere; returns how many there were. */
+  sendAway(countMax: number): number;
   /** New connections get these from now on. Throws if they do not fit together. */
   setTls(tls: ServerTls): void;
 }
@@ -55,9 +59,18 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
     else serveStream(stream, headers, { methods, limits, connection, log });
   });
   await listen(server, options);
+  const staying = () => [...connections.values()].filter(({ isDraining }) => !isDraining);
   return {
     port: (server.address() as AddressInfo).port,
     setTls,
+    get connectionCount() {
+      return staying().length;
+    },
+    sendAway(countMax) {
+      const leaving = staying().slice(0, countMax);
+      for (const connection of leaving) void connection.drain("cut_off");
+      return leaving.length;
+    },
     async [Symbol.asyncDispose]() {
       // Their own `close` would close the connections too, before clients know that they must go.
       net.Server.prototype.close.call(server);

@@ -14,7 +14,7 @@ import { createAcknowledger } from "./acknowledger.ts";
 import { type ConnectOptions, connectPacket, encodePublish, toMessage, V5 } from "./packets.ts";
 import { describeReason, isRefusal, NO_MATCHING_SUBSCRIBERS } from "./reasons.ts";
 import { openSocket, type SocketOptions } from "./socket.ts";
-import { createWindow, type Delivery } from "./window.ts";
+import { ACKNOWLEDGE_TIMEOUT_MS, createWindow, type Delivery } from "./window.ts";
 
 /** What is asked of a broker besides its address. */
 export interface SessionOptions extends SocketOptions, ConnectOptions {
@@ -68,7 +68,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       Buffer.concat(messageIds.map((messageId) => generate({ cmd: "puback", messageId }, V5))),
     );
   });
-  const window = createWindow(socket.write);
+  // A broker that says nothing at all, for as long as a publish is unanswered, is not merely slow: whatever is handed
+  // to it from now on would be lost with the connection.
+  const window = createWindow(socket.write, () => {
+    const silentMs = performance.now() - heardAt;
+    if (silentMs > 0.9 * ACKNOWLEDGE_TIMEOUT_MS) finish(silence(silentMs));
+  });
 
   const finish = (reason: string) => {
     if (isOver) return;
@@ -125,7 +130,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const watch = (keepAliveMs: number) => {
     const now = performance.now();
     if (now - (askedAt ?? now) > 0.9 * keepAliveMs) {
-      return finish(`nothing was heard from the broker for ${Math.round(now - heardAt)} ms`);
+      return finish(silence(now - heardAt));
     }
     askedAt ??= now;
     send({ cmd: "pingreq" });
@@ -205,6 +210,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       finish(reason);
     },
   };
+}
+
+function silence(ms: number): string {
+  return `nothing was heard from the broker for ${Math.round(ms)} ms`;
 }
 
 function unavailable({ host, port }: SessionOptions, reason: string): MaestroError {

@@ -30,7 +30,7 @@ export interface Window {
 const UNDER_WAY_MAX = 500;
 const WAITING_MAX = 20_000;
 /** Go's client waits as long for a PUBACK. */
-const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
+export const ACKNOWLEDGE_TIMEOUT_MS = 10_000;
 
 interface Slot {
   packet: PublishPacket;
@@ -39,8 +39,11 @@ interface Slot {
   timer?: Timer;
 }
 
-/** `write` sends bytes; acknowledgements are told by `settle`. */
-export function createWindow(write: (bytes: Uint8Array) => void): Window {
+/** `write` sends bytes; acknowledgements are told by `settle`. `late` is called when one does not come. */
+export function createWindow(
+  write: (bytes: Uint8Array) => void,
+  late: () => void = () => {},
+): Window {
   const queue: Slot[] = [];
   const underWay = new Map<number, Slot>();
   const idlers: (() => void)[] = [];
@@ -60,7 +63,10 @@ export function createWindow(write: (bytes: Uint8Array) => void): Window {
       const messageId = nextId();
       underWay.set(messageId, slot);
       // The id stays taken: an answer that comes late must not be taken for another's.
-      slot.timer = setTimeout(slot.reject, ACKNOWLEDGE_TIMEOUT_MS, late());
+      slot.timer = setTimeout(() => {
+        slot.reject(notAcknowledged());
+        late();
+      }, ACKNOWLEDGE_TIMEOUT_MS);
       const { bytes, idAt } = slot.packet;
       bytes.writeUInt16BE(messageId, idAt);
       write(bytes);
@@ -111,7 +117,7 @@ export function createWindow(write: (bytes: Uint8Array) => void): Window {
   };
 }
 
-function late(): MaestroError {
+function notAcknowledged(): MaestroError {
   return new MaestroError(
     "unavailable",
     `Cannot publish: the broker did not acknowledge within ${ACKNOWLEDGE_TIMEOUT_MS} ms`,

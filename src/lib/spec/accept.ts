@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
+import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import { canonicalJson, type JsonObject, parseJsonObject } from "../json.ts";
 import type { CloudEvent } from "../wire/event.ts";
@@ -60,6 +61,9 @@ const BATCH = {
   concurrency: 4,
   // About 30 MB of 3 KB specs; then callers are told to come back.
   waitingMax: 10_000,
+  // Callers get an answer within two seconds, whatever becomes of the database.
+  stallMsMax: 1_600,
+  meetsAll,
 };
 
 /** Starts an acceptor. Calls that arrive together share a statement; for one id they keep their order. */
@@ -125,7 +129,7 @@ async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(numb
   try {
     return await group(db, inputs);
   } catch (error) {
-    if (inputs.length === 1) return [asError(error)];
+    if (inputs.length === 1 || meetsAll(error)) return inputs.map(() => asError(error));
     const answers: (number | Error)[] = [];
     for (const input of inputs) {
       answers.push(...await group(db, [input]).catch((error) => [asError(error)]));

@@ -3,6 +3,7 @@
 import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
+import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import {
@@ -92,7 +93,8 @@ function readAppliedVersion(status: BundleStatus): number {
     : 0;
 }
 
-const BATCH = { sizeMax: 64, concurrency: 4, waitingMax: 20_000 };
+// Agents send again what was refused, which costs a slow database more than their waiting.
+const BATCH = { sizeMax: 64, concurrency: 4, waitingMax: 20_000, stallMsMax: 5_000, meetsAll };
 
 /** Starts accepting reports. Those that arrive together share a statement; one resource's keep their order. */
 export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
