@@ -236,6 +236,7 @@ export interface ResourceClaimDueRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
+  sent_at: string;
 }
 
 /**
@@ -267,6 +268,7 @@ export interface ResourceClaimResyncRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
+  sent_at: string;
 }
 
 /**
@@ -364,7 +366,8 @@ export interface ResourceDeleteRow {
 /**
  * Marks resources as being deleted, each with the note that its agent must be told, in one statement.
  *
- * What is not there, or being deleted already, or belongs to another source, stays as it is.
+ * What is not there, or being deleted already, or belongs to another source, stays as it is. The time of the
+ * deletion is taken with the row locked: whoever read the row alive did so before.
  */
 export function resourceDelete(
   db: Db,
@@ -629,6 +632,7 @@ export interface SpecEventClaimRow {
   metadata: string | null;
   created_at: string | null;
   deleted_at: string | null;
+  sent_at: string | null;
 }
 
 /**
@@ -823,6 +827,7 @@ export function statusUpdate(
 /** A row of `tombstone/of_consumer.sql`. */
 export interface TombstoneOfConsumerRow {
   id: string;
+  deleted_at: string;
 }
 
 /** Finds which of these resources are known to be deleted on a consumer. */

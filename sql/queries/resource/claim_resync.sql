@@ -5,6 +5,7 @@
 --
 -- $1 ids
 -- $2 connected_at
+-- not null: sent_at
 update resources resource
 set sent_version = resource.version,
   -- Not now(), the time at which the statement was prepared: a send after a connection must not
@@ -20,4 +21,5 @@ where resource.id = any ($1::text[])
     and coalesce(resource.sent_at >= $2::timestamptz, false)
   )
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
-  resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;
+  resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at,
+  resource.sent_at;

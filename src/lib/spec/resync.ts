@@ -137,8 +137,8 @@ async function forget(
   const { consumerName, unknown } = options;
   const buried = await q.tombstoneOfConsumer(db, consumerName, [...unknown.keys()]);
   let sent = 0;
-  for (const { id } of buried) {
-    const held = { resourceId: id, version: unknown.get(id) ?? 0 };
+  for (const { id, deleted_at } of buried) {
+    const held = { resourceId: id, version: unknown.get(id) ?? 0, deletedAt: deleted_at };
     if (!await deliver(toForgottenEvent(consumerName, held, options))) break;
     sent++;
   }
