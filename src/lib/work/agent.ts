@@ -151,7 +151,10 @@ export async function startWorkAgent(
     resync: askAgain,
     elapsedMs: () => performance.now(),
   });
-  const reception = { works, fence, passes, outbox, digests, log, options, heard };
+  const tellAgain = () => {
+    if (performance.now() - askedAt > ASK_AGAIN_MS) askAgain();
+  };
+  const reception = { works, fence, passes, outbox, digests, log, options, heard, tellAgain };
   const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(receive(reception, event)),
     async subscribed({ isKept }) {
@@ -251,6 +254,8 @@ interface Reception {
   options: WorkAgentOptions;
   /** The server has sent a spec, or asked for statuses. */
   heard: (subresource: EventType["subresource"]) => void;
+  /** Tells the server what is held, unless it was just told. */
+  tellAgain: () => void;
 }
 
 /** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
@@ -276,10 +281,12 @@ function receive(reception: Reception, event: CloudEvent): void {
     log.debug("received", { resource_id: uid, type: event.type, receipt });
     const work = works.get(uid);
     if (receipt === "changed") passes.add(uid);
-    else if (receipt === "repeated" && work !== undefined) {
-      // The server would not send it again if it had our status.
+    else if (work !== undefined && (receipt === "repeated" || receipt === "older")) {
+      // The server would not send it if it had our status, or knew that we hold a later version.
       work.mustReport = true;
       outbox.mark(uid);
+      // A work whose spec has not come back since a restart has no status yet; a list tells its version.
+      if (receipt === "older" && !work.isSettled) reception.tellAgain();
     }
   } catch (error) {
     log.warn("cannot use event", {
