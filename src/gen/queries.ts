@@ -29,6 +29,7 @@ import resourceListText from "../../sql/queries/resource/list.sql" with { type: 
 import resourceListBundlesText from "../../sql/queries/resource/list_bundles.sql" with { type: "text" };
 import resourceLoseText from "../../sql/queries/resource/lose.sql" with { type: "text" };
 import resourceObserveText from "../../sql/queries/resource/observe.sql" with { type: "text" };
+import resourceOvertakeText from "../../sql/queries/resource/overtake.sql" with { type: "text" };
 import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
 import resourcePendingConsumersText from "../../sql/queries/resource/pending_consumers.sql" with { type: "text" };
 import resourcePendingConsumersAfterText from "../../sql/queries/resource/pending_consumers_after.sql" with { type: "text" };
@@ -307,6 +308,7 @@ export interface ResourceClaimDueRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
+  sent_at: string;
 }
 
 /**
@@ -338,20 +340,22 @@ export interface ResourceClaimResyncRow {
   metadata: string | null;
   created_at: string;
   deleted_at: string | null;
+  sent_at: string;
 }
 
 /**
  * Marks resources as sent because an agent's resync lacks them, and returns them.
  *
- * Those that are still pending: what the agent has reported since is left out, and what has been sent
- * to its connection meanwhile.
+ * Those that are still pending, or whose spec the agent lacks though it holds the version: what the agent has
+ * reported since is left out, and what has been sent to its connection meanwhile.
  */
 export function resourceClaimResync(
   db: Db,
   ids: readonly (string | null)[],
   connectedAt: string,
+  lackingIds: readonly (string | null)[],
 ): Promise<ResourceClaimResyncRow[]> {
-  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, connectedAt]);
+  return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, connectedAt, lackingIds]);
 }
 
 /** A row of `resource/count.sql`. */
@@ -435,7 +439,8 @@ export interface ResourceDeleteRow {
 /**
  * Marks resources as being deleted, each with the note that its agent must be told, in one statement.
  *
- * What is not there, or being deleted already, or belongs to another source, stays as it is.
+ * What is not there, or being deleted already, or belongs to another source, stays as it is. The time of the
+ * deletion is taken with the row locked: whoever read the row alive did so before.
  */
 export function resourceDelete(
   db: Db,
@@ -615,6 +620,33 @@ export function resourceObserve(
   return query<ResourceObserveRow>(db, resourceObserveText, [ids, versions]);
 }
 
+/** A row of `resource/overtake.sql`. */
+export interface ResourceOvertakeRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  new_version: number | null;
+}
+
+/**
+ * Finds resources of which their agents hold a later version than is stored, and overtakes those that wait.
+ *
+ * A database that was restored from a backup is behind its agents. A change that somebody asks for afterwards would
+ * be older than what the agent holds, and wait for ever: so it gets a version above that, and is sent at once. What
+ * nobody has changed stays as it is, here and on the agent.
+ *
+ * `sequences`: of the reports that say so; null where a list does
+ */
+export function resourceOvertake(
+  db: Db,
+  ids: readonly (string | null)[],
+  consumerNames: readonly (string | null)[],
+  versions: readonly (number | null)[],
+  sequences: readonly (string | bigint | null)[] | null,
+): Promise<ResourceOvertakeRow[]> {
+  return query<ResourceOvertakeRow>(db, resourceOvertakeText, [ids, consumerNames, versions, sequences]);
+}
+
 /** A row of `resource/page_versions.sql`. */
 export interface ResourcePageVersionsRow {
   id: string;
@@ -721,6 +753,7 @@ export interface SpecEventClaimRow {
   metadata: string | null;
   created_at: string | null;
   deleted_at: string | null;
+  sent_at: string | null;
 }
 
 /**
@@ -938,6 +971,7 @@ export function tombstoneGet(
 /** A row of `tombstone/of_consumer.sql`. */
 export interface TombstoneOfConsumerRow {
   id: string;
+  deleted_at: string;
 }
 
 /** Finds which of these resources are known to be deleted on a consumer. */

@@ -30,7 +30,7 @@ function eventOf(record: CapturedRecord): CloudEvent {
 /** What both servers must say alike: all but what each makes up anew. */
 function essence(event: CloudEvent): JsonObject {
   const { id, time, extensions, data, ...core } = event;
-  const { metadata, deletiontimestamp, ...others } = extensions;
+  const { metadata, deletiontimestamp, readat: _, ...others } = extensions;
   const isDeletion = deletiontimestamp !== undefined;
   return {
     ...core,

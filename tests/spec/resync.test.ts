@@ -104,6 +104,8 @@ test("an agent that claims a later version than the stored one keeps it", async 
   await using specs = await openSpecs();
   const { id } = await specs.create();
   await publishAll(specs);
+  const report = statusEvent({ id, consumerName: specs.consumer });
+  await createReportAcceptor(specs.db, log)(readReport(report, "maestro"));
 
   expect(await resync(specs, [{ resourceId: id, version: 9 }])).toEqual([]);
 });

@@ -36,8 +36,17 @@ function rowOf(event: CloudEvent, parts: Partial<SentRow> = {}): SentRow {
     metadata: event.extensions[EXT.metadata] as string | undefined ?? null,
     created_at: CREATED_AT,
     deleted_at: null,
+    sent_at: CREATED_AT,
     ...parts,
   };
+}
+
+/** The event for an agent, without what ours say in addition. */
+function specOf(row: SentRow, options: Parameters<typeof toSpecEvent>[1]): CloudEvent {
+  const sent = toSpecEvent(row, options);
+  expect(sent.extensions[EXT.readAt]).toBe(row.sent_at);
+  delete sent.extensions[EXT.readAt];
+  return sent;
 }
 
 /** What the server is asked to store by a source's event. */
@@ -92,7 +101,7 @@ test("V1: a source's create is stored as version 1, its data byte for byte", asy
 });
 
 test("V2: the agent gets the source's create under the server's name, with its id and time", () => {
-  const sent = toSpecEvent(rowOf(vector("V1")), { sourceId: "maestro" });
+  const sent = specOf(rowOf(vector("V1")), { sourceId: "maestro" });
 
   expect(meaning(sent)).toEqual(meaning(vector("V2")));
 });
@@ -138,7 +147,7 @@ test("V5: a source's update names the version that it replaces", async () => {
 });
 
 test("V6: the agent gets the source's update as the next version", () => {
-  const sent = toSpecEvent(rowOf(vector("V5"), { version: 2 }), { sourceId: "maestro" });
+  const sent = specOf(rowOf(vector("V5"), { version: 2 }), { sourceId: "maestro" });
 
   expect(meaning(sent)).toEqual(meaning(vector("V6")));
 });
@@ -153,7 +162,7 @@ test("V7: a source's delete needs no data", async () => {
 test("V8: the agent gets a deletion with all data, and an id and time of its own", () => {
   const row = rowOf(vector("V5"), { version: 2, deleted_at: "2026-01-02T03:06:00.3Z" });
 
-  const sent = toSpecEvent(row, { sourceId: "maestro" });
+  const sent = specOf(row, { sourceId: "maestro" });
 
   expect(meaning(fresh(sent, vector("V8")))).toEqual(meaning(vector("V8")));
   expect(sent.id).not.toBe(vector("V5").id);
@@ -176,20 +185,25 @@ test("V10: an agent says which version it holds of each resource", () => {
 test("V11: an agent that is behind gets the stored event as a resync response", () => {
   const options = { sourceId: "maestro", isResync: true };
 
-  const sent = toSpecEvent(rowOf(vector("V5"), { version: 2 }), options);
+  const sent = specOf(rowOf(vector("V5"), { version: 2 }), options);
 
   expect(meaning(sent)).toEqual(meaning(vector("V11")));
 });
 
 test("V12a: an agent that holds what is gone gets a deletion that echoes its version", () => {
-  const held = { resourceId: "68ebf474-6709-48bb-b760-386181268064", version: 7 };
+  const held = {
+    resourceId: "68ebf474-6709-48bb-b760-386181268064",
+    version: 7,
+    deletedAt: CREATED_AT,
+  };
   const options = { sourceId: "maestro", dataType: MANIFEST_BUNDLES };
   const wanted = vector("V12a");
 
   const sent = toForgottenEvent("cluster1", held, options);
 
   const deletiontimestamp = wanted.extensions[EXT.deletionTimestamp] ?? "";
-  const extensions = { ...sent.extensions, deletiontimestamp };
+  const { readat: _, ...others } = sent.extensions;
+  const extensions = { ...others, deletiontimestamp };
   expect(meaning({ ...fresh(sent, wanted), extensions })).toEqual(meaning(wanted));
 });
 
@@ -232,7 +246,7 @@ test("V17: a single manifest reaches the agent as the data type that it came as"
   const wanted = vector("V17");
   const published = { ...wanted, source: "legacy" };
 
-  const sent = toSpecEvent(rowOf(published), { sourceId: "maestro" });
+  const sent = specOf(rowOf(published), { sourceId: "maestro" });
 
   expect(meaning(sent)).toEqual(meaning(wanted));
   expect(parseSpec(MANIFESTS, wanted.data ?? "")).toMatchObject({

@@ -4,7 +4,11 @@ import type { JsonObject } from "../../src/lib/json.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { parseJsonObject } from "../../src/lib/json.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
-import { decodeSpecResync, type HeldVersion } from "../../src/lib/wire/resync.ts";
+import {
+  decodeSpecResync,
+  encodeStatusResync,
+  type HeldVersion,
+} from "../../src/lib/wire/resync.ts";
 import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
@@ -40,9 +44,17 @@ export interface AgentUnderTest extends AsyncDisposable {
     options?: SendOptions,
   ): Promise<void>;
   /** Sends a deletion. */
-  delete(uid: string, version?: number): Promise<void>;
+  delete(
+    uid: string,
+    version?: number,
+    options?: { deletedAt?: string; readAt?: string },
+  ): Promise<void>;
   /** The last report of a work once it satisfies the condition. */
   until(uid: string, isEnough: (report: Report) => boolean): Promise<Report>;
+  /** Asks for the status unless it has this hash. */
+  ask(uid: string, hash: string): Promise<void>;
+  /** Lets reports take until they are released. */
+  holdReports(): { reached: Promise<void>; release: () => void };
   /** Takes the connection away and gives it back. */
   reconnect(): Promise<void>;
 }
@@ -51,6 +63,8 @@ interface SendOptions {
   action?: string;
   source?: string;
   metadata?: JsonObject;
+  /** When the server's database said so; a Go server tells no such time. */
+  readAt?: string;
 }
 
 export const CONSUMER = "cluster1";
@@ -69,11 +83,12 @@ export async function startAgent(
     write: (line) => void process.stderr.write(line),
   });
   let events: BrokerEvents | undefined;
+  let publishing: (event: CloudEvent) => Promise<void> = () => Promise.resolve();
   const broker = {
     hubName: hub,
     eventBytesMax: Infinity,
-    // deno-lint-ignore require-await
     async publish(event: CloudEvent) {
+      await publishing(event);
       if (test.isServerAway) throw new Error("the server is away");
       if (event.type.endsWith(".spec.resync_request")) resyncs.push(decodeSpecResync(event.data));
       else reports.push(readReport(event));
@@ -93,16 +108,18 @@ export async function startAgent(
     resyncs,
     isServerAway: false,
     receive,
-    async send(uid, version, spec, { action = "create_request", source, metadata } = {}) {
+    async send(uid, version, spec, { action = "create_request", source, metadata, readAt } = {}) {
       const event = specEvent(uid, action, source);
       event.extensions["resourceversion"] = version;
+      if (readAt !== undefined) event.extensions["readat"] = readAt;
       event.extensions["metadata"] = JSON.stringify({ ...metadata, name: uid });
       event.data = typeof spec === "string" ? spec : JSON.stringify(spec);
       await receive(event);
     },
-    async delete(uid, version) {
+    async delete(uid, version, { deletedAt = new Date().toISOString(), readAt } = {}) {
       const event = specEvent(uid, "delete_request");
-      event.extensions["deletiontimestamp"] = new Date().toISOString();
+      event.extensions["deletiontimestamp"] = deletedAt;
+      if (readAt !== undefined) event.extensions["readat"] = readAt;
       if (version !== undefined) event.extensions["resourceversion"] = version;
       await receive(event);
     },
@@ -112,6 +129,21 @@ export async function startAgent(
         timeoutMs: 20_000,
       });
       return found as Report;
+    },
+    async ask(uid, hash) {
+      const event = specEvent(uid, "x");
+      event.type = `${MANIFEST_BUNDLES}.status.resync_request`;
+      event.data = encodeStatusResync([{ resourceId: uid, hash }]);
+      await receive(event);
+    },
+    holdReports() {
+      const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      publishing = async ({ type }) => {
+        if (!type.includes(".status.")) return;
+        reached.resolve();
+        await released.promise;
+      };
+      return { reached: reached.promise, release: released.resolve };
     },
     async reconnect() {
       events?.disconnected("the test said so");

@@ -39,7 +39,7 @@ test("M34: a restarted agent applies and reports nothing that did not change", a
   expect(written.length).toBeGreaterThan(0);
 
   await using agent = await startAgent(kube);
-  expect(agent.resyncs[0]).toContainEqual({ resourceId: uid, version: 0 });
+  expect(agent.resyncs[0]).toContainEqual({ resourceId: uid, version: 1, lacksSpec: true });
   await agent.send(uid, 1, spec, { action: "resync_response" });
   // Another work is proof that the pass over the first one is over and would have been reported.
   const other = crypto.randomUUID();
@@ -192,6 +192,39 @@ test("an older version never replaces a newer one, not even after a restart", as
 
   expect((await kube.get(ref))?.["data"]).toEqual({ v: "6" });
 });
+
+test(
+  "a spec that is older than the held one is answered by what is held, once for each",
+  async () => {
+    const uid = crypto.randomUUID();
+    const spec = (value: string) => ({ manifests: [configMap(`held-${uid}`, { value })] });
+    {
+      await using agent = await startAgent(kube);
+      await agent.send(uid, 5, spec("5"));
+      await agent.until(uid, (report) => isTrue(report, "Applied", 5));
+      const before = agent.reports.length;
+
+      await agent.send(uid, 4, spec("4"));
+
+      const reports = await eventually(() => agent.reports.slice(before), (all) => all.length > 0);
+      await Bun.sleep(300);
+      expect(reports.map(({ version }) => version)).toEqual([5]);
+      expect(agent.reports).toHaveLength(before + 1);
+    }
+
+    // After a restart the status is not known before the spec is; the list says what is held.
+    await using agent = await startAgent(kube);
+    const asked = agent.resyncs.length;
+    await Bun.sleep(5_100);
+    for (let times = 0; times < 3; times++) await agent.send(uid, 4, spec("4"));
+
+    await eventually(() => agent.resyncs.length > asked);
+    expect(agent.resyncs.slice(asked)).toHaveLength(1);
+    expect(agent.resyncs.at(-1)).toContainEqual({ resourceId: uid, version: 5, lacksSpec: true });
+    expect(agent.reports.filter((report) => report.uid === uid)).toEqual([]);
+  },
+  15_000,
+);
 
 test("an AppliedManifestWork deleted by hand takes its objects along, and the work is applied anew", async () => {
   const uid = crypto.randomUUID();

@@ -7,6 +7,7 @@
 -- $2 connected_ats
 -- $3 turn_count rows for each consumer
 -- $4 limit_count
+-- not null: sent_at
 with due as materialized (
   select pending.id
   from unnest($1::text[], $2::timestamptz[]) as consumer (name, connected_at)
@@ -35,4 +36,5 @@ set sent_version = resource.version,
     * (0.75 + random() * 0.5)
 where resource.id = any (array(select due.id from due))
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
-  resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at;
+  resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at,
+  resource.sent_at;

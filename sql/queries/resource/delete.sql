@@ -1,6 +1,7 @@
 -- Marks resources as being deleted, each with the note that its agent must be told, in one statement.
 --
--- What is not there, or being deleted already, or belongs to another source, stays as it is.
+-- What is not there, or being deleted already, or belongs to another source, stays as it is. The time of the
+-- deletion is taken with the row locked: whoever read the row alive did so before.
 --
 -- $1 ids
 -- $2 sources
@@ -10,7 +11,7 @@ with input as (
   select * from unnest($1::text[], $2::text[]) with ordinality as input (id, source, position)
 ), marked as (
   update resources resource
-  set deleted_at = now(), sent_version = 0, attempts = 0, next_send_at = now()
+  set deleted_at = clock_timestamp(), sent_version = 0, attempts = 0, next_send_at = now()
   from input
   where resource.id = input.id
     and resource.deleted_at is null

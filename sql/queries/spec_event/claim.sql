@@ -13,7 +13,7 @@
 -- $2 turn_count rows for each consumer and lane
 -- $3 limit_count
 -- not null: taken_count
--- null: id, consumer_name, data_type, version, spec, spec_event, created_at
+-- null: id, consumer_name, data_type, version, spec, spec_event, created_at, sent_at
 with turn as materialized (
   select event.place
   from unnest($1::text[]) as consumer (name)
@@ -44,9 +44,10 @@ with turn as materialized (
     and (resource.version <> resource.observed_version or resource.deleted_at is not null) is true
     and (resource.sent_version <> resource.version or resource.next_send_at <= now())
   returning resource.id, resource.consumer_name, resource.data_type, resource.version,
-    resource.spec, resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at
+    resource.spec, resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at,
+    resource.sent_at
 )
 select total.taken_count, sent.id, sent.consumer_name, sent.data_type, sent.version, sent.spec,
-  sent.spec_event, sent.metadata, sent.created_at, sent.deleted_at
+  sent.spec_event, sent.metadata, sent.created_at, sent.deleted_at, sent.sent_at
 from (select count(*)::int as taken_count from taken) as total
 left join sent on true;

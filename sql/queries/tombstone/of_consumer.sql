@@ -2,7 +2,7 @@
 --
 -- $1 consumer_name
 -- $2 ids
-select tombstone.id
+select tombstone.id, tombstone.deleted_at
 from tombstones tombstone
 where tombstone.consumer_name = $1
   and tombstone.id = any($2::text[])

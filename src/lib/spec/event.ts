@@ -40,6 +40,7 @@ export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptio
     [EXT.resourceVersion]: row.version,
     [EXT.clusterName]: row.consumer_name,
     [EXT.originalSource]: "",
+    [EXT.readAt]: row.sent_at,
   };
   delete extensions[EXT.deletionTimestamp];
   if (row.metadata !== null) extensions[EXT.metadata] = workMetadata(row);
@@ -56,13 +57,12 @@ export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptio
   };
 }
 
-/** A deletion for what an agent holds and the server knows to be gone. */
+/** A deletion for what an agent holds and the server knows to be gone, since `deletedAt`. */
 export function toForgottenEvent(
   consumerName: string,
-  held: HeldVersion,
+  held: HeldVersion & { deletedAt: string },
   { sourceId, dataType }: { sourceId: string; dataType: string },
 ): CloudEvent {
-  const now = formatTime(Date.now());
   return {
     id: crypto.randomUUID(),
     source: sourceId,
@@ -71,14 +71,15 @@ export function toForgottenEvent(
       subresource: "spec",
       action: ACTION.resyncResponse,
     }),
-    time: now,
+    time: formatTime(Date.now()),
     extensions: {
       [EXT.resourceId]: held.resourceId,
       // The agent's codec refuses a deletion without a version (quirk Q1 of the wire).
       [EXT.resourceVersion]: held.version,
       [EXT.clusterName]: consumerName,
       [EXT.originalSource]: "",
-      [EXT.deletionTimestamp]: now,
+      [EXT.deletionTimestamp]: held.deletedAt,
+      [EXT.readAt]: held.deletedAt,
     },
   };
 }

@@ -57,7 +57,8 @@ export async function noteSpecResync(db: Db, request: ResyncRequest): Promise<No
  *
  * Sent are resources that the agent holds in an older version or not at all, and all that are being deleted.
  * An id that is not stored is deleted only if its tombstone says so: a server that was restored
- * from a backup, or is empty, must not remove workloads (promise I6). `deliver` resolves when the
+ * from a backup, or is empty, must not remove workloads (promise I6). A later version that the agent holds stays as well,
+ * unless somebody has asked for another since. `deliver` resolves when the
  * connection can take more, and false when it is gone.
  */
 export async function answerSpecResync(
@@ -67,8 +68,9 @@ export async function answerSpecResync(
   request: NotedRequest,
 ): Promise<number> {
   const { consumerName, dataType, sourceId, connectedAt } = request;
-  const held = new Map(request.held.map(({ resourceId, version }) => [resourceId, version]));
+  const held = new Map(request.held.map((one) => [one.resourceId, one]));
   const unknown = new Map(held);
+  let later = 0;
   let sent = 0;
   let afterId = "";
   for (;;) {
@@ -80,21 +82,17 @@ export async function answerSpecResync(
       connectedAt,
       dataType,
     );
-    const due: string[] = [];
-    const unreported: string[] = [];
-    for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
-      unknown.delete(id);
-      if (!isInRange(id, request.range)) continue;
-      const isBehind = version > (held.get(id) ?? 0);
-      if ((is_deleting || isBehind) && !is_on_its_way) due.push(id);
-      if (version === held.get(id) && !is_observed) unreported.push(id);
+    for (const { id } of page) unknown.delete(id);
+    const asked = compare(page.filter(({ id }) => isInRange(id, request.range)), held);
+    later += asked.later.length;
+    asked.due.push(...await overtake(db, log, consumerName, asked.later));
+    if (asked.unreported.length > 0) {
+      const versions = asked.unreported.map(({ version }) => version);
+      await q.resourceObserve(db, asked.unreported.map(({ resourceId }) => resourceId), versions);
     }
-    if (unreported.length > 0) {
-      await q.resourceObserve(db, unreported, unreported.map((id) => held.get(id) ?? 0));
-    }
-    for (let from = 0; from < due.length; from += SEND_MAX) {
-      const ids = due.slice(from, from + SEND_MAX);
-      const rows = await q.resourceClaimResync(db, ids, connectedAt);
+    for (let from = 0; from < asked.due.length; from += SEND_MAX) {
+      const ids = asked.due.slice(from, from + SEND_MAX);
+      const rows = await q.resourceClaimResync(db, ids, connectedAt, asked.lacking);
       for (const row of rows) {
         if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
         sent++;
@@ -104,11 +102,71 @@ export async function answerSpecResync(
     if (last === undefined || page.length < PAGE_MAX) break;
     afterId = last.id;
   }
-  sent += await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
+  const forgotten = await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
+  sent += forgotten.sent;
   if (request.doubtful.length > 0) await deliver(askAgain(request));
   const counts = { held: held.size, sent };
   log.debug("answered a spec resync", { consumer: consumerName, data_type: dataType, ...counts });
+  if (later > 0 || forgotten.unknown > 0) {
+    // As after a restore from a backup. It stays, since nobody has asked for its deletion (promise I6).
+    log.warn("an agent holds what this server does not know", {
+      consumer: consumerName,
+      resources: forgotten.unknown,
+      later_versions: later,
+    });
+  }
   return sent;
+}
+
+interface Compared {
+  /** To be sent. */
+  due: string[];
+  /** Of these the agent holds the version, but has to be told the spec. */
+  lacking: string[];
+  /** Held as they are stored, though no report said so. */
+  unreported: HeldVersion[];
+  /** Held in a later version than is stored. */
+  later: HeldVersion[];
+}
+
+function compare(
+  page: q.ResourcePageVersionsRow[],
+  held: ReadonlyMap<string, HeldVersion>,
+): Compared {
+  const compared: Compared = { due: [], lacking: [], unreported: [], later: [] };
+  for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
+    const known = held.get(id) ?? { resourceId: id, version: 0 };
+    const isLacking = known.lacksSpec === true && known.version === version;
+    const isDue = is_deleting || version > known.version || isLacking;
+    if (isDue && !is_on_its_way) compared.due.push(id);
+    if (isLacking) compared.lacking.push(id);
+    if (version === known.version && !is_observed) compared.unreported.push(known);
+    if (version < known.version && !is_deleting) compared.later.push(known);
+  }
+  return compared;
+}
+
+/** Gives what waits behind a later version on the agent one above that; returns the ids. */
+async function overtake(
+  db: Db,
+  log: Logger,
+  consumerName: string,
+  later: HeldVersion[],
+): Promise<string[]> {
+  if (later.length === 0) return [];
+  const rows = await q.resourceOvertake(
+    db,
+    later.map(({ resourceId }) => resourceId),
+    later.map(() => consumerName),
+    later.map(({ version }) => version),
+    later.map(() => null),
+  );
+  return rows.flatMap(({ id, version, new_version }) => {
+    if (new_version === null) return [];
+    const fields = { resource: id, consumer: consumerName, version, new_version };
+    log.warn("gave a change a version above the one that its agent holds", fields);
+    return [id];
+  });
 }
 
 /**
@@ -130,17 +188,18 @@ async function forget(
     consumerName: string;
     dataType: string;
     sourceId: string;
-    unknown: Map<string, number>;
+    unknown: Map<string, HeldVersion>;
   },
-): Promise<number> {
-  if (options.unknown.size === 0) return 0;
+): Promise<{ sent: number; unknown: number }> {
+  if (options.unknown.size === 0) return { sent: 0, unknown: 0 };
   const { consumerName, unknown } = options;
   const buried = await q.tombstoneOfConsumer(db, consumerName, [...unknown.keys()]);
   let sent = 0;
-  for (const { id } of buried) {
-    const held = { resourceId: id, version: unknown.get(id) ?? 0 };
+  for (const { id, deleted_at } of buried) {
+    const version = unknown.get(id)?.version ?? 0;
+    const held = { resourceId: id, version, deletedAt: deleted_at };
     if (!await deliver(toForgottenEvent(consumerName, held, options))) break;
     sent++;
   }
-  return sent;
+  return { sent, unknown: unknown.size - buried.length };
 }

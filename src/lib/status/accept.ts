@@ -20,6 +20,7 @@ import { encodeStructured } from "../wire/structured.ts";
 import { isSequence } from "../wire/sequence.ts";
 import { legacyStatusHash } from "../wire/status_hash.ts";
 import { appliedVersion, type BundleStatus, isDeleted, parseStatus } from "../wire/work_status.ts";
+import { createOvertake, type Overtake } from "./overtake.ts";
 
 /** A report, read and checked. */
 export interface Report {
@@ -98,7 +99,8 @@ const BATCH = { sizeMax: 64, concurrency: 4, waitingMax: 20_000, stallMsMax: 5_0
 
 /** Starts accepting reports. Those that arrive together share a statement; one resource's keep their order. */
 export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
-  return createBatch((reports: Report[]) => run(db, log, reports), {
+  const overtake = createOvertake(db, log);
+  return createBatch((reports: Report[]) => run(db, log, overtake, reports), {
     ...BATCH,
     name: "store a report",
     key: (report) => report.resourceId,
@@ -108,12 +110,14 @@ export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
 async function run(
   db: Db,
   log: Logger,
+  overtake: Overtake,
   reports: Report[],
 ): Promise<("stored" | "deleted" | "stale")[]> {
   // Sorted by id, so that two servers lock rows in the same order.
   const sorted = [...reports].sort((a, b) => (a.resourceId < b.resourceId ? -1 : 1));
   const stored = await store(db, sorted.filter((report) => !report.isDeleted));
   const gone = await confirm(db, sorted.filter((report) => report.isDeleted));
+  await overtake(sorted.filter((report) => !stored.has(report) && !gone.has(report)));
   return reports.map((report) => {
     if (stored.has(report)) return "stored";
     if (gone.has(report)) return "deleted";

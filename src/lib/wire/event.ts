@@ -40,6 +40,8 @@ export const EXT = {
   agentVersion: "agentversion",
   /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
   statusDigest: "statusdigest",
+  /** Ours: when the server's database said what a spec event says, by that database's clock. Peers ignore it. */
+  readAt: "readat",
 } as const;
 
 const CORE_TEXTS = [

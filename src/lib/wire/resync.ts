@@ -10,6 +10,8 @@ import { ANY, type Kind, list, NUMBER, object, parseMembers, TEXT } from "./memb
 export interface HeldVersion {
   resourceId: string;
   version: number;
+  /** The version is on the cluster, but its spec is not known to the agent any more, as after a restart. */
+  lacksSpec?: boolean;
 }
 
 /** One status as the source holds it. */
@@ -78,7 +80,7 @@ export function cutHeld(
 }
 
 /** The longest that an entry can be besides its id: names, quotes, and a version of ten digits. */
-const ENTRY_BYTES = `{"resourceID":"","resourceVersion":2147483647},`.length;
+const ENTRY_BYTES = `{"resourceID":"","resourceVersion":0,"heldVersion":2147483647},`.length;
 
 /**
  * What a resync request asks for. The body says it best: peers answer whatever the type's subresource is, so a peer
@@ -94,22 +96,30 @@ export function resyncSubject(
   return body["resourceVersions"] === undefined ? subresource : "spec";
 }
 
-/** The body of a spec resync request (agent → source). */
+/**
+ * The body of a spec resync request (agent → source). A spec is asked for by version 0; what is held nevertheless is in
+ * a member of ours, which peers ignore.
+ */
 export function encodeSpecResync(held: HeldVersion[]): string {
   return JSON.stringify({
-    resourceVersions: held.map(({ resourceId, version }) => ({
-      resourceID: resourceId,
-      resourceVersion: version,
-    })),
+    resourceVersions: held.map(({ resourceId, version, lacksSpec }) =>
+      lacksSpec
+        ? { resourceID: resourceId, resourceVersion: 0, heldVersion: version }
+        : { resourceID: resourceId, resourceVersion: version }
+    ),
   });
 }
 
 /** Reads the body of a spec resync request. An absent body is an error, an absent list is empty. */
 export function decodeSpecResync(data: string | undefined): HeldVersion[] {
-  return entries(data, "resourceVersions", VERSIONS).map(({ resourceID, resourceVersion }) => ({
-    resourceId: idOf(resourceID, "resourceVersions"),
-    version: wholeNumber(resourceVersion),
-  }));
+  return entries(data, "resourceVersions", VERSIONS).map((entry) => {
+    const resourceId = idOf(entry.resourceID, "resourceVersions");
+    const version = wholeNumber(entry.resourceVersion);
+    const heldVersion = wholeNumber(entry.heldVersion);
+    return version < heldVersion
+      ? { resourceId, version: heldVersion, lacksSpec: true }
+      : { resourceId, version };
+  });
 }
 
 /** The question of a source to an agent: the statuses of these resources that have another hash. */
@@ -147,13 +157,16 @@ export function decodeStatusResync(data: string | undefined): HeldStatus[] {
   }));
 }
 
-const VERSIONS = object({ resourceVersions: list({ resourceID: TEXT, resourceVersion: NUMBER }) });
+const VERSIONS = object({
+  resourceVersions: list({ resourceID: TEXT, resourceVersion: NUMBER, heldVersion: NUMBER }),
+});
 const LISTS = object({ resourceVersions: ANY, statusHashes: ANY });
 const HASHES = object({ statusHashes: list({ resourceID: TEXT, statusHash: TEXT }) });
 
 interface Entry {
   resourceID?: string;
   resourceVersion?: unknown;
+  heldVersion?: unknown;
   statusHash?: string;
 }
 

@@ -14,6 +14,7 @@ import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch, type DigestWatch } from "./digest.ts";
+import { createFence, type Fence } from "./fence.ts";
 import { followType } from "./follow.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -87,7 +88,7 @@ export async function startWorkAgent(
 
   const type = await installLedgerType(kube);
   const ledger = openLedger(kube, type, broker.hubName);
-  const { works, floor, orphans } = await recall(ledger);
+  const { works, floor, orphans, fence } = await recall(ledger, options.nowMs());
   const keeper = starting.use(createKeeper(works, ledger, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
@@ -110,7 +111,7 @@ export async function startWorkAgent(
     }),
   );
   const { nowMs, jsonRawBytesMax } = options;
-  const around = { kube, ledger, watches, log, nowMs, jsonRawBytesMax };
+  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: (uid, delayMs) => passes.add(uid, delayMs),
@@ -150,7 +151,10 @@ export async function startWorkAgent(
     resync: askAgain,
     elapsedMs: () => performance.now(),
   });
-  const reception = { works, passes, outbox, digests, log, options, heard };
+  const tellAgain = () => {
+    if (performance.now() - askedAt > ASK_AGAIN_MS) askAgain();
+  };
+  const reception = { works, fence, passes, outbox, digests, log, options, heard, tellAgain };
   const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(receive(reception, event)),
     async subscribed({ isKept }) {
@@ -189,11 +193,12 @@ async function turn(
 }
 
 /** What the last life knew: its works, its last sequence id, and deletions that it had begun. */
-async function recall(ledger: Ledger) {
+async function recall(ledger: Ledger, nowMs: number) {
   const works: Works = new Map();
   const orphans: string[] = [];
   let last: string | undefined;
-  for (const { entry, record } of await ledger.load()) {
+  const { works: loaded, deletedUntil } = await ledger.load();
+  for (const { entry, record } of loaded) {
     if (entry.isDeleting) orphans.push(entry.workName);
     if (record === undefined) continue;
     works.set(record.uid, restoreWork(record, entry.workName));
@@ -203,7 +208,8 @@ async function recall(ledger: Ledger) {
     }
   }
   const floor = last === undefined ? undefined : (BigInt(last) + SEQUENCE_SLACK).toString();
-  return { works, orphans, floor };
+  const fence = createFence({ deletedUntil, keep: ledger.keepDeletedUntil }, nowMs);
+  return { works, orphans, floor, fence };
 }
 
 /** Notices when somebody deletes an AppliedManifestWork by hand. */
@@ -240,6 +246,7 @@ function followLedger(
 
 interface Reception {
   works: Works;
+  fence: Fence;
   passes: KeyedQueue;
   outbox: Outbox;
   digests: DigestWatch;
@@ -247,11 +254,13 @@ interface Reception {
   options: WorkAgentOptions;
   /** The server has sent a spec, or asked for statuses. */
   heard: (subresource: EventType["subresource"]) => void;
+  /** Tells the server what is held, unless it was just told. */
+  tellAgain: () => void;
 }
 
 /** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
 function receive(reception: Reception, event: CloudEvent): void {
-  const { works, passes, outbox, digests, log, options, heard } = reception;
+  const { works, fence, passes, outbox, digests, log, options, heard } = reception;
   try {
     const type = parseEventType(event.type);
     if (type.dataType !== MANIFEST_BUNDLES && type.dataType !== MANIFESTS) return;
@@ -267,15 +276,17 @@ function receive(reception: Reception, event: CloudEvent): void {
     if (type.action === ACTION.resyncRequest) return;
     if (event.extensions[EXT.clusterName] !== options.consumerName) return;
     heard("spec");
-    const receipt = receiveSpec(works, event, type);
+    const receipt = receiveSpec(works, fence, event, type);
     const uid = String(event.extensions[EXT.resourceId]);
     log.debug("received", { resource_id: uid, type: event.type, receipt });
     const work = works.get(uid);
     if (receipt === "changed") passes.add(uid);
-    else if (receipt === "repeated" && work !== undefined) {
-      // The server would not send it again if it had our status.
+    else if (work !== undefined && (receipt === "repeated" || receipt === "older")) {
+      // The server would not send it if it had our status, or knew that we hold a later version.
       work.mustReport = true;
       outbox.mark(uid);
+      // A work whose spec has not come back since a restart has no status yet; a list tells its version.
+      if (receipt === "older" && !work.isSettled) reception.tellAgain();
     }
   } catch (error) {
     log.warn("cannot use event", {

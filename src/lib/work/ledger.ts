@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { canonicalJson, isObject, type JsonObject } from "../json.ts";
+import { isRfc3339 } from "../wire/time.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
@@ -14,6 +15,13 @@ import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
 import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
 const FINALIZER = "cluster.open-cluster-management.io/applied-manifest-work-cleanup";
+
+/**
+ * An object of the ledger without a work. It owns nothing and has no finalizer, so a Go agent that takes over removes it
+ * as one whose work is gone.
+ */
+const FENCE_NAME = "maestro.deletions";
+const FENCE_ANNOTATION = "maestro.open-cluster-management.io/deleted-until";
 
 /** One object that the agent applied; `uid` is empty if it is not known. */
 export interface AppliedResource {
@@ -36,10 +44,19 @@ export interface LedgerEntry {
   recordHash?: string;
 }
 
+/** What the last life has left. */
+export interface Loaded {
+  works: { entry: LedgerEntry; record: WorkRecord | undefined }[];
+  /** The time of the last deletion that it has begun. */
+  deletedUntil: string | undefined;
+}
+
 export interface Ledger {
   readonly type: ResourceType;
   /** Those that belong to this hub, with what the last life wrote beside them. */
-  load(): Promise<{ entry: LedgerEntry; record: WorkRecord | undefined }[]>;
+  load(): Promise<Loaded>;
+  /** Keeps the time of the last deletion beside the works. */
+  keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
   /** Returns the entry of a work, creating or adopting its object. */
   ensure(workName: string, labels: JsonObject): Promise<LedgerEntry>;
@@ -75,6 +92,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
   const entries = new Map<string, LedgerEntry>();
   const nameOf = (workName: string) => `${hubHash}-${workName}`;
   const refOf = (name: string): ObjectRef => ({ type, namespace: "", name });
+  const fence = refOf(nameOf(FENCE_NAME));
   const options = { fieldManager: FIELD_OWNER, type: "merge" as const };
   const specOf = (workName: string) => ({ hubHash, agentID: hubHash, manifestWorkName: workName });
 
@@ -124,15 +142,26 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
     type,
     async load() {
       const { items } = await kube.list(type, "");
-      const own = items.filter((item) =>
-        textOf(metadataOf(item), "name").startsWith(`${hubHash}-`)
-      );
-      return own.map((object) => {
+      const own = items.filter((item) => textOf(metadataOf(item), "name").startsWith(nameOf("")));
+      const isFence = (object: JsonObject) => textOf(metadataOf(object), "name") === fence.name;
+      const works = own.filter((object) => !isFence(object)).map((object) => {
         const entry = remember(object);
-        const text = recordText(object);
+        const text = annotationOf(object, RECORD_ANNOTATION);
         if (typeof text === "string") entry.recordHash = hashOf(text);
         return { entry, record: decodeRecord(text) };
       });
+      const time = annotationOf(own.find(isFence), FENCE_ANNOTATION);
+      return {
+        works,
+        deletedUntil: typeof time === "string" && isRfc3339(time) ? time : undefined,
+      };
+    },
+    async keepDeletedUntil(time) {
+      const metadata = { name: fence.name, annotations: { [FENCE_ANNOTATION]: time } };
+      if (await kube.patch(fence, { metadata }, options) !== undefined) return;
+      const { apiVersion, kind } = { apiVersion: LEDGER_API_VERSION, kind: LEDGER_KIND };
+      const object = { apiVersion, kind, metadata, spec: specOf(FENCE_NAME) };
+      await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
     get: (workName) => entries.get(workName),
     ensure: async (workName, labels) => entries.get(workName) ?? await create(workName, labels),
@@ -187,9 +216,9 @@ function resourceText({ group, version, resource, namespace, name }: AppliedReso
   return [group, version, resource, namespace, name].join("\u0000");
 }
 
-function recordText(object: JsonObject): unknown {
+function annotationOf(object: JsonObject | undefined, name: string): unknown {
   const { annotations } = metadataOf(object);
-  return isObject(annotations) ? annotations[RECORD_ANNOTATION] : undefined;
+  return isObject(annotations) ? annotations[name] : undefined;
 }
 
 function hashOf(text: string): string {

@@ -5,6 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
+import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
 import { locate, locateDefined } from "./locate.ts";
@@ -21,6 +22,7 @@ import type { Interest, Watches } from "./watches.ts";
 export interface Surroundings {
   kube: Kube;
   ledger: Ledger;
+  fence: Fence;
   watches: Watches;
   log: Logger;
   nowMs: () => number;

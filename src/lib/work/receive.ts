@@ -18,17 +18,27 @@ import {
   timeExtension,
 } from "../wire/event.ts";
 import { ACTION, type EventType } from "../wire/event_type.ts";
+import { timeMicros } from "../wire/time.ts";
+import type { Fence } from "./fence.ts";
 import { rejectionOf } from "./manifest.ts";
 import { textOf, type Work } from "./work.ts";
 
-/** What became of an event. `repeated` means that the server sent again what we hold already. */
-export type Receipt = "changed" | "repeated" | "unchanged" | "ignored";
+/**
+ * What became of an event. `repeated` means that the server sent again what we hold already, `older` that we hold a later
+ * version, `late` that it was said before a deletion or a creation that we know of.
+ */
+export type Receipt = "changed" | "repeated" | "unchanged" | "older" | "late" | "ignored";
 
 /** The works of one agent by their resource id. */
 export type Works = Map<string, Work>;
 
 /** Takes one spec event. Throws `invalid_argument` if it does not say what it is about. */
-export function receiveSpec(works: Works, event: CloudEvent, type: EventType): Receipt {
+export function receiveSpec(
+  works: Works,
+  fence: Pick<Fence, "isLate">,
+  event: CloudEvent,
+  type: EventType,
+): Receipt {
   const uid = stringExtension(event, EXT.resourceId);
   const deletionTimestamp = timeExtension(event, EXT.deletionTimestamp);
   const work = works.get(uid);
@@ -44,14 +54,32 @@ export function receiveSpec(works: Works, event: CloudEvent, type: EventType): R
     // of the wire). With the spec it has the resource, under whatever name it is configured now.
     const isForeign = work !== undefined && work.source !== event.source && !isOfBroker;
     if (isForeign && event.data === undefined) return "ignored";
+    // The deletion of an earlier life says nothing of what its source has created since.
+    if (work !== undefined && isOlder(event, deletionTimestamp, work)) return "late";
     const version = isOfBroker ? work?.version ?? 0 : integerExtension(event, EXT.resourceVersion);
-    markDeleting(works, work ?? newWork(uid, event, type), version, deletionTimestamp);
+    const deleting = work ?? newWork(uid, event, type);
+    const readAt = timeExtension(event, EXT.readAt);
+    if (readAt === undefined) delete deleting.readAt;
+    else deleting.readAt = readAt;
+    markDeleting(works, deleting, version, deletionTimestamp);
     return "changed";
   }
   const version = integerExtension(event, EXT.resourceVersion);
-  const held = Math.max(work?.version ?? 0, work?.versionFloor ?? 0);
-  if (version !== 0 && version < held) return "ignored";
+  if (fence.isLate(uid, event)) return "late";
+  if (version !== 0 && version < heldVersion(work)) return "older";
   return acceptVersion(works, work ?? newWork(uid, event, type), version, event, type);
+}
+
+/** The version that is on the cluster, though its spec may not have arrived again since a restart; 0 for none. */
+export function heldVersion(work: Work | undefined): number {
+  return Math.max(work?.version ?? 0, work?.versionFloor ?? 0);
+}
+
+/** True if a deletion was said before what is held: by a server that was held up, or a broker that took its time. */
+function isOlder(deletion: CloudEvent, deletionTimestamp: string, { readAt }: Work): boolean {
+  if (readAt === undefined) return false;
+  const saidAt = timeExtension(deletion, EXT.readAt) ?? deletionTimestamp;
+  return timeMicros(saidAt) < timeMicros(readAt);
 }
 
 /** A work that is known by its id only. */
@@ -101,6 +129,11 @@ function acceptVersion(
   work.metadata = { ...metadata, name: work.name };
   work.logTracing = readLogTracing(event);
   works.set(work.uid, work);
+  // The first word counts: a repetition is no later creation, and nothing to keep on the cluster.
+  const isKnown = work.specHash === hash && heldVersion(work) === version;
+  if (!isKnown) delete work.readAt;
+  const readAt = timeExtension(event, EXT.readAt);
+  if (readAt !== undefined) work.readAt ??= readAt;
   const isAsked = action === ACTION.resyncResponse;
   if (isSame) return isAsked ? "unchanged" : "repeated";
   // Not an answer to a restarted agent's question: the server seems to lack the status from before.

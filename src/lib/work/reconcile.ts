@@ -65,7 +65,7 @@ interface Memory {
 
 /** Creates a reconciler over the works of one agent. */
 export function createReconciler(around: Surroundings, works: Works, told: Told): Reconciler {
-  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax } = around;
   const memories = new Map<string, Memory>();
 
   const memoryOf = (uid: string): Memory => {
@@ -93,7 +93,10 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
   const pendingDelay = (memory: Memory) =>
     backoffMs(memory.pendingRounds++, PENDING, Math.random());
 
-  const finish = async (work: Work): Promise<number | undefined> => {
+  const finish = async (work: Work, deletionTimestamp: string): Promise<number | undefined> => {
+    // Before anything goes: whoever kills this process must not let a late event bring it back.
+    const isTimed = work.readAt !== undefined;
+    if (!work.isGone) await fence.raise(work.uid, { deletionTimestamp, isTimed });
     const entry = ledger.get(work.name);
     if (entry !== undefined && !work.isGone) {
       setCondition(work.conditions, {
@@ -221,7 +224,8 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     async reconcile(uid) {
       const work = works.get(uid);
       if (work === undefined) return undefined;
-      if (work.deletionTimestamp !== undefined) return await finish(work);
+      const { deletionTimestamp } = work;
+      if (deletionTimestamp !== undefined) return await finish(work, deletionTimestamp);
       if (work.rejection !== undefined) {
         setWorkRefused(work, "InvalidManifest", work.rejection, nowMs());
         settle(work);

@@ -29,6 +29,7 @@ export interface WorkRecord {
   layout: number;
   uid: string;
   version: number;
+  readAt?: string;
   source: string;
   dataType: string;
   specHash?: string;
@@ -46,6 +47,7 @@ export function encodeRecord(work: Work): string {
     layout: LAYOUT,
     uid: work.uid,
     version: work.version,
+    readAt: work.readAt,
     source: work.source,
     dataType: work.dataType,
     specHash: work.specHash,
@@ -100,6 +102,7 @@ export function restoreWork(record: WorkRecord, workName: string): Work {
     isGone: false,
     isSettled: false,
     mustReport: false,
+    ...(record.readAt === undefined ? {} : { readAt: record.readAt }),
     ...(record.specHash === undefined ? {} : { specHash: record.specHash }),
     ...(record.reportedHash === undefined ? {} : { reportedHash: record.reportedHash }),
     ...(record.reportedVersion === undefined ? {} : { reportedVersion: record.reportedVersion }),

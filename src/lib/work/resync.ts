@@ -2,11 +2,12 @@
 
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
-import { cutHeld, decodeStatusResync, encodeSpecResync } from "../wire/resync.ts";
+import { cutHeld, decodeStatusResync, encodeSpecResync, type HeldVersion } from "../wire/resync.ts";
 import { legacyStatusHash, statusHash } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
-import type { Works } from "./receive.ts";
+import { heldVersion, type Works } from "./receive.ts";
 import { presentStatus, type Reporter } from "./report.ts";
+import type { Work } from "./work.ts";
 
 /**
  * The requests for all specs of one data type that this agent does not hold: one, unless its list would be longer
@@ -20,7 +21,7 @@ export function specResyncRequests(
 ): CloudEvent[] {
   const held = [...works.values()]
     .filter((work) => work.dataType === dataType)
-    .map(({ uid, version }) => ({ resourceId: uid, version }));
+    .map(heldOf);
   return cutHeld(held, bytesMax).map(({ held, range }) => ({
     id: crypto.randomUUID(),
     source: agentId,
@@ -36,6 +37,11 @@ export function specResyncRequests(
     },
     data: encodeSpecResync(held),
   }));
+}
+
+function heldOf(work: Work): HeldVersion {
+  const version = heldVersion(work);
+  return { resourceId: work.uid, version, ...(work.version < version ? { lacksSpec: true } : {}) };
 }
 
 /**

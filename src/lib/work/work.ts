@@ -38,6 +38,8 @@ export interface Work {
   version: number;
   /** What an earlier life held: nothing older is taken, even before the spec has arrived again. */
   versionFloor?: number;
+  /** When the server's database said what is held, if the server tells such times. */
+  readAt?: string;
   /** The source that gets the status. */
   source: string;
   dataType: string;
