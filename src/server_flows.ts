@@ -11,7 +11,8 @@ import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
-import { createSpecPublisher, redeliverSpecs } from "./lib/spec/publish.ts";
+import { createSpecPublisher } from "./lib/spec/publish.ts";
+import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
 import { createFeed, purgeFeed, purgeTombstones } from "./lib/status/feed.ts";
 import { answerStatusResync } from "./lib/status/resync.ts";
 import { openRoad } from "./server_road.ts";
@@ -69,6 +70,7 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
   };
   const road = await openRoad(stack, parts, (consumerNames) => {
     wake(consumerNames);
+    redelivery.hint(consumerNames);
     redelivering.wake();
   });
   const { publish, ready } = road;
@@ -76,12 +78,10 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
   const publishing = stack.use(
     startPump(publisher.run, { name: "spec-publisher", intervalMs: SWEEP_MS, log }),
   );
+  const again = { sourceId, ready, sweepMs: REDELIVER_MS };
+  const redelivery = createSpecRedelivery(db, publish, log, again);
   const redelivering = stack.use(
-    startPump(() => redeliverSpecs(db, publish, log, { sourceId, ready: ready() }), {
-      name: "spec-redelivery",
-      intervalMs: REDELIVER_MS,
-      log,
-    }),
+    startPump(redelivery.run, { name: "spec-redelivery", intervalMs: REDELIVER_MS, log }),
   );
   return { ...road, acceptor, wake };
 }
