@@ -74,7 +74,7 @@ create table resources (
 ) with (fillfactor=80);
 CREATE INDEX resources_consumer_name_id_idx ON public.resources USING btree (consumer_name, id);
 CREATE INDEX resources_created_at_id_idx ON public.resources USING btree (created_at, id);
-CREATE INDEX resources_pending_idx ON public.resources USING btree (consumer_name, id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
+CREATE INDEX resources_pending_lane_idx ON public.resources USING btree (consumer_name, ((deleted_at IS NOT NULL)), id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
 CREATE INDEX resources_source_id_idx ON public.resources USING btree (source, id);
 
 create table tombstones (

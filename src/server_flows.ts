@@ -10,7 +10,8 @@ import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
-import { createSpecPublisher, redeliverSpecs } from "./lib/spec/publish.ts";
+import { createSpecPublisher } from "./lib/spec/publish.ts";
+import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
 import { createFeed, purgeFeed, purgeTombstones } from "./lib/status/feed.ts";
 import { answerStatusResync } from "./lib/status/resync.ts";
 import { openRoad } from "./server_road.ts";
@@ -38,11 +39,13 @@ export interface FlowParts {
   config: ServerConfig;
   log: Logger;
   authenticate: Authenticate;
+  /** How notifications are heard. Nothing depends on them but time. */
+  listen?: typeof startListening;
 }
 
 /** Starts both flows; `stack` ends them. */
 export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts): Promise<Flows> {
-  const { db, config, log } = parts;
+  const { db, config, log, listen = startListening } = parts;
   const down = await startDown(stack, parts);
   const up = startUp(stack, parts, down.acceptor);
   // Notifications only wake. After a lost connection whatever was missed is looked for.
@@ -53,7 +56,7 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
     },
     changes: { heard: up.wake, caughtUp: up.wake },
   };
-  stack.use(startListening(db, channels, log));
+  stack.use(listen(db, channels, log));
   startUpkeep(stack, db, log);
   const cutOff = () => db.watch?.reason();
   const readiness = () => cutOff() ?? down.readiness();
@@ -72,6 +75,7 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
   };
   const road = await openRoad(stack, parts, (consumerNames) => {
     wake(consumerNames);
+    redelivery.hint(consumerNames);
     redelivering.wake();
   });
   const { publish, ready } = road;
@@ -79,12 +83,10 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
   const publishing = stack.use(
     startPump(publisher.run, { name: "spec-publisher", intervalMs: SWEEP_MS, log }),
   );
+  const again = { sourceId, ready, sweepMs: REDELIVER_MS };
+  const redelivery = createSpecRedelivery(db, publish, log, again);
   const redelivering = stack.use(
-    startPump(() => redeliverSpecs(db, publish, log, { sourceId, ready: ready() }), {
-      name: "spec-redelivery",
-      intervalMs: REDELIVER_MS,
-      log,
-    }),
+    startPump(redelivery.run, { name: "spec-redelivery", intervalMs: REDELIVER_MS, log }),
   );
   return { ...road, acceptor, wake };
 }

@@ -24,6 +24,7 @@ import resourceCountText from "../../sql/queries/resource/count.sql" with { type
 import resourceCountBundlesText from "../../sql/queries/resource/count_bundles.sql" with { type: "text" };
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
+import resourceFindDueText from "../../sql/queries/resource/find_due.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
 import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
 import resourceListBundlesText from "../../sql/queries/resource/list_bundles.sql" with { type: "text" };
@@ -312,21 +313,19 @@ export interface ResourceClaimDueRow {
 }
 
 /**
- * Takes pending resources whose time to be sent again has come, in fair turns, and marks the sends.
+ * Takes pending resources that were found due, if they still are, and marks the sends.
  *
- * Due is what the backoff says, and what was last sent before its consumer connected: that
- * message went to a connection that is gone.
+ * What another server takes at the same time is passed over. What is sent since its consumer has connected
+ * anew starts with a short pause again: how long an earlier connection was silent says nothing of this one.
  *
- * `turnCount`: rows for each consumer
+ * `connectedAts`: of the consumer of each
  */
 export function resourceClaimDue(
   db: Db,
-  consumerNames: readonly (string | null)[],
+  ids: readonly (string | null)[],
   connectedAts: readonly (string | null)[],
-  turnCount: number,
-  limitCount: number,
 ): Promise<ResourceClaimDueRow[]> {
-  return query<ResourceClaimDueRow>(db, resourceClaimDueText, [consumerNames, connectedAts, turnCount, limitCount]);
+  return query<ResourceClaimDueRow>(db, resourceClaimDueText, [ids, connectedAts]);
 }
 
 /** A row of `resource/claim_resync.sql`. */
@@ -448,6 +447,41 @@ export function resourceDelete(
   sources: readonly (string | null)[],
 ): Promise<ResourceDeleteRow[]> {
   return query<ResourceDeleteRow>(db, resourceDeleteText, [ids, sources]);
+}
+
+/** A row of `resource/find_due.sql`. */
+export interface ResourceFindDueRow {
+  place: number;
+  seen_count: number;
+  last_id: string | null;
+  due_ids: (string | null)[];
+  rest_ms: number;
+}
+
+/**
+ * Looks through pending resources, a part of each lane, for those whose time to be sent again has come.
+ *
+ * Due is what the backoff says, and what was last sent before its consumer connected: that message went to a
+ * connection that is gone. A walk looks at each pending resource once, however many wait: each step begins
+ * where the last one ended, and looks at no more than a number of rows. Nothing is locked.
+ *
+ * `consumerNames`: one for each lane to look at
+ *
+ * `areDeletions`: which lane that is
+ *
+ * `afterIds`: where it begins
+ *
+ * `lookCount`: rows to look at in each lane
+ */
+export function resourceFindDue(
+  db: Db,
+  consumerNames: readonly (string | null)[],
+  areDeletions: readonly (boolean | null)[],
+  afterIds: readonly (string | null)[],
+  connectedAts: readonly (string | null)[],
+  lookCount: number,
+): Promise<ResourceFindDueRow[]> {
+  return query<ResourceFindDueRow>(db, resourceFindDueText, [consumerNames, areDeletions, afterIds, connectedAts, lookCount]);
 }
 
 /** A row of `resource/get.sql`. */

@@ -49,8 +49,10 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
     ? parsed
     : { ...parsed, "grpc-authn-type": "jwt" as const };
   const authenticate = createAuthenticator({ adminToken, log });
-  const db = options.isDeaf ? deaf(database.db) : database.db;
-  const flows = await startFlows(stack, { db, config, log, authenticate });
+  const flows = await startFlows(stack, {
+    ...{ db: database.db, config, log, authenticate },
+    ...(options.isDeaf && { listen: listenDeaf }),
+  });
   const common = { hostname: "127.0.0.1", port: 0, limits: grpcLimits(config), log };
   // With MQTT nobody knocks at the agents' door.
   const agents = await serveGrpc(flows.agents?.methods ?? { unary: {}, streaming: {} }, common);
@@ -70,12 +72,9 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   };
 }
 
-/** The same database, but `listen` never hears anything and says nothing. */
-function deaf(db: Db): Db {
-  const listen = () => Promise.resolve({ unlisten: () => Promise.resolve() });
-  return new Proxy(db, {
-    get: (target, name) => name === "listen" ? listen : Reflect.get(target, name),
-  });
+/** Hears nothing and says nothing. */
+function listenDeaf(): AsyncDisposable {
+  return { [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
 function closeOnce(servers: GrpcServer[]): () => Promise<void> {

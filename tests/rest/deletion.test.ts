@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { createAuthenticator } from "../../src/lib/access/authenticate.ts";
 import { query } from "../../src/lib/db/query.ts";
-import { redeliverSpecs } from "../../src/lib/spec/publish.ts";
+import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { answerSpecResync, noteSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { createFeed, purgeTombstones } from "../../src/lib/status/feed.ts";
@@ -43,7 +43,9 @@ async function redeliver(rest: RestHarness, consumer: string): Promise<CloudEven
   const sent: CloudEvent[] = [];
   const ready = new Map([[consumer, { name: consumer, connectedAt: "1970-01-01T00:00:00Z" }]]);
   const publish = (_: string, event: CloudEvent) => sent.push(event) > 0;
-  while (await redeliverSpecs(rest.database.db, publish, log, { sourceId: "maestro", ready }));
+  const options = { sourceId: "maestro", ready: () => ready, sweepMs: 3_600_000 };
+  const redelivery = createSpecRedelivery(rest.database.db, publish, log, options);
+  while (await redelivery.run());
   return sent;
 }
 

@@ -3,7 +3,8 @@
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { createEverybody } from "../../src/lib/spec/everybody.ts";
-import { publishSpecEvents, redeliverSpecs } from "../../src/lib/spec/publish.ts";
+import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "./specs.ts";
 
@@ -36,7 +37,8 @@ async function publishAll(specs: Specs, ready: ReturnType<typeof everybody>): Pr
 async function redeliver(specs: Specs, ready: ReturnType<typeof everybody>): Promise<string[]> {
   const sent: string[] = [];
   const keep = (consumerName: string) => sent.push(consumerName) > 0;
-  await redeliverSpecs(specs.db, keep, log, { sourceId, ready });
+  const options = { sourceId, ready: () => ready, sweepMs: 5_000 };
+  await createSpecRedelivery(specs.db, keep, log, options).run();
   return sent;
 }
 

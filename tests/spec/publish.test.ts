@@ -3,11 +3,8 @@
 import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
-import {
-  publishSpecEvents,
-  type ReadyConsumer,
-  redeliverSpecs,
-} from "../../src/lib/spec/publish.ts";
+import { publishSpecEvents, type ReadyConsumer } from "../../src/lib/spec/publish.ts";
+import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
 import { statusEvent } from "../harness/events.ts";
@@ -42,8 +39,8 @@ async function turn(
 /** One turn of redelivery; the events that it sent. */
 async function redeliver(db: Db, names: string[], connectedAt?: string): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
-  const options = { sourceId: "maestro", ready: ready(names, connectedAt) };
-  await redeliverSpecs(db, (_, event) => sent.push(event) > 0, log, options);
+  const options = { sourceId: "maestro", ready: () => ready(names, connectedAt), sweepMs: 5_000 };
+  await createSpecRedelivery(db, (_, event) => sent.push(event) > 0, log, options).run();
   return sent;
 }
 

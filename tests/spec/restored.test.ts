@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { answerSpecResync, noteSpecResync } from "../../src/lib/spec/resync.ts";
-import { redeliverSpecs } from "../../src/lib/spec/publish.ts";
+import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import {
   type CloudEvent,
@@ -153,7 +153,8 @@ test("a restarted agent gets the spec that it lacks once, and nothing waits for 
   }]]);
   const again: CloudEvent[] = [];
   const keep = (_: string, event: CloudEvent) => again.push(event) > 0;
-  await redeliverSpecs(specs.db, keep, log, { sourceId: "maestro", ready });
+  const options = { sourceId: "maestro", ready: () => ready, sweepMs: 3_600_000 };
+  await createSpecRedelivery(specs.db, keep, log, options).run();
   expect(versions(answer)).toEqual([1]);
   expect(again).toEqual([]);
   expect(await stored(specs, id)).toMatchObject({ version: 1, observed_version: 1 });

@@ -1,39 +1,40 @@
--- Takes pending resources whose time to be sent again has come, in fair turns, and marks the sends.
+-- Takes pending resources that were found due, if they still are, and marks the sends.
 --
--- Due is what the backoff says, and what was last sent before its consumer connected: that
--- message went to a connection that is gone.
+-- What another server takes at the same time is passed over. What is sent since its consumer has connected
+-- anew starts with a short pause again: how long an earlier connection was silent says nothing of this one.
 --
--- $1 consumer_names
--- $2 connected_ats
--- $3 turn_count rows for each consumer
--- $4 limit_count
+-- $1 ids
+-- $2 connected_ats of the consumer of each
 -- not null: sent_at
 with due as materialized (
-  select pending.id
-  from unnest($1::text[], $2::timestamptz[]) as consumer (name, connected_at)
+  select pending.id, pending.tries
+  from unnest($1::text[], $2::timestamptz[]) as input (id, connected_at)
   cross join lateral (
-    select resource.id
+    select resource.id,
+      case when resource.sent_at < input.connected_at then 0 else resource.attempts end as tries
     from resources resource
-    where resource.consumer_name = consumer.name
-      and (resource.version <> resource.observed_version or resource.deleted_at is not null)
+    where resource.id = input.id
+      and (resource.version <> resource.observed_version or resource.deleted_at is not null) is true
       and (
         resource.next_send_at <= now()
         or resource.sent_at is null
-        or resource.sent_at < consumer.connected_at
+        or resource.sent_at < input.connected_at
       )
-    order by resource.id
-    limit $3::int
     for update skip locked
   ) pending
-  limit $4::int
+), fresh as (
+  select array_agg(due.id) filter (where due.tries = 0) as ids from due
 )
 update resources resource
 set sent_version = resource.version,
   -- Not now(), the time at which the statement was prepared: a send after a connection must not look older.
   sent_at = clock_timestamp(),
-  attempts = resource.attempts + 1,
-  next_send_at = now() + least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
-    * (0.75 + random() * 0.5)
+  attempts = case when resource.id = any (fresh.ids) then 1 else resource.attempts + 1 end,
+  next_send_at = now() + (0.75 + random() * 0.5) * case
+    when resource.id = any (fresh.ids) then interval '20 s'
+    else least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
+  end
+from fresh
 where resource.id = any (array(select due.id from due))
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at,

@@ -11,7 +11,7 @@ export interface Everybody {
   /** The consumers to look at next that have a first sending waiting. */
   withEvents(): Promise<string[]>;
   /** The consumers to look at next that have not answered, without those that are known to be away. */
-  withPending(): Promise<string[]>;
+  withPending(): Promise<{ names: string[]; isLast: boolean }>;
 }
 
 /** Consumers in one statement. With more of them each gets its turn in a later one. */
@@ -31,19 +31,23 @@ export function createEverybody(
   return {
     connectedAt,
     isReady,
-    withEvents: async () => (await withEvents()).filter(isReady),
-    withPending: async () => (await withPending()).filter((name) => !isAway(name) && isReady(name)),
+    withEvents: async () => (await withEvents()).names.filter(isReady),
+    async withPending() {
+      const { names, isLast } = await withPending();
+      return { names: names.filter((name) => !isAway(name) && isReady(name)), isLast };
+    },
   };
 }
 
 function goRound(
   next: (after: string) => Promise<{ consumer_name: string }[]>,
-): () => Promise<string[]> {
+): () => Promise<{ names: string[]; isLast: boolean }> {
   let after = "";
   return async () => {
     const rows = await next(after);
     const names = rows.map(({ consumer_name }) => consumer_name);
-    after = names.length < TURN_MAX ? "" : names.at(-1) ?? "";
-    return names;
+    const isLast = names.length < TURN_MAX;
+    after = isLast ? "" : names.at(-1) ?? "";
+    return { names, isLast };
   };
 }

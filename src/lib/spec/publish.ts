@@ -1,5 +1,5 @@
 /**
- * From the database to the agents: the first sending of each change, and what was not answered.
+ * From the database to the agents: the first sending of each change. What is not answered is in redeliver.ts.
  *
  * A change is claimed, marked as sent and taken off the outbox in one statement, then handed to the
  * transport. What happens when the process dies:
@@ -14,8 +14,9 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { type SentRow, toSpecEvent } from "./event.ts";
+import type { SentRow } from "./event.ts";
 import type { Everybody } from "./everybody.ts";
+import { CLAIM_MAX, sendSpecs, turnCount } from "./send.ts";
 
 /** A consumer that can take more events now. */
 export interface ReadyConsumer {
@@ -30,10 +31,6 @@ export type Ready = Map<string, ReadyConsumer> | Everybody;
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 
-/** Most events of one consumer and lane in one turn; fewer if many consumers share it. */
-const TURN_MAX = 50;
-/** Events in one statement, over all consumers. */
-const CLAIM_MAX = 500;
 /** Creates and updates are one, deletions the other. */
 const LANES = 2;
 
@@ -56,7 +53,7 @@ export async function publishSpecEvents(
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
-  send(rows.filter(isSent), publish, log, options.sourceId);
+  sendSpecs(rows.filter(isSent), publish, log, options.sourceId);
   return (rows[0]?.taken_count ?? 0) > 0;
 }
 
@@ -71,46 +68,6 @@ async function withEvents(db: Db, ready: Ready): Promise<string[]> {
   return (await q.specEventConsumers(db, [...ready.keys()])).map((row) => row.consumer_name);
 }
 
-/**
- * Sends again what is pending and due; resolves to true if there may be more.
- *
- * Only to consumers that are connected, or that the broker does not know to be away: for others it would be
- * work without end.
- */
-export async function redeliverSpecs(
-  db: Db,
-  publish: Publish,
-  log: Logger,
-  options: { sourceId: string; ready: Ready },
-): Promise<boolean> {
-  const due = shuffle(await withPending(db, options.ready));
-  if (due.length === 0) return false;
-  const rows = await q.resourceClaimDue(
-    db,
-    due.map(({ name }) => name),
-    due.map(({ connectedAt }) => connectedAt),
-    turnCount(due.length),
-    CLAIM_MAX,
-  );
-  send(rows, publish, log, options.sourceId);
-  return rows.length > 0;
-}
-
-async function withPending(db: Db, ready: Ready): Promise<ReadyConsumer[]> {
-  if (!(ready instanceof Map)) {
-    const { connectedAt } = ready;
-    return (await ready.withPending()).map((name) => ({ name, connectedAt }));
-  }
-  if (ready.size === 0) return [];
-  const waiting = await q.resourcePendingConsumers(db, [...ready.keys()]);
-  return waiting.flatMap(({ consumer_name }) => ready.get(consumer_name) ?? []);
-}
-
-/** Each of those who share a statement gets as much of it as the others. */
-function turnCount(sharers: number): number {
-  return Math.max(1, Math.min(TURN_MAX, Math.floor(CLAIM_MAX / sharers)));
-}
-
 /** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
 function shuffle<T>(items: T[]): T[] {
   for (let last = items.length - 1; last > 0; last--) {
@@ -118,14 +75,6 @@ function shuffle<T>(items: T[]): T[] {
     [items[last], items[other]] = [items[other] as T, items[last] as T];
   }
   return items;
-}
-
-function send(rows: SentRow[], publish: Publish, log: Logger, sourceId: string): void {
-  for (const row of rows) {
-    const isSent = publish(row.consumer_name, toSpecEvent(row, { sourceId }));
-    const fields = { resource: row.id, version: row.version, consumer: row.consumer_name };
-    log.debug(isSent ? "sent a spec" : "lost the connection before a spec was sent", fields);
-  }
 }
 
 export interface SpecPublisher {
