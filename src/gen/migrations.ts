@@ -8,6 +8,8 @@ import m3 from "../../sql/migrations/0003_events.sql" with { type: "text" };
 import m4 from "../../sql/migrations/0004_tombstones.sql" with { type: "text" };
 import m5 from "../../sql/migrations/0005_changes.sql" with { type: "text" };
 import m6 from "../../sql/migrations/0006_data_type.sql" with { type: "text" };
+import m7 from "../../sql/migrations/0007_placeholder.sql" with { type: "text" };
+import m8 from "../../sql/migrations/0008_feed.sql" with { type: "text" };
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly { id: string; text: string }[] = [
@@ -17,4 +19,6 @@ export const MIGRATIONS: readonly { id: string; text: string }[] = [
   { id: "0004_tombstones", text: m4 },
   { id: "0005_changes", text: m5 },
   { id: "0006_data_type", text: m6 },
+  { id: "0007_placeholder", text: m7 },
+  { id: "0008_feed", text: m8 },
 ];

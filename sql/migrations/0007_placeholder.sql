@@ -1,0 +1,2 @@
+-- Nothing: a number that another branch fills.
+select 1;
