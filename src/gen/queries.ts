@@ -142,6 +142,7 @@ export interface ChangeReadRow {
   consumer_name: string | null;
   labels_before: string | null;
   is_current: boolean;
+  is_creation: boolean;
   name: string | null;
   type: string | null;
   data_type: string | null;

@@ -11,7 +11,7 @@
 -- $1 after_xid
 -- $2 after_id
 -- $3 sources null for everybody's
--- not null: epoch, next_xid, is_too_old, is_ahead, is_current, page_count
+-- not null: epoch, next_xid, is_too_old, is_ahead, is_current, is_creation, page_count
 -- null: xid, id, kind, source, resource_id, consumer_name, labels_before, name, type, data_type, version, spec, metadata, status, status_event, status_version, status_sequence, created_at, updated_at, deleted_at
 with page as materialized (
   select *
@@ -30,11 +30,15 @@ with page as materialized (
           partition by page.resource_id, page.kind, page.resource_created_at
           order by page.xid desc, page.id desc
         ) = 1
-      ) as is_wanted
+      ) as is_wanted,
+    bool_or(page.created_at = page.resource_created_at) over (
+      partition by page.resource_id, page.kind, page.resource_created_at
+    ) as is_creation
   from page
 ), told as (
   select marked.xid, marked.id, marked.kind, marked.source, marked.resource_id,
     marked.consumer_name, marked.labels_before,
+    marked.kind = 'spec' and marked.is_creation as is_creation,
     marked.kind = 'deleted' or coalesce(
       resource.created_at = marked.resource_created_at
         and (marked.kind = 'spec' or resource.status_sequence = marked.sequence),
@@ -68,7 +72,8 @@ select feed_epoch() as epoch,
   (feed.horizon_xid, feed.horizon_id) > ($1::text::xid8, $2::bigint) as is_too_old,
   $1::text::xid8 > pg_snapshot_xmax(pg_current_snapshot()) as is_ahead,
   told.xid::text as xid, told.id, told.kind, told.source, told.resource_id, told.consumer_name,
-  told.labels_before, coalesce(told.is_current, false) as is_current, told.name, told.type,
+  told.labels_before, coalesce(told.is_current, false) as is_current,
+  coalesce(told.is_creation, false) as is_creation, told.name, told.type,
   told.data_type, told.version, told.spec, told.metadata, told.status, told.status_event,
   told.status_version, told.status_sequence, told.created_at, told.updated_at, told.deleted_at,
   coalesce(told.page_count, 0)::int as page_count

@@ -40,6 +40,8 @@ export const EXT = {
   agentVersion: "agentversion",
   /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
   statusDigest: "statusdigest",
+  /** Ours: where a source that asked for it may resume its subscription. */
+  cursor: "maestrocursor",
 } as const;
 
 const CORE_TEXTS = [
