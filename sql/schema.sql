@@ -1,7 +1,22 @@
 -- Written by tools/sqlgen.ts (`bun run generate`). Do not edit.
 
+CREATE OR REPLACE FUNCTION public.feed_epoch()
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select left(md5(concat_ws(
+    ' ',
+    (select epoch from feed),
+    'feed'::regclass::oid,
+    (select oid from pg_database where datname = current_database()),
+    (select system_identifier from pg_control_system()),
+    left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
+  )), 12)
+$function$;
+
 create table changes (
-  id bigint generated always as identity not null,
+  id bigint not null default nextval('change_ids'::regclass),
   xid xid8 not null default pg_current_xact_id(),
   kind text not null,
   resource_id text not null,
@@ -15,10 +30,17 @@ create table changes (
   created_at timestamp with time zone not null default now(),
   resource_created_at timestamp with time zone not null,
   resource_deleted_at timestamp with time zone,
-  constraint changes_kind_check CHECK ((kind = ANY (ARRAY['status'::text, 'deleted'::text]))),
-  constraint changes_pkey PRIMARY KEY (xid, id)
-);
-CREATE INDEX changes_created_at_idx ON public.changes USING btree (created_at);
+  name text,
+  type text,
+  data_type text,
+  version integer,
+  labels_before jsonb,
+  constraint changes_kind_check CHECK ((kind = ANY (ARRAY['spec'::text, 'status'::text, 'deleted'::text]))),
+  constraint changes_pkey PRIMARY KEY (xid, id, created_at)
+) partition by RANGE (created_at);
+
+create table changes_default partition of changes DEFAULT;
+CREATE INDEX changes_default_created_at_idx ON public.changes_default USING btree (created_at);
 
 create table consumers (
   id text not null,
@@ -40,6 +62,15 @@ create table events (
   created_at timestamp with time zone not null default now(),
   constraint events_pkey PRIMARY KEY (consumer_name, is_deletion, id)
 ) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=10000);
+
+create table feed (
+  id boolean not null default true,
+  epoch text not null default (gen_random_uuid())::text,
+  horizon_xid xid8 not null default '0'::xid8,
+  horizon_id bigint not null default 0,
+  constraint feed_id_check CHECK (id),
+  constraint feed_pkey PRIMARY KEY (id)
+);
 
 create table resources (
   id text not null,
@@ -67,6 +98,7 @@ create table resources (
   updated_at timestamp with time zone not null default now(),
   deleted_at timestamp with time zone,
   data_type text not null default 'io.open-cluster-management.works.v1alpha1.manifestbundles'::text,
+  labels_before jsonb,
   constraint resources_type_check CHECK ((type = ANY (ARRAY['Single'::text, 'Bundle'::text]))),
   constraint fk_resources_consumers FOREIGN KEY (consumer_name) REFERENCES consumers(name) ON UPDATE RESTRICT ON DELETE RESTRICT,
   constraint resources_pkey PRIMARY KEY (id),

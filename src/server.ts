@@ -11,6 +11,7 @@ import { serveHealth } from "./lib/ops/health.ts";
 import { serveMetrics } from "./lib/ops/metrics.ts";
 import { createRestApp } from "./lib/rest/app.ts";
 import { serveRest } from "./lib/rest/serve.ts";
+import { createWatchers } from "./lib/rest/watch.ts";
 import { createSpecDoor } from "./lib/spec/door.ts";
 import { VERSION } from "./lib/version.ts";
 import { openLog } from "./program.ts";
@@ -39,6 +40,10 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   const flows = await startFlows(stack, { db: database.db, config, log, authenticate });
   const ports = await openGrpcDoors(stack, flows, { config, log });
   const metrics = createMetrics();
+  const watchers = createWatchers(database.db, log, {
+    feed: flows.feed,
+    watchersMax: config["watchers-max"],
+  });
   const app = createRestApp({
     db: database.db,
     spec: createSpecDoor(database.db, flows.acceptor, log),
@@ -46,6 +51,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
     log,
     metrics,
     sourceId: config["source-id"],
+    watchers,
   });
   const hostname = config["server-hostname"];
   const metricsPort = config["metrics-server-bindport"];
@@ -53,6 +59,8 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   const files = { cert: config["https-cert-file"], key: config["https-key-file"] };
   const tls = config["enable-https"] ? await readTls(files) : undefined;
   const rest = stack.use(serveRest(app, { hostname, port: config["http-server-bindport"], tls }));
+  // Before the door closes, which waits for the requests under way.
+  stack.defer(() => watchers.close());
   const healthPort = config["health-check-server-bindport"];
   const health = stack.use(serveHealth(flows.readiness, { hostname, port: healthPort }));
   const url = `${tls === undefined ? "http" : "https"}://${hostname}:${rest.port}`;

@@ -12,7 +12,10 @@ import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
 import { createSpecPublisher } from "./lib/spec/publish.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
-import { createFeed, purgeFeed, purgeTombstones } from "./lib/status/feed.ts";
+import { createFeed, type Feed } from "./lib/status/feed.ts";
+import { startFollowing } from "./lib/status/follow.ts";
+import { toFeedEvent } from "./lib/status/status_teller.ts";
+import { keepFeed, purgeTombstones } from "./lib/status/upkeep.ts";
 import { answerStatusResync } from "./lib/status/resync.ts";
 import { openRoad } from "./server_road.ts";
 
@@ -21,11 +24,15 @@ const SWEEP_MS = 1_000;
 const REDELIVER_MS = 5_000;
 const PURGE_MS = 60_000;
 const FEED_RETENTION_SECONDS = 24 * 3600;
+/** A transaction that holds the feed back for longer is reported. */
+const FEED_HELD_SECONDS = 10;
 const TOMBSTONE_RETENTION_SECONDS = 30 * 24 * 3600;
 
 export interface Flows {
   acceptor: Acceptor;
   sources: SourceDoor;
+  /** What is new, for whoever watches. */
+  feed: Feed;
   /** The gRPC broker for agents; undefined if they are reached by MQTT. */
   agents: AgentDoor | undefined;
   /** Why the server cannot do its work now; undefined if it can. */
@@ -61,7 +68,14 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
   const cutOff = () => db.watch?.reason();
   const readiness = () => cutOff() ?? down.readiness();
   log.debug("the flows run", { source: config["source-id"] });
-  return { acceptor: down.acceptor, agents: down.agents, sources: up.sources, readiness, cutOff };
+  return {
+    acceptor: down.acceptor,
+    agents: down.agents,
+    sources: up.sources,
+    feed: up.feed,
+    readiness,
+    cutOff,
+  };
 }
 
 /** Down: from the outbox to the agents. */
@@ -105,21 +119,35 @@ function startUp(
     answerResync: (deliver, request) =>
       answerStatusResync(db, deliver, { ...request, sourceId: config["source-id"] }),
     beforeSubscribe: () => feed.open(),
+    follow: (follower, cursor) => startFollowing(db, feed, follower, cursor),
     heartbeatMs: heartbeatMs(config),
     log,
   });
-  const feed = createFeed(db, sources.broadcast, sources.sources);
+  const feed = createFeed(db);
+  feed.attach({
+    sources: sources.sources,
+    take(changes) {
+      for (const change of changes) {
+        const event = toFeedEvent(change);
+        if (event !== undefined) sources.broadcast(change.source, event);
+      }
+    },
+    end: (error) => sources.restart(error.message),
+  });
   const telling = stack.use(
     startPump(feed.read, { name: "status-feed", intervalMs: SWEEP_MS, log }),
   );
-  return { sources, wake: telling.wake };
+  return { sources, feed, wake: telling.wake };
 }
 
 /** Drops what nobody needs any more, a bounded number of rows at a time. */
 function startUpkeep(stack: AsyncDisposableStack, db: Db, log: Logger): void {
   stack.use(
     startPump(async () => {
-      const hasMoreChanges = await purgeFeed(db, FEED_RETENTION_SECONDS);
+      const hasMoreChanges = await keepFeed(db, log, {
+        retentionSeconds: FEED_RETENTION_SECONDS,
+        heldSeconds: FEED_HELD_SECONDS,
+      });
       return await purgeTombstones(db, TOMBSTONE_RETENTION_SECONDS) || hasMoreChanges;
     }, { name: "upkeep", intervalMs: PURGE_MS, log }),
   );

@@ -10,6 +10,7 @@ import m5 from "../../sql/migrations/0005_changes.sql" with { type: "text" };
 import m6 from "../../sql/migrations/0006_data_type.sql" with { type: "text" };
 import m7 from "../../sql/migrations/0007_pulse.sql" with { type: "text" };
 import m8 from "../../sql/migrations/0008_lanes.sql" with { type: "text" };
+import m9 from "../../sql/migrations/0009_feed.sql" with { type: "text" };
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly { id: string; text: string }[] = [
@@ -21,4 +22,5 @@ export const MIGRATIONS: readonly { id: string; text: string }[] = [
   { id: "0006_data_type", text: m6 },
   { id: "0007_pulse", text: m7 },
   { id: "0008_lanes", text: m8 },
+  { id: "0009_feed", text: m9 },
 ];

@@ -5,7 +5,10 @@
 import type { Db } from "../lib/db/connect.ts";
 import { execute, query } from "../lib/db/query.ts";
 import changeCursorText from "../../sql/queries/change/cursor.sql" with { type: "text" };
-import changePurgeText from "../../sql/queries/change/purge.sql" with { type: "text" };
+import changeForgetAheadText from "../../sql/queries/change/forget_ahead.sql" with { type: "text" };
+import changeHeldText from "../../sql/queries/change/held.sql" with { type: "text" };
+import changePartitionsText from "../../sql/queries/change/partitions.sql" with { type: "text" };
+import changePurgeDefaultText from "../../sql/queries/change/purge_default.sql" with { type: "text" };
 import changeReadText from "../../sql/queries/change/read.sql" with { type: "text" };
 import clockNowText from "../../sql/queries/clock/now.sql" with { type: "text" };
 import clockProbeText from "../../sql/queries/clock/probe.sql" with { type: "text" };
@@ -31,6 +34,7 @@ import resourceListBundlesText from "../../sql/queries/resource/list_bundles.sql
 import resourceLoseText from "../../sql/queries/resource/lose.sql" with { type: "text" };
 import resourceObserveText from "../../sql/queries/resource/observe.sql" with { type: "text" };
 import resourceOvertakeText from "../../sql/queries/resource/overtake.sql" with { type: "text" };
+import resourcePageBundlesText from "../../sql/queries/resource/page_bundles.sql" with { type: "text" };
 import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
 import resourcePendingConsumersText from "../../sql/queries/resource/pending_consumers.sql" with { type: "text" };
 import resourcePendingConsumersAfterText from "../../sql/queries/resource/pending_consumers_after.sql" with { type: "text" };
@@ -52,60 +56,142 @@ import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { ty
 /** A row of `change/cursor.sql`. */
 export interface ChangeCursorRow {
   xid: string;
+  epoch: string;
 }
 
-/** The place in the feed from which a reader that starts now must read. */
+/** The place in the feed from which a reader that starts now must read, and which feed it is. */
 export function changeCursor(
   db: Db,
 ): Promise<ChangeCursorRow[]> {
   return query<ChangeCursorRow>(db, changeCursorText, []);
 }
 
-/** A row of `change/purge.sql`. */
-export interface ChangePurgeRow {
+/** A row of `change/forget_ahead.sql`. */
+export interface ChangeForgetAheadRow {
   id: string;
 }
 
-/** Drops entries of the feed that are older than its retention. */
-export function changePurge(
+/** Deletes entries that no transaction of this database has written: they came with a restored copy. */
+export function changeForgetAhead(
+  db: Db,
+  limitCount: number,
+): Promise<ChangeForgetAheadRow[]> {
+  return query<ChangeForgetAheadRow>(db, changeForgetAheadText, [limitCount]);
+}
+
+/** A row of `change/held.sql`. */
+export interface ChangeHeldRow {
+  held_seconds: number;
+  xid: string;
+  holder: string | null;
+}
+
+/**
+ * Says what holds the feed back: the oldest entry that waits for a transaction, and whose transaction it is.
+ *
+ * Of sessions that belong to others PostgreSQL may not tell who they are.
+ */
+export function changeHeld(
+  db: Db,
+  ageSeconds: number,
+): Promise<ChangeHeldRow[]> {
+  return query<ChangeHeldRow>(db, changeHeldText, [ageSeconds]);
+}
+
+/** A row of `change/partitions.sql`. */
+export interface ChangePartitionsRow {
+  name: string;
+  from_time: string;
+  to_time: string;
+  is_there: boolean;
+  is_old: boolean;
+}
+
+/**
+ * The hours of the feed that upkeep looks at: those that have a partition, and those to come that lack one.
+ *
+ * An hour that has entries in the default partition already can have none of its own.
+ */
+export function changePartitions(
+  db: Db,
+  aheadHours: number,
+  ageSeconds: number,
+): Promise<ChangePartitionsRow[]> {
+  return query<ChangePartitionsRow>(db, changePartitionsText, [aheadHours, ageSeconds]);
+}
+
+/** A row of `change/purge_default.sql`. */
+export interface ChangePurgeDefaultRow {
+  id: string;
+}
+
+/** Deletes entries older than the retention from the default partition, and remembers the last of them. */
+export function changePurgeDefault(
   db: Db,
   ageSeconds: number,
   limitCount: number,
-): Promise<ChangePurgeRow[]> {
-  return query<ChangePurgeRow>(db, changePurgeText, [ageSeconds, limitCount]);
+): Promise<ChangePurgeDefaultRow[]> {
+  return query<ChangePurgeDefaultRow>(db, changePurgeDefaultText, [ageSeconds, limitCount]);
 }
 
 /** A row of `change/read.sql`. */
 export interface ChangeReadRow {
-  xid: string;
-  id: string;
-  kind: string;
-  source: string;
-  resource_id: string;
-  consumer_name: string;
+  epoch: string;
+  next_xid: string;
+  is_too_old: boolean;
+  is_ahead: boolean;
+  xid: string | null;
+  id: string | null;
+  kind: string | null;
+  source: string | null;
+  resource_id: string | null;
+  consumer_name: string | null;
+  labels_before: string | null;
   is_current: boolean;
+  is_creation: boolean;
+  name: string | null;
+  type: string | null;
+  data_type: string | null;
+  version: number | null;
   spec: string | null;
   metadata: string | null;
   status: string | null;
   status_event: string | null;
-  resource_created_at: string;
-  resource_deleted_at: string | null;
+  status_version: number | null;
+  status_sequence: string | null;
+  created_at: string | null;
+  updated_at: string | null;
+  deleted_at: string | null;
+  observed_version: number | null;
+  applied_version: number | null;
+  sent_version: number | null;
+  sent_at: string | null;
+  attempts: number | null;
+  next_send_at: string | null;
+  silent_seconds: number | null;
+  page_count: number;
 }
 
 /**
- * Reads the feed after a cursor, with the states that these sources are to be told.
+ * Reads the feed after a cursor, with the states that these sources or everybody are to be told.
  *
  * Only rows of transactions older than any that still runs, in their order, so that what commits late
- * is never passed over. A status is told by its last change only: `is_current` says which that is.
+ * is never passed over. `next_xid` is where they end: once no row is left, all before it has been read. There is
+ * always a row, and with an empty feed it has no `id`. States are those of now, of the same life as the
+ * change; of many changes of a kind only the last is given its state.
+ *
+ * The limits are written out, since PostgreSQL plans without knowing parameters, and a page too long
+ * would make it sort the whole feed. States are cut after 8 MB; `page_count` tells.
+ *
+ * `sources`: null for everybody's
  */
 export function changeRead(
   db: Db,
   afterXid: string,
   afterId: string | bigint,
-  sources: readonly (string | null)[],
-  limitCount: number,
+  sources: readonly (string | null)[] | null,
 ): Promise<ChangeReadRow[]> {
-  return query<ChangeReadRow>(db, changeReadText, [afterXid, afterId, sources, limitCount]);
+  return query<ChangeReadRow>(db, changeReadText, [afterXid, afterId, sources]);
 }
 
 /** A row of `clock/now.sql`. */
@@ -406,7 +492,8 @@ export interface ResourceCreateRow {
 }
 
 /**
- * Stores new resources, each with the note that its agent must be told, in one statement.
+ * Stores new resources, each with the note that its agent must be told and an entry in the change feed, in one
+ * statement.
  *
  * An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
  * which. A resource that is created again takes over the last sequence of its earlier life.
@@ -436,7 +523,8 @@ export interface ResourceDeleteRow {
 }
 
 /**
- * Marks resources as being deleted, each with the note that its agent must be told, in one statement.
+ * Marks resources as being deleted, each with the note that its agent must be told and an entry in the change
+ * feed, in one statement.
  *
  * What is not there, or being deleted already, or belongs to another source, stays as it is. The time of the
  * deletion is taken with the row locked: whoever read the row alive did so before.
@@ -681,6 +769,56 @@ export function resourceOvertake(
   return query<ResourceOvertakeRow>(db, resourceOvertakeText, [ids, consumerNames, versions, sequences]);
 }
 
+/** A row of `resource/page_bundles.sql`. */
+export interface ResourcePageBundlesRow {
+  id: string;
+  name: string;
+  source: string;
+  consumer_name: string;
+  type: string;
+  data_type: string;
+  version: number;
+  spec: string;
+  metadata: string | null;
+  status: string | null;
+  status_version: number | null;
+  status_sequence: string | null;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
+  observed_version: number;
+  applied_version: number;
+  sent_version: number;
+  sent_at: string | null;
+  attempts: number;
+  next_send_at: string;
+  silent_seconds: number | null;
+}
+
+/**
+ * Pages through the bundles that pass a filter, that of `list_bundles.sql`, by their ids.
+ *
+ * `ids`: null for any
+ *
+ * `names`: null for any
+ *
+ * `sources`: null for any
+ *
+ * `consumerNames`: null for any
+ */
+export function resourcePageBundles(
+  db: Db,
+  ids: readonly (string | null)[] | null,
+  names: readonly (string | null)[] | null,
+  sources: readonly (string | null)[] | null,
+  consumerNames: readonly (string | null)[] | null,
+  labels: string,
+  labelTerms: string,
+  afterId: string,
+): Promise<ResourcePageBundlesRow[]> {
+  return query<ResourcePageBundlesRow>(db, resourcePageBundlesText, [ids, names, sources, consumerNames, labels, labelTerms, afterId]);
+}
+
 /** A row of `resource/page_versions.sql`. */
 export interface ResourcePageVersionsRow {
   id: string;
@@ -752,7 +890,8 @@ export interface ResourceUpdateRow {
 }
 
 /**
- * Stores new versions of resources, each with the note that its agent must be told, in one statement.
+ * Stores new versions of resources, each with the note that its agent must be told and an entry in the change
+ * feed, in one statement.
  *
  * A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
  * another source or is the same already stays as it is; the answer tells which, as seen before the update.

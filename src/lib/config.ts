@@ -65,6 +65,12 @@ export const SERVER_FLAGS = {
   "enable-https": boolean("off", "serve REST over TLS"),
   "https-cert-file": optionalText("file", "certificate of REST"),
   "https-key-file": optionalText("file", "key of REST"),
+  "watchers-max": integer(
+    "count",
+    200,
+    { min: 0, max: 100_000 },
+    "streams of resource-bundles?watch=true at once; more are answered with 429",
+  ),
   "enable-jwt": boolean("on", "ask for a token on REST; false lets everybody in"),
   "jwk-cert-file": optionalText("file", "JWKS that tokens are verified against"),
   "jwk-cert-url": optionalText("url", "JWKS that tokens are verified against"),

@@ -7,6 +7,7 @@ export type ErrorCode =
   | "permission_denied"
   | "not_found"
   | "conflict"
+  | "gone"
   | "too_large"
   | "resource_exhausted"
   | "unavailable"
@@ -19,6 +20,7 @@ const PEER_NUMBER: Record<ErrorCode, number> = {
   permission_denied: 4,
   not_found: 7,
   conflict: 6,
+  gone: 7,
   too_large: 8,
   resource_exhausted: 9,
   unavailable: 9,

@@ -9,6 +9,12 @@ export interface ListenOptions {
   tls?: { cert: string; key: string } | undefined;
 }
 
+/** What the answer to a request may ask of the listener. */
+export interface RequestControl {
+  /** The client has taken something of a long answer, and so may go on for as long as another request. */
+  stillReads(): void;
+}
+
 /** A listener. Disposing it stops new requests, waits a few seconds for the others, then cuts them. */
 export interface HttpServer extends AsyncDisposable {
   port: number;
@@ -32,7 +38,7 @@ const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Serves HTTP/1.1 and HTTP/2. A port that is taken throws. */
 export function serveHttp(
-  fetch: (request: Request) => Response | Promise<Response>,
+  fetch: (request: Request, control: RequestControl) => Response | Promise<Response>,
   { hostname, port, tls }: ListenOptions,
 ): HttpServer {
   const server = Bun.serve({
@@ -42,7 +48,8 @@ export function serveHttp(
     http2: true,
     idleTimeout: IDLE_TIMEOUT_SECONDS,
     maxRequestBodySize: REQUEST_BYTES_MAX,
-    fetch,
+    fetch: (request, server) =>
+      fetch(request, { stillReads: () => server.timeout(request, IDLE_TIMEOUT_SECONDS) }),
   });
   return {
     port: server.port ?? port,

@@ -6,7 +6,9 @@ import { query } from "../../src/lib/db/query.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { answerSpecResync, noteSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { createFeed, purgeTombstones } from "../../src/lib/status/feed.ts";
+import { createFeed } from "../../src/lib/status/feed.ts";
+import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
+import { purgeTombstones } from "../../src/lib/status/upkeep.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
 import { specEvent, statusEvent } from "../harness/events.ts";
@@ -135,7 +137,12 @@ test("M9: a dead cluster's resource is abandoned by somebody, who stays on recor
 test("its source is told that an abandoned resource is gone, and by whose word", async () => {
   await using rest = await openRest();
   const told: CloudEvent[] = [];
-  const feed = createFeed(rest.database.db, (_, event) => void told.push(event), () => ["maestro"]);
+  const feed = createFeed(rest.database.db);
+  feed.attach({
+    sources: () => ["maestro"],
+    take: (changes) => void told.push(...changes.flatMap((change) => toFeedEvent(change) ?? [])),
+    end: (error) => expect.unreachable(error.message),
+  });
   const { id, consumer } = await create(rest);
   await feed.open();
 

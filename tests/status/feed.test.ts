@@ -3,7 +3,9 @@
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { createFeed, type Feed, purgeFeed, purgeTombstones } from "../../src/lib/status/feed.ts";
+import { createFeed, type Feed } from "../../src/lib/status/feed.ts";
+import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
+import { keepFeed, purgeTombstones } from "../../src/lib/status/upkeep.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
 import { nextSequence, statusEvent, type StatusEventParts } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
@@ -19,11 +21,17 @@ interface Listener {
 
 function listen(specs: Specs, ...sources: string[]): Listener {
   const told: Listener["told"] = [];
-  const feed = createFeed(
-    specs.db,
-    (source, event) => void told.push({ source, event }),
-    () => sources,
-  );
+  const feed = createFeed(specs.db);
+  feed.attach({
+    sources: () => sources,
+    take(changes) {
+      for (const change of changes) {
+        const event = toFeedEvent(change);
+        if (event !== undefined) told.push({ source: change.source, event });
+      }
+    },
+    end: (error) => expect.unreachable(error.message),
+  });
   const readAll = async () => {
     while (await feed.read());
   };
@@ -265,11 +273,15 @@ test("what is older than its retention is purged, the rest stays", async () => {
   ]);
   await query(specs.db, `update tombstones set confirmed_at = now() - ${age} where id = $1`, [old]);
 
-  const more = [await purgeFeed(specs.db, 3600), await purgeTombstones(specs.db, 3600)];
+  const options = { retentionSeconds: 3600, heldSeconds: 60 };
+  const more = [
+    await keepFeed(specs.db, testLogger(), options),
+    await purgeTombstones(specs.db, 3600),
+  ];
 
   const left = await query(
     specs.db,
-    "select 'change' as what, resource_id as id from changes union all " +
+    "select 'change' as what, resource_id as id from changes where kind <> 'spec' union all " +
       "select 'tombstone', id from tombstones order by what",
     [],
   );
@@ -288,11 +300,14 @@ test("a source that subscribes while the feed is being read misses nothing of it
   const other = await specs.create({ source: "early" });
   const told: string[] = [];
   let isLateHere = false;
-  const feed = createFeed(
-    specs.db,
-    (source) => void told.push(source),
-    () => isLateHere ? ["early", "late"] : ["early"],
-  );
+  const feed = createFeed(specs.db);
+  feed.attach({
+    sources: () => isLateHere ? ["early", "late"] : ["early"],
+    take(changes) {
+      for (const change of changes) if (toFeedEvent(change)) told.push(change.source);
+    },
+    end: (error) => expect.unreachable(error.message),
+  });
   await feed.open();
   await report(specs, { id: other.id });
   await report(specs, { id });

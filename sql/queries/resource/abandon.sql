@@ -22,8 +22,8 @@ with gone as (
           and consumer.last_seen_at > now() - make_interval(secs => $6::int)
       )
     )
-  returning resource.id, resource.source, resource.consumer_name, resource.version, resource.spec,
-    resource.metadata, resource.created_at, coalesce(resource.deleted_at, now()) as deleted_at,
+  returning resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
+    resource.data_type, resource.version, resource.spec, resource.metadata, resource.created_at, coalesce(resource.deleted_at, now()) as deleted_at,
     coalesce(resource.status_sequence + 1, 4096) as sequence
 ), buried as (
   insert into tombstones (
@@ -44,7 +44,7 @@ with gone as (
 ), fed as (
   insert into changes (
     kind, resource_id, source, consumer_name, sequence, spec, metadata, status, status_event,
-    resource_created_at, resource_deleted_at
+    resource_created_at, resource_deleted_at, name, type, data_type, version
   )
   select 'deleted', id, source, consumer_name, sequence, spec, metadata, $4::text::json,
     jsonb_set(
@@ -52,7 +52,7 @@ with gone as (
       '{resourceversion}',
       to_jsonb(version)
     )::json,
-    created_at, deleted_at
+    created_at, deleted_at, name, type, data_type, version
   from gone
 ), woken as (
   select pg_notify('changes', '') from gone having count(*) > 0

@@ -1,4 +1,5 @@
--- Stores new resources, each with the note that its agent must be told, in one statement.
+-- Stores new resources, each with the note that its agent must be told and an entry in the change feed, in one
+-- statement.
 --
 -- An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
 -- which. A resource that is created again takes over the last sequence of its earlier life.
@@ -37,19 +38,25 @@ with input as (
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id
   on conflict do nothing
-  returning id, consumer_name, created_at
+  returning id, source, consumer_name, created_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
   select id, consumer_name, false from created
+), fed as (
+  insert into changes (kind, resource_id, source, consumer_name, resource_created_at)
+  select 'spec', id, source, consumer_name, created_at from created
 ), reborn as (
   delete from tombstones using created where tombstones.id = created.id
 ), woken as (
   select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
   from created
   having count(*) > 0
+), fed_woken as (
+  select pg_notify('changes', '') from created having count(*) > 0
 )
 select input.position::int as position, created.created_at, consumer.id is not null as is_known_consumer
 from input
 left join created on created.id = input.id
 left join consumers consumer on consumer.name = input.consumer_name
-left join woken on true;
+left join woken on true
+left join fed_woken on true;

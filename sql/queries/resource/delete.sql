@@ -1,4 +1,5 @@
--- Marks resources as being deleted, each with the note that its agent must be told, in one statement.
+-- Marks resources as being deleted, each with the note that its agent must be told and an entry in the change
+-- feed, in one statement.
 --
 -- What is not there, or being deleted already, or belongs to another source, stays as it is. The time of the
 -- deletion is taken with the row locked: whoever read the row alive did so before.
@@ -16,17 +17,23 @@ with input as (
   where resource.id = input.id
     and resource.deleted_at is null
     and resource.source = coalesce(input.source, resource.source)
-  returning resource.id, resource.consumer_name
+  returning resource.id, resource.source, resource.consumer_name, resource.created_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
   select id, consumer_name, true from marked
+), fed as (
+  insert into changes (kind, resource_id, source, consumer_name, resource_created_at)
+  select 'spec', id, source, consumer_name, created_at from marked
 ), woken as (
   select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
   from marked
   having count(*) > 0
+), fed_woken as (
+  select pg_notify('changes', '') from marked having count(*) > 0
 )
 select input.position::int as position, resource.source, marked.id is not null as is_marked
 from input
 left join resources resource on resource.id = input.id
 left join marked on marked.id = input.id
-left join woken on true;
+left join woken on true
+left join fed_woken on true;

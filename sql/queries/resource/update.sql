@@ -1,4 +1,5 @@
--- Stores new versions of resources, each with the note that its agent must be told, in one statement.
+-- Stores new versions of resources, each with the note that its agent must be told and an entry in the change
+-- feed, in one statement.
 --
 -- A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
 -- another source or is the same already stays as it is; the answer tells which, as seen before the update.
@@ -29,6 +30,10 @@ with input as (
     spec = input.spec::json,
     spec_hash = input.spec_hash,
     spec_event = input.spec_event::json,
+    labels_before = case
+      when resource.metadata -> 'labels' is distinct from input.metadata::jsonb -> 'labels'
+      then coalesce(resource.metadata -> 'labels', '{}')
+    end,
     metadata = input.metadata::jsonb,
     data_type = input.data_type,
     type = case
@@ -44,14 +49,22 @@ with input as (
     and resource.version in (input.version, case input.version when 0 then resource.version end)
     and resource.source = coalesce(input.source, resource.source)
     and resource.spec_hash <> input.spec_hash
-  returning resource.id, resource.consumer_name, resource.version
+  returning resource.id, resource.source, resource.consumer_name, resource.version,
+    resource.labels_before, resource.created_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
   select id, consumer_name, false from updated
+), fed as (
+  insert into changes (
+    kind, resource_id, source, consumer_name, labels_before, resource_created_at
+  )
+  select 'spec', id, source, consumer_name, labels_before, created_at from updated
 ), woken as (
   select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
   from updated
   having count(*) > 0
+), fed_woken as (
+  select pg_notify('changes', '') from updated having count(*) > 0
 )
 select input.position::int as position, resource.version, resource.source,
   resource.deleted_at is not null as is_deleting,
@@ -60,4 +73,5 @@ select input.position::int as position, resource.version, resource.source,
 from input
 left join resources resource on resource.id = input.id
 left join updated on updated.id = input.id
-left join woken on true;
+left join woken on true
+left join fed_woken on true;

@@ -25,8 +25,8 @@ with report as (
       or resource.status_sequence is null
       or resource.status_sequence < report.sequence
     )
-  returning resource.id, resource.source, resource.consumer_name, resource.version, resource.spec,
-    resource.metadata, resource.created_at, resource.deleted_at,
+  returning resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
+    resource.data_type, resource.version, resource.spec, resource.metadata, resource.created_at, resource.deleted_at,
     greatest(resource.status_sequence, report.sequence) as sequence,
     report.status, report.status_event, report.position
 ), buried as (
@@ -53,10 +53,10 @@ with report as (
 ), fed as (
   insert into changes (
     kind, resource_id, source, consumer_name, sequence, spec, metadata, status, status_event,
-    resource_created_at, resource_deleted_at
+    resource_created_at, resource_deleted_at, name, type, data_type, version
   )
   select 'deleted', id, source, consumer_name, sequence, spec, metadata, status::json,
-    status_event::json, created_at, deleted_at
+    status_event::json, created_at, deleted_at, name, type, data_type, version
   from gone
 ), woken as (
   select pg_notify('changes', '') from gone having count(*) > 0

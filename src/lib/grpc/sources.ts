@@ -11,6 +11,7 @@ import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts"
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Call, Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
+import { createSourceFollower, type Follow } from "./source_follower.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface SourceDoorOptions {
@@ -24,6 +25,8 @@ export interface SourceDoorOptions {
   ) => Promise<void>;
   /** Called before a subscriber is let in, so that it misses nothing from then on. */
   beforeSubscribe: () => Promise<void>;
+  /** Prepares to tell a subscriber what comes after its cursor. */
+  follow: Follow;
   /** Time between heartbeats; undefined for none. */
   heartbeatMs: number | undefined;
   log: Logger;
@@ -35,15 +38,21 @@ export interface SourceDoor {
   sources(): string[];
   /** Tells the subscribers of a source. */
   broadcast(source: string, event: CloudEvent): void;
+  /** Ends all streams, since something may be missing, so that sources come back and ask. */
+  restart(reason: string): void;
 }
 
 interface Listener {
   subscriber: Subscriber;
   connection: symbol;
+  /** It follows the feed by itself. */
+  isFollower: boolean;
 }
 
 /** Resources that may wait for a slow source before its stream is ended. */
 const WAITING_MAX = 10_000;
+/** Ours: a source that sends it, with a cursor or empty, is told cursors. */
+const CURSOR_HEADER = "maestro-cursor";
 const NO_CONTENT = new Uint8Array();
 
 /** Makes the methods of the door. */
@@ -51,7 +60,9 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
   const listeners = new Map<string, Set<Listener>>();
 
   const broadcast = (source: string, event: CloudEvent) => {
-    for (const { subscriber } of listeners.get(source) ?? []) subscriber.push(event);
+    for (const { subscriber, isFollower } of listeners.get(source) ?? []) {
+      if (!isFollower) subscriber.push(event);
+    }
   };
 
   /** Those who asked, or all of the source if it asks over another connection than it listens on. */
@@ -90,22 +101,42 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     else await accept(options.acceptor, event, type);
   };
 
-  const subscribe = async (message: Uint8Array, stream: ResponseStream, call: Call) => {
-    await enter(call);
-    const { source } = decodeSubscription(message);
-    await options.beforeSubscribe();
-    if (stream.isClosed) return;
-    const subscriber = createSubscriber(stream, {
-      heartbeatMs: options.heartbeatMs,
-      waitingMax: WAITING_MAX,
-    });
-    const listener = { subscriber, connection: call.connection };
+  const letIn = (source: string, stream: ResponseStream, listener: Listener) => {
     const group = listeners.get(source) ?? new Set();
     listeners.set(source, group.add(listener));
     stream.onClose(() => {
       group.delete(listener);
       if (group.size === 0 && listeners.get(source) === group) listeners.delete(source);
     });
+  };
+
+  const subscribe = async (message: Uint8Array, stream: ResponseStream, call: Call) => {
+    await enter(call);
+    const { source } = decodeSubscription(message);
+    const { connection } = call;
+    const limits = { heartbeatMs: options.heartbeatMs, waitingMax: WAITING_MAX };
+    const cursor = call.header(CURSOR_HEADER);
+    if (cursor !== undefined) {
+      const follower = createSourceFollower(source);
+      const { from, run, leave } = await options.follow(
+        follower,
+        cursor === "" ? undefined : cursor,
+      );
+      if (stream.isClosed) return;
+      const subscriber = createSubscriber(stream, { ...limits, cursor: from });
+      letIn(source, stream, { subscriber, connection, isFollower: true });
+      follower.start(subscriber);
+      stream.onClose(() => leave());
+      run().catch((error) => {
+        options.log.warn("a source has to subscribe again", { source, error });
+        subscriber.restart("the feed cannot be read: subscribe again");
+      });
+      return;
+    }
+    await options.beforeSubscribe();
+    if (stream.isClosed) return;
+    const subscriber = createSubscriber(stream, limits);
+    letIn(source, stream, { subscriber, connection, isFollower: false });
   };
 
   return {
@@ -119,6 +150,13 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     },
     sources: () => [...listeners.keys()],
     broadcast,
+    restart(reason) {
+      for (const group of [...listeners.values()]) {
+        for (const { subscriber, isFollower } of [...group]) {
+          if (!isFollower) subscriber.restart(`${reason}; subscribe again and resync`);
+        }
+      }
+    },
   };
 }
 

@@ -1,5 +1,7 @@
 /** One subscription: heartbeats, and events that wait while the peer is slow. */
 
+import { type Cursor, encodeCursor } from "../status/cursor.ts";
+import { createWaitingChanges } from "../waiting_changes.ts";
 import { type CloudEvent, EXT, HEARTBEAT_TYPE } from "../wire/event.ts";
 import { encodeEvent } from "../wire/protobuf.ts";
 import { STATUS } from "./errors.ts";
@@ -10,7 +12,10 @@ export interface Subscriber {
    * Sends an event, or keeps it while the peer is slow. A newer one of the same resource replaces one that
    * waits. False: the stream is gone, or has just been ended since too much waits.
    */
-  push(event: CloudEvent): boolean;
+  push(event: CloudEvent, change?: FedChange): boolean;
+  /** Everything up to this place has been seen. */
+  move(next: Cursor): void;
+  readonly isGone: boolean;
   /** True while nothing waits, so that an event would leave at once. */
   readonly isReady: boolean;
   /** Resolves when the peer has caught up, to false if the stream is gone. */
@@ -19,7 +24,15 @@ export interface Subscriber {
   restart(reason: string): void;
 }
 
+/** Where an event of the feed leaves a subscriber that keeps a cursor. */
+export interface FedChange {
+  next: Cursor;
+  isDeletion: boolean;
+}
+
 export interface SubscriberOptions {
+  /** Where a subscriber begins that keeps a cursor: its events and heartbeats then carry it. */
+  cursor?: Cursor;
   /** Time between heartbeats; undefined for none. */
   heartbeatMs: number | undefined;
   /** Events of different resources that may wait. */
@@ -42,8 +55,7 @@ export function anyCaughtUp(subscribers: Iterable<Subscriber>): Promise<boolean>
 
 /** Sends the headers that clients wait for, and starts the heartbeats. */
 export function createSubscriber(stream: ResponseStream, options: SubscriberOptions): Subscriber {
-  const waiting = new Map<string, CloudEvent>();
-  let waitingBytes = 0;
+  const waiting = createWaitingChanges<CloudEvent, Cursor | undefined>(options.cursor);
   let isDraining = false;
   stream.start({ "subscription-id": crypto.randomUUID() });
 
@@ -53,7 +65,7 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
       id: crypto.randomUUID(),
       source: "",
       type: HEARTBEAT_TYPE,
-      extensions: {},
+      extensions: cursorExtension(waiting.resume),
     }));
   };
   const { heartbeatMs } = options;
@@ -67,11 +79,10 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
     isDraining = true;
     while (!stream.isClosed && (waiting.size > 0 || stream.isFull)) {
       await stream.drained();
-      for (const [key, event] of waiting) {
-        if (stream.isFull || stream.isClosed) break;
-        waiting.delete(key);
-        waitingBytes -= bytesOf(event);
-        stream.write(encodeEvent(event));
+      while (!stream.isFull && !stream.isClosed) {
+        const next = waiting.shift();
+        if (next === undefined) break;
+        stream.write(encodeEvent(withCursor(next.value, next.resume)));
       }
     }
     isDraining = false;
@@ -82,20 +93,31 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
     stream.end({ code: STATUS.resourceExhausted, message: reason });
 
   return {
-    push(event) {
+    push(event, change) {
       if (stream.isClosed) return false;
       if (!isDraining && waiting.size === 0) {
+        if (change !== undefined) waiting.move(change.next);
         // Never rejects: it only waits for the stream, and ends with it.
-        if (!stream.write(encodeEvent(event))) void drain();
+        if (!stream.write(encodeEvent(withCursor(event, waiting.resume)))) void drain();
         return !stream.isClosed;
       }
       const id = event.extensions[EXT.resourceId];
       const key = typeof id === "string" ? id : event.id;
-      waitingBytes += bytesOf(event) - bytesOf(waiting.get(key));
-      waiting.set(key, event);
-      if (waiting.size <= options.waitingMax && waitingBytes <= WAITING_BYTES_MAX) return true;
-      restart(`${waiting.size} events wait for this subscriber: subscribe again and resync`);
+      waiting.push({
+        key,
+        value: event,
+        bytes: event.data?.length ?? 0,
+        isFinal: change?.isDeletion ?? false,
+      }, change?.next ?? waiting.place);
+      if (waiting.size <= options.waitingMax && waiting.bytes <= WAITING_BYTES_MAX) return true;
+      const { resume } = waiting;
+      const how = resume === undefined ? "resync" : `resume from ${encodeCursor(resume)}`;
+      restart(`${waiting.size} events wait for this subscriber: subscribe again and ${how}`);
       return false;
+    },
+    move: waiting.move,
+    get isGone() {
+      return stream.isClosed;
     },
     get isReady() {
       return !isDraining && waiting.size === 0 && !stream.isFull && !stream.isClosed;
@@ -108,6 +130,12 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
   };
 }
 
-function bytesOf(event: CloudEvent | undefined): number {
-  return event?.data?.length ?? 0;
+/** The event is shared by all who are told of it. */
+function withCursor(event: CloudEvent, cursor: Cursor | undefined): CloudEvent {
+  if (cursor === undefined) return event;
+  return { ...event, extensions: { ...event.extensions, ...cursorExtension(cursor) } };
+}
+
+function cursorExtension(cursor: Cursor | undefined): Record<string, string> {
+  return cursor === undefined ? {} : { [EXT.cursor]: encodeCursor(cursor) };
 }

@@ -17,6 +17,7 @@ import { explainError, presentError, presentUnauthenticated } from "./errors.ts"
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson, sendText } from "./routes.ts";
+import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
 export interface RestParts {
@@ -28,6 +29,8 @@ export interface RestParts {
   metrics: Metrics;
   /** The source that owns what is created here. */
   sourceId?: string;
+  /** Without it nothing can be watched. */
+  watchers?: Watchers;
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
 }
@@ -50,9 +53,9 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
   addAboutRoutes(app);
   addConsumerRoutes(app, parts.db);
-  const { db, spec, sourceId = "maestro" } = parts;
+  const { db, spec, watchers, sourceId = "maestro" } = parts;
   addResourceRoutes(app, { db, spec, sourceId });
-  addBundleRoutes(app, { db, spec, sourceId });
+  addBundleRoutes(app, { db, spec, sourceId, watchers });
   addCloudEventRoutes(app, { spec, log: parts.log });
   return app;
 }

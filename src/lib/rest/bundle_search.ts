@@ -41,6 +41,18 @@ interface Token {
   text: string;
 }
 
+/** The filter as the queries of bundles take it. */
+export function asSqlFilter({ labels, labelTerms, ...columns }: BundleFilter) {
+  return [
+    columns.id ?? null,
+    columns.name ?? null,
+    columns.source ?? null,
+    columns.consumer_name ?? null,
+    JSON.stringify(labels),
+    JSON.stringify(labelTerms),
+  ] as const;
+}
+
 /** Reads a search; an empty one lets every bundle pass. Throws `invalid_argument` on any other form. */
 export function parseBundleSearch(search: string): BundleFilter {
   const filter: BundleFilter = { labels: {}, labelTerms: [] };

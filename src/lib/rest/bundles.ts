@@ -5,31 +5,28 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { notFound } from "../spec/accept.ts";
 import type { ResourceRow } from "../spec/door.ts";
-import { parseBundleSearch } from "./bundle_search.ts";
+import { asSqlFilter, parseBundleSearch } from "./bundle_search.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
-import { parsePage, presentList } from "./list.ts";
+import { badRequest, parsePage, presentList } from "./list.ts";
 import { presentBundle } from "./present_bundle.ts";
-import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
+import { addRoute, idOf, type RestContext, type RestEnv, sendJson } from "./routes.ts";
+import type { Watchers } from "./watch.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
 const TYPE = "Bundle";
 
 /** Adds `/resource-bundles`, as the Go source client uses it (wire.md §7). */
-export function addBundleRoutes(app: Hono<RestEnv>, parts: DeletionParts): void {
-  const { db } = parts;
+export function addBundleRoutes(
+  app: Hono<RestEnv>,
+  parts: DeletionParts & { watchers: Watchers | undefined },
+): void {
+  const { db, watchers } = parts;
   addRoute(app, PATH, {
     async GET(c) {
       const query = new URL(c.req.url).searchParams;
+      if (isWatch(query)) return await watchBundles(c, query, watchers);
       const page = parsePage(query, { supported: ["search"] });
-      const { labels, labelTerms, ...columns } = parseBundleSearch(query.get("search") ?? "");
-      const filter = [
-        columns.id ?? null,
-        columns.name ?? null,
-        columns.source ?? null,
-        columns.consumer_name ?? null,
-        JSON.stringify(labels),
-        JSON.stringify(labelTerms),
-      ] as const;
+      const filter = asSqlFilter(parseBundleSearch(query.get("search") ?? ""));
       const [rows, [counted]] = await Promise.all([
         page.limit === 0
           ? []
@@ -37,7 +34,7 @@ export function addBundleRoutes(app: Hono<RestEnv>, parts: DeletionParts): void 
         q.resourceCountBundles(db, ...filter),
       ]);
       const total = Number(counted?.total ?? 0);
-      const items = rows.map(presentBundle);
+      const items = rows.map((row) => presentBundle(row));
       return sendJson(c, 200, presentList("ResourceBundleList", items, { ...page, total }));
     },
   });
@@ -47,6 +44,35 @@ export function addBundleRoutes(app: Hono<RestEnv>, parts: DeletionParts): void 
     },
     DELETE: (c) => answerDeletion(parts, c, TYPE),
   });
+}
+
+function isWatch(query: URLSearchParams): boolean {
+  const text = query.get("watch")?.trim() ?? "";
+  if (["1", "true"].includes(text)) return true;
+  if (["", "0", "false"].includes(text)) return false;
+  throw badRequest('the parameter "watch" must be true or false');
+}
+
+async function watchBundles(
+  c: RestContext,
+  query: URLSearchParams,
+  watchers: Watchers | undefined,
+): Promise<Response> {
+  const extra = ["page", "size", "orderBy", "fields"].find((name) => query.has(name));
+  if (extra !== undefined) throw badRequest(`the parameter "${extra}" does not go with "watch"`);
+  if (watchers === undefined) throw badRequest("nothing can be watched here");
+  const filter = parseBundleSearch(query.get("search") ?? "");
+  // Of a client that comes back the header is newer than the address that it began with.
+  const cursor = c.req.header("Last-Event-ID") || query.get("cursor") || undefined;
+  c.header("Content-Type", "text/event-stream");
+  c.header("Cache-Control", "no-store");
+  c.header("Vary", "Authorization");
+  // Proxies that gather answers would keep the events to themselves.
+  c.header("X-Accel-Buffering", "no");
+  if (c.req.method === "HEAD") return c.body(null);
+  const operationId = c.get("operationId");
+  const alive = () => c.env?.stillReads?.();
+  return c.body(await watchers.open({ filter, cursor, operationId, alive }));
 }
 
 async function getBundle(db: Db, id: string): Promise<ResourceRow> {

@@ -10,6 +10,7 @@ const STATUS: Record<ErrorCode, number> = {
   permission_denied: 403,
   not_found: 404,
   conflict: 409,
+  gone: 410,
   too_large: 413,
   resource_exhausted: 429,
   unavailable: 503,

@@ -53,6 +53,7 @@ function integer(query: URLSearchParams, name: string): number | undefined {
   throw badRequest(`the parameter "${name}" must be a whole number, not ${shown}`);
 }
 
-function badRequest(reason: string): MaestroError {
+/** The refusal of a parameter. */
+export function badRequest(reason: string): MaestroError {
   return new MaestroError("invalid_argument", reason, { peerNumber: BAD_REQUEST });
 }

@@ -7,14 +7,18 @@ import { parseStatus } from "../wire/work_status.ts";
 import { presentDelivery } from "./present.ts";
 
 /** Presents a bundle. What is unknown yet, as its status, is left out. */
-export function presentBundle(row: ResourceRow): JsonObject {
+export function presentBundle(
+  row: ResourceRow,
+  { isGone }: { isGone: boolean } = { isGone: false },
+): JsonObject {
   const spec = parseSpec(row.data_type, row.spec);
   return {
     consumer_name: row.consumer_name,
     created_at: row.created_at,
     ...(row.deleted_at !== null && { deleted_at: row.deleted_at }),
     delete_option: spec.deleteOption ?? {},
-    delivery: presentDelivery(row),
+    // What is gone is on its way no more.
+    ...(!isGone && { delivery: presentDelivery(row) }),
     // The Go server leaves it out, so that who reads and sends back what was read loses it (quirk Q16 of the wire).
     ...(spec.executer && { executor: spec.executer }),
     href: `/api/maestro/v1/resource-bundles/${row.id}`,

@@ -3,11 +3,14 @@
 import type { Context, Hono } from "hono";
 import { canonicalJson, type JsonObject } from "../json.ts";
 import type { Caller } from "../access/caller.ts";
+import type { RequestControl } from "../http_server.ts";
 import { MaestroError } from "../errors.ts";
 import { METHOD_NOT_ALLOWED, presentError } from "./errors.ts";
 
 /** What a request carries from the first middleware to its handler. */
 export interface RestEnv {
+  /** What the listener offers; nothing without a socket. */
+  Bindings: Partial<RequestControl>;
   Variables: { operationId: string; caller?: Caller };
 }
 export type RestContext = Context<RestEnv>;

@@ -1,83 +1,140 @@
 /**
- * The change feed: how every replica learns of every stored status.
+ * The change feed: how every replica learns of every change, and tells whoever subscribes here.
  *
  * Guarantee: each subscriber sees, in order for each resource, the last state of every burst and every
- * deletion, once. Statements that commit late are not passed over, since readers stop below the oldest
- * transaction that still runs. The price: an open transaction elsewhere in the database holds the feed back.
+ * deletion; or it is told that something is missing. Statements that commit late are not passed over, since readers
+ * stop below the oldest transaction that still runs. The price: an open transaction elsewhere in the cluster holds
+ * the feed back, which upkeep reports.
+ *
+ * One reader serves all subscribers of a replica. Who comes with an old cursor catches up by its own reads and then
+ * joins (`follow.ts`).
  */
 
-import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import type { CloudEvent } from "../wire/event.ts";
-import { toStatusEvent } from "./event.ts";
+import { MaestroError } from "../errors.ts";
+import { comparePositions, type Cursor } from "./cursor.ts";
+import { type Change, readNow, readPage } from "./feed_page.ts";
 
-const READ_MAX = 500;
+/** Who is told. */
+export interface FeedSubscriber {
+  /** The sources whose states it wants: none while it wants nothing, undefined for all. */
+  sources(): readonly string[] | undefined;
+  /** Takes what is new, in order; `next` is the place after it. It must not wait. */
+  take(changes: readonly Change[], next: Cursor): void;
+  /** The feed has a gap, so the subscriber must start anew. It is told nothing more. */
+  end(error: MaestroError): void;
+}
 
 export interface Feed {
   /** Makes sure that whatever is stored from now on is seen. Call it before a subscriber is let in. */
   open(): Promise<void>;
   /** Tells subscribers what is new; resolves to true if there may be more. */
   read(): Promise<boolean>;
+  /** Subscribes for as long as the server runs. After a gap it goes on from a new place. */
+  attach(subscriber: FeedSubscriber): void;
+  /**
+   * Lets in a subscriber that has seen everything up to `seen`. False if the reader is further
+   * already: then it must catch up first.
+   */
+  join(subscriber: FeedSubscriber, seen: Cursor): boolean;
+  leave(subscriber: FeedSubscriber): void;
 }
 
-/**
- * Makes a reader of the feed. `sources` gives those that somebody here subscribes to; while there is none,
- * nothing is read, and the next one starts at the end.
- */
-export function createFeed(
-  db: Db,
-  broadcast: (source: string, event: CloudEvent) => void,
-  sources: () => string[],
-): Feed {
-  let cursor: { xid: string; id: string } | undefined;
+interface Member {
+  subscriber: FeedSubscriber;
+  /** What comes before was seen otherwise. */
+  seen: Cursor | undefined;
+}
+
+/** Makes the reader of a replica. While nobody wants anything nothing is read, and the next one starts at the end. */
+export function createFeed(db: Db): Feed {
+  const members = new Set<Member>();
+  let cursor: Cursor | undefined;
+
+  const tell = (changes: readonly Change[], next: Cursor) => {
+    for (const { subscriber, seen } of members) {
+      const isNew = (change: Change) => seen === undefined || comparePositions(change, seen) > 0;
+      subscriber.take(changes.filter(isNew), next);
+    }
+  };
+  const endAll = (error: MaestroError) => {
+    cursor = undefined;
+    for (const member of members) {
+      if (member.seen !== undefined) members.delete(member);
+      member.subscriber.end(error);
+    }
+  };
+
   return {
     async open() {
       if (cursor !== undefined) return;
-      const [row] = await q.changeCursor(db);
-      // The transaction named has not ended, so all of its rows come after this place.
-      cursor ??= { xid: row?.xid ?? "0", id: "0" };
+      const now = await readNow(db);
+      cursor ??= now;
     },
     async read() {
-      const interested = sources();
-      if (interested.length === 0) cursor = undefined;
-      if (cursor === undefined) return false;
-      const rows = await q.changeRead(db, cursor.xid, cursor.id, interested, READ_MAX);
-      const newcomers = sources().filter((source) => !interested.includes(source));
-      for (const row of rows) {
-        // Let in while the statement ran, which therefore brought no states for it: read again from here.
-        if (newcomers.includes(row.source)) return true;
-        const event = toFeedEvent(row);
-        if (event !== undefined) broadcast(row.source, event);
-        cursor = { xid: row.xid, id: row.id };
+      const interest = interestOf(members);
+      if (!interest.isAny) cursor = undefined;
+      const from = cursor;
+      if (from === undefined) return false;
+      const page = await readPage(db, from, interest.sources).catch((error: unknown) => error);
+      // Everybody left meanwhile, and whoever came then has another place.
+      if (cursor !== from) return true;
+      if (page instanceof MaestroError && page.code === "gone") {
+        endAll(page);
+        return true;
       }
-      return rows.length === READ_MAX;
+      if (page instanceof Error || !isPage(page)) throw page;
+      const { changes, next, isLast } = page;
+      // Let in while the statement ran, which therefore brought no states for it: read again from there.
+      const missed = missedBy(interestOf(members), interest);
+      const stop = changes.findIndex((change) => missed(change.source));
+      const told = stop < 0 ? changes : changes.slice(0, stop);
+      const last = told.at(-1);
+      cursor = stop < 0 ? next : last === undefined ? from : placeOf(last, from);
+      if (told.length > 0 || stop < 0) tell(told, cursor);
+      return stop >= 0 || !isLast;
+    },
+    attach: (subscriber) => void members.add({ subscriber, seen: undefined }),
+    join(subscriber, seen) {
+      if (cursor !== undefined && comparePositions(seen, cursor) < 0) return false;
+      if (cursor !== undefined && seen.epoch !== cursor.epoch) return false;
+      cursor ??= seen;
+      members.add({ subscriber, seen });
+      return true;
+    },
+    leave(subscriber) {
+      for (const member of members) if (member.subscriber === subscriber) members.delete(member);
     },
   };
 }
 
-function toFeedEvent(row: q.ChangeReadRow): CloudEvent | undefined {
-  const { status, status_event } = row;
-  if (!row.is_current || status === null || status_event === null) return undefined;
-  return toStatusEvent({
-    spec: row.spec,
-    metadata: row.metadata,
-    status,
-    status_event,
-    created_at: row.resource_created_at,
-    deleted_at: row.resource_deleted_at,
-  });
+function isPage(page: unknown): page is Awaited<ReturnType<typeof readPage>> {
+  return typeof page === "object" && page !== null && "changes" in page;
 }
 
-const PURGE_MAX = 5000;
-
-/** Drops entries older than the retention; resolves to true if there are more. */
-export async function purgeFeed(db: Db, retentionSeconds: number): Promise<boolean> {
-  const rows = await q.changePurge(db, retentionSeconds, PURGE_MAX);
-  return rows.length === PURGE_MAX;
+function placeOf({ xid, id }: Change, { epoch }: Cursor): Cursor {
+  return { epoch, xid, id };
 }
 
-/** Drops tombstones older than the retention; resolves to true if there are more. */
-export async function purgeTombstones(db: Db, retentionSeconds: number): Promise<boolean> {
-  const rows = await q.tombstonePurge(db, retentionSeconds, PURGE_MAX);
-  return rows.length === PURGE_MAX;
+interface Interest {
+  isAny: boolean;
+  sources: string[] | undefined;
+}
+
+function interestOf(members: ReadonlySet<Member>): Interest {
+  const sources = new Set<string>();
+  let isAll = false;
+  for (const { subscriber } of members) {
+    const wanted = subscriber.sources();
+    if (wanted === undefined) isAll = true;
+    for (const source of wanted ?? []) sources.add(source);
+  }
+  return { isAny: isAll || sources.size > 0, sources: isAll ? undefined : [...sources] };
+}
+
+function missedBy(now: Interest, before: Interest): (source: string) => boolean {
+  if (before.sources === undefined) return () => false;
+  if (now.sources === undefined) return (source) => !before.sources?.includes(source);
+  const newcomers = new Set(now.sources.filter((source) => !before.sources?.includes(source)));
+  return (source) => newcomers.has(source);
 }

@@ -42,6 +42,8 @@ export const EXT = {
   statusDigest: "statusdigest",
   /** Ours: when the server's database said what a spec event says, by that database's clock. Peers ignore it. */
   readAt: "readat",
+  /** Ours: where a source that asked for it may resume its subscription. */
+  cursor: "maestrocursor",
 } as const;
 
 const CORE_TEXTS = [

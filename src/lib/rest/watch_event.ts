@@ -1,0 +1,71 @@
+/** What a watcher of bundles is told of a change. */
+
+import type { Change } from "../status/feed_page.ts";
+import { canonicalJson, isObject, parseJson } from "../json.ts";
+import type { ResourceRow } from "../spec/door.ts";
+import { matchesColumns, matchesLabels } from "./bundle_match.ts";
+import type { BundleFilter } from "./bundle_search.ts";
+import { presentBundle } from "./present_bundle.ts";
+
+export interface WatchEvent {
+  /** The resource; empty for a bookmark. */
+  id: string;
+  type: "added" | "modified" | "deleted" | "bookmark";
+  /** JSON in one line. */
+  text: string;
+}
+
+/** Presented once, however many watch. */
+const texts = new WeakMap<Change, string>();
+
+/** The event for a change, as this search sees it; undefined if it is no concern of its. */
+export function toWatchEvent(change: Change, filter: BundleFilter): WatchEvent | undefined {
+  const row = change.is_current ? toRow(change) : undefined;
+  if (row?.type !== "Bundle" || !matchesColumns(filter, row)) return undefined;
+  const isIn = matchesLabels(filter, labelsOf(row.metadata));
+  const wasIn = change.labels_before === null ? isIn : matchesLabels(filter, change.labels_before);
+  if (!isIn && !wasIn) return undefined;
+  const type = change.kind === "deleted" || !isIn
+    ? "deleted"
+    : change.is_creation || !wasIn
+    ? "added"
+    : "modified";
+  const text = texts.get(change) ??
+    canonicalJson(presentBundle(row, { isGone: change.kind === "deleted" }));
+  texts.set(change, text);
+  return { id: row.id, type, text };
+}
+
+/** The event for a bundle that is there when somebody begins to watch. */
+export function toListedEvent(row: ResourceRow): WatchEvent {
+  return { id: row.id, type: "added", text: canonicalJson(presentBundle(row)) };
+}
+
+function toRow(change: Change): ResourceRow | undefined {
+  const { name, type, data_type, version, spec, created_at, updated_at } = change;
+  if (name === null || type === null || data_type === null || version === null) return undefined;
+  if (spec === null || created_at === null || updated_at === null) return undefined;
+  return {
+    ...{ id: change.resource_id, name, type, data_type, version, spec, created_at, updated_at },
+    source: change.source,
+    consumer_name: change.consumer_name,
+    metadata: change.metadata,
+    status: change.status,
+    status_version: change.status_version,
+    status_sequence: change.status_sequence,
+    deleted_at: change.deleted_at,
+    observed_version: change.observed_version ?? 0,
+    applied_version: change.applied_version ?? 0,
+    sent_version: change.sent_version ?? 0,
+    sent_at: change.sent_at,
+    attempts: change.attempts ?? 0,
+    next_send_at: change.next_send_at ?? updated_at,
+    silent_seconds: change.silent_seconds,
+  };
+}
+
+function labelsOf(metadata: string | null): string | null {
+  const parsed = metadata === null ? undefined : parseJson(metadata);
+  const labels = isObject(parsed) ? parsed["labels"] : undefined;
+  return labels === undefined ? null : JSON.stringify(labels);
+}
