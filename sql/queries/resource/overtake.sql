@@ -35,12 +35,17 @@ with held as (
     and behind.held_version < 2147483647
     and resource.version <> resource.observed_version
     and resource.deleted_at is null
-  returning resource.id, resource.consumer_name, resource.version
+  returning resource.id, resource.source, resource.consumer_name, resource.version,
+    resource.created_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
   select id, consumer_name, false from overtaken
+), fed as (
+  insert into changes (kind, resource_id, source, consumer_name, resource_created_at)
+  select 'spec', id, source, consumer_name, created_at from overtaken
 ), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
+  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000)),
+    pg_notify('changes', '')
   from overtaken
   having count(*) > 0
 )
