@@ -104,7 +104,8 @@ export interface ChangePartitionsRow {
 /**
  * The hours of the feed that upkeep looks at: those that have a partition, and those to come that lack one.
  *
- * An hour that has entries in the default partition already can have none of its own.
+ * Only hours that begin a while from now get one: a statement that has found no partition for its entry fails if
+ * one is attached just then. And an hour that has entries in the default partition can have none of its own.
  */
 export function changePartitions(
   db: Db,

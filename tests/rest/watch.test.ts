@@ -183,8 +183,8 @@ test("cursors that we never wrote are 400, and those that cannot go on are 410, 
   const now = await readNow(doors.db);
   const ask = async (cursor: string) => {
     const answer = await fetch(`${doors.bundles}?watch=true&cursor=${encodeURIComponent(cursor)}`);
-    const { reason } = await answer.json();
-    return `${answer.status} ${reason}`;
+    const body = await answer.json() as { reason: string };
+    return `${answer.status} ${body.reason}`;
   };
   const plain = (text: string) => Buffer.from(text).toString("base64url");
 
@@ -198,47 +198,54 @@ test("cursors that we never wrote are 400, and those that cannot go on are 410, 
   const elsewhere = encodeCursor({ ...now, epoch: "0123456789ab" });
   expect(await ask(elsewhere)).toContain("410 The cursor is too old, list again: it is of another");
   const ahead = encodeCursor({ ...now, xid: `${BigInt(now.xid) + 100_000n}` });
-  expect(await ask(ahead)).toContain("410 The cursor is too old, list again: it is of a later time");
+  expect(await ask(ahead)).toContain(
+    "410 The cursor is too old, list again: it is of a later time",
+  );
   await query(doors.db, "update feed set horizon_xid = pg_current_xact_id()", []);
   expect(await ask(encodeCursor(now))).toContain("410 The cursor is too old, list again: what");
 });
 
-test("M23: a watcher that does not read is ended with its cursor, and the others go on", async () => {
-  await using doors = await openWatchDoors({ waitingMax: 100 });
-  const consumerName = await doors.consumer();
-  const cursor = encodeCursor(await readNow(doors.db));
-  const socket = connect(doors.port, "127.0.0.1");
-  let received = "";
-  socket.write(
-    `GET /api/maestro/v1/resource-bundles?watch=true&cursor=${cursor} HTTP/1.1\r\nHost: a\r\n\r\n`,
-  );
-  await new Promise<void>((resolve) =>
-    socket.once("data", (bytes) => {
-      received += bytes;
-      resolve();
-    })
-  );
-  socket.pause();
-  await using watcher = await watch(doors.bundles);
-  const data = bundle("x".repeat(200_000));
-  const ids = Array.from({ length: 300 }, () => crypto.randomUUID());
+test(
+  "M23: a watcher that does not read is ended with its cursor, and the others go on",
+  async () => {
+    await using doors = await openWatchDoors({ waitingMax: 100 });
+    const consumerName = await doors.consumer();
+    const cursor = encodeCursor(await readNow(doors.db));
+    const socket = connect(doors.port, "127.0.0.1");
+    let received = "";
+    socket.write(
+      `GET /api/maestro/v1/resource-bundles?watch=true&cursor=${cursor} HTTP/1.1\r\nHost: a\r\n\r\n`,
+    );
+    await new Promise<void>((resolve) =>
+      socket.once("data", (bytes) => {
+        received += bytes;
+        resolve();
+      })
+    );
+    socket.pause();
+    await using watcher = await watch(doors.bundles);
+    const data = bundle("x".repeat(200_000));
+    const ids = Array.from({ length: 300 }, () => crypto.randomUUID());
 
-  for (const id of ids) await spec(doors, { id, consumerName, data });
-  await eventually(() => ids.every((id) => watcher.told(id).length > 0));
-  socket.on("data", (bytes) => received += bytes);
-  socket.resume();
-  await eventually(() => received.includes("event: error"));
-  socket.destroy();
+    for (const id of ids) await spec(doors, { id, consumerName, data });
+    await eventually(() => ids.every((id) => watcher.told(id).length > 0));
+    socket.on("data", (bytes) => received += bytes);
+    socket.resume();
+    await eventually(() => received.includes("event: error"));
+    socket.destroy();
 
-  const error = JSON.parse(/event: error\ndata: (.*)\n/.exec(received)?.[1] ?? "null");
-  expect(error).toMatchObject({ status: 429, reason: expect.stringContaining("too many events") });
-  const seen = ids.filter((id) => received.includes(`"id":"${id}"`));
-  expect(seen.length).toBeLessThan(ids.length);
-  await using back = await watch(doors.bundles, { cursor: error.cursor });
-  await eventually(() =>
-    ids.every((id) => seen.includes(id) || back.told(id).length > 0)
-  );
-}, 60_000);
+    const error = JSON.parse(/event: error\ndata: (.*)\n/.exec(received)?.[1] ?? "null");
+    expect(error).toMatchObject({
+      status: 429,
+      reason: expect.stringContaining("too many events"),
+    });
+    const seen = ids.filter((id) => received.includes(`"id":"${id}"`));
+    expect(seen.length).toBeLessThan(ids.length);
+    await using back = await watch(doors.bundles, { cursor: error.cursor });
+    await eventually(() => ids.every((id) => seen.includes(id) || back.told(id).length > 0));
+  },
+  60_000,
+);
 
 test("beyond the most watchers the answer is 429; one that leaves makes room", async () => {
   await using doors = await openWatchDoors({ watchersMax: 1 });

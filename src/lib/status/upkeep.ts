@@ -28,8 +28,12 @@ export async function keepFeed(db: Db, log: Logger, options: FeedUpkeepOptions):
   // First: what a restored copy brought must not become the horizon.
   const ahead = await q.changeForgetAhead(db, DELETE_MAX);
   for (const hour of await q.changePartitions(db, AHEAD_HOURS, retentionSeconds)) {
-    if (!hour.is_there) await attempt(db, log, "add", createScript(hour));
-    else if (hour.is_old) await attempt(db, log, "drop", dropScript(hour.name));
+    if (hour.is_there && !hour.is_old) continue;
+    const [verb, script] = hour.is_there
+      ? ["drop", dropScript(hour.name)]
+      : ["add", createScript(hour)];
+    // Whoever is in the way of one is in the way of the next.
+    if (!await attempt(db, log, verb, script)) break;
   }
   const gone = await q.changePurgeDefault(db, retentionSeconds, DELETE_MAX);
   const [held] = await q.changeHeld(db, heldSeconds);
@@ -43,12 +47,14 @@ export async function keepFeed(db: Db, log: Logger, options: FeedUpkeepOptions):
   return ahead.length === DELETE_MAX || gone.length === DELETE_MAX;
 }
 
-async function attempt(db: Db, log: Logger, verb: string, script: string): Promise<void> {
+async function attempt(db: Db, log: Logger, verb: string, script: string): Promise<boolean> {
   try {
     await runScript(db, script);
+    return true;
   } catch (error) {
     if (!NOT_NOW.has(sqlState(error) ?? "")) throw error;
     log.info("a partition of the change feed has to wait", { verb, error });
+    return false;
   }
 }
 
