@@ -169,7 +169,8 @@ export interface ChangeReadRow {
  * change; of many changes of a kind only the last is given its state.
  *
  * The limits are written out, since PostgreSQL plans without knowing parameters, and a page too long
- * would make it sort the whole feed. States are cut after 8 MB; `page_count` tells.
+ * would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
+ * first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
  *
  * `sources`: null for everybody's
  */
