@@ -51,6 +51,21 @@ test("upkeep makes partitions ahead of time, and a change lands in that of its h
   ]);
 });
 
+test("an hour that has begun gets no partition, as a statement under way would fail", async () => {
+  await using specs = await openSpecs();
+
+  await keepFeed(specs.db, testLogger(), DAY);
+
+  const [row] = await query<{ name: string }>(
+    specs.db,
+    "select 'changes_' || to_char(now(), 'YYYYMMDDHH24') as name",
+    [],
+  );
+  const made = (await partitions(specs.db)).filter((name) => name !== "changes_default");
+  expect(made.length).toBeGreaterThanOrEqual(5);
+  expect(made.every((name) => name > (row?.name ?? ""))).toBeTrue();
+});
+
 test("no change fails while partitions are made", async () => {
   await using specs = await openSpecs();
   const made = Promise.withResolvers<void>();
