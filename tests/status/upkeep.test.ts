@@ -5,7 +5,7 @@ import type { Db } from "../../src/lib/db/connect.ts";
 import { query, runScript } from "../../src/lib/db/query.ts";
 import { readNow, readPage } from "../../src/lib/status/feed_page.ts";
 import { keepFeed } from "../../src/lib/status/upkeep.ts";
-import { testLogger } from "../harness/postgres.ts";
+import { createDatabase, testLogger } from "../harness/postgres.ts";
 import { openSpecs } from "../spec/specs.ts";
 
 const DAY = { retentionSeconds: 24 * 3600, heldSeconds: 60 };
@@ -222,4 +222,25 @@ test("a dump that is restored is another feed", async () => {
   await expect(readPage(specs.db, now, undefined)).rejects.toMatchObject({
     message: expect.stringContaining("another database"),
   });
+});
+
+test("a user who owns nothing reads and keeps the feed, with the default partition alone", async () => {
+  await using database = await createDatabase({ maxConnections: 1 });
+  const lines: string[] = [];
+  const role = `plain_${crypto.randomUUID().replaceAll("-", "")}`;
+  await runScript(
+    database.db,
+    `create role ${role};
+    grant select, insert, update, delete on all tables in schema public to ${role};
+    grant usage on all sequences in schema public to ${role};`,
+  );
+  await query(database.db, `set role ${role}`, []);
+
+  await keepFeed(database.db, testLogger((line) => lines.push(line)), DAY);
+  const page = await readPage(database.db, await readNow(database.db), undefined);
+  await query(database.db, "reset role", []);
+  await runScript(database.db, `drop owned by ${role}; drop role ${role};`);
+
+  expect(page.isLast).toBeTrue();
+  expect(lines.join("")).toContain("a partition of the change feed has to wait");
 });

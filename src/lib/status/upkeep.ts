@@ -18,6 +18,8 @@ const DELETE_MAX = 5000;
 const LOCK_TIMEOUT = "200ms";
 /** Another session is in the way, or was first: lock and statement time-outs, deadlock, the partition is there. */
 const NOT_NOW = new Set(["55P03", "57014", "40P01", "42P07", "42809", "23514"]);
+/** The server's user may not change tables: then all entries go through the default partition. */
+const NOT_ALLOWED = "42501";
 
 /**
  * Does what is due; resolves to true if there is more to do at once. Any number of servers may do it at the same time:
@@ -52,8 +54,12 @@ async function attempt(db: Db, log: Logger, verb: string, script: string): Promi
     await runScript(db, script);
     return true;
   } catch (error) {
-    if (!NOT_NOW.has(sqlState(error) ?? "")) throw error;
-    log.info("a partition of the change feed has to wait", { verb, error });
+    const state = sqlState(error) ?? "";
+    if (state !== NOT_ALLOWED && !NOT_NOW.has(state)) throw error;
+    log[state === NOT_ALLOWED ? "warn" : "info"]("a partition of the change feed has to wait", {
+      verb,
+      error,
+    });
     return false;
   }
 }
