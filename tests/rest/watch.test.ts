@@ -165,6 +165,29 @@ test("a bundle that begins or ends to pass the search is told as added and delet
   expect(watcher.told(other)).toEqual([]);
 });
 
+test("a bundle that ends to pass the search, and is gone before anybody looks, is told as deleted", async () => {
+  await using doors = await openWatchDoors();
+  const consumerName = await doors.consumer();
+  const id = crypto.randomUUID();
+  const search = "payload->'metadata'->'labels'->>'tier' = 'gold'";
+  await spec(doors, { id, consumerName, labels: { tier: "gold" } });
+  const before = await watch(doors.bundles, { search });
+  const cursor = before.cursor();
+  await before[Symbol.asyncDispose]();
+  const update = { consumerName, action: "update_request" as const };
+  await spec(doors, { ...update, id, labels: { tier: "iron" }, data: bundle("2") });
+  await spec(doors, { id, consumerName, action: "delete_request" });
+  await publish(doors.agents, statusEvent({ id, consumerName, version: 2, isDeleted: true }));
+
+  await using watcher = await watch(doors.bundles, { search, cursor });
+  await eventually(() => watcher.told(id).length > 0);
+
+  expect(before.told(id)).toEqual(["added 1"]);
+  expect(watcher.events.filter(({ data }) => data.id === id).map(({ event }) => event)).toEqual([
+    "deleted",
+  ]);
+});
+
 test("a search by consumer keeps the others' bundles away", async () => {
   await using doors = await openWatchDoors();
   const [mine, others] = [await doors.consumer(), await doors.consumer()];
