@@ -110,7 +110,8 @@ export interface ChangePartitionsRow {
 /**
  * The hours of the feed that upkeep looks at: those that have a partition, and those to come that lack one.
  *
- * An hour that has entries in the default partition already can have none of its own.
+ * Only hours that begin a while from now get one: a statement that has found no partition for its entry fails if
+ * one is attached just then. And an hour that has entries in the default partition can have none of its own.
  */
 export function changePartitions(
   db: Db,
@@ -181,7 +182,8 @@ export interface ChangeReadRow {
  * change; of many changes of a kind only the last is given its state.
  *
  * The limits are written out, since PostgreSQL plans without knowing parameters, and a page too long
- * would make it sort the whole feed. States are cut after 8 MB; `page_count` tells.
+ * would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
+ * first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
  *
  * `sources`: null for everybody's
  */

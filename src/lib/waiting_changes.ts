@@ -43,12 +43,11 @@ export function createWaitingChanges<Value, Place>(
   const deaths = new Map<string, number>();
   let place = start;
   let bytes = 0;
-  const slotOf = (key: string, life: number, isFinal: boolean) =>
-    `${life}${isFinal ? "-" : "+"}${key}`;
+  const slotOf = (key: string, life: number, kind: "state" | "death") => `${life} ${kind} ${key}`;
   const forget = (key: string) => {
     const life = deaths.get(key);
-    if (life === undefined || entries.has(slotOf(key, life, false))) return;
-    if (!entries.has(slotOf(key, life - 1, true))) deaths.delete(key);
+    if (life === undefined || entries.has(slotOf(key, life, "state"))) return;
+    if (!entries.has(slotOf(key, life - 1, "death"))) deaths.delete(key);
   };
   const resume = () => {
     const [first] = entries.values();
@@ -57,7 +56,7 @@ export function createWaitingChanges<Value, Place>(
   return {
     push(entry, next) {
       const life = deaths.get(entry.key) ?? 0;
-      const slot = slotOf(entry.key, life, entry.isFinal === true);
+      const slot = slotOf(entry.key, life, entry.isFinal === true ? "death" : "state");
       const replaced = entries.get(slot);
       bytes += entry.bytes - (replaced?.bytes ?? 0);
       const value = replaced === undefined ? entry.value : combine(replaced.value, entry.value);

@@ -9,7 +9,12 @@ import {
   type StatusObject,
 } from "@grpc/grpc-js";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
-import { type CloudEvent, HEARTBEAT_TYPE, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import {
+  type CloudEvent,
+  EXT,
+  HEARTBEAT_TYPE,
+  MANIFEST_BUNDLES,
+} from "../../src/lib/wire/event.ts";
 import {
   decodeEvent,
   encodePublishRequest,
@@ -29,6 +34,8 @@ export interface CallOptions {
   timeoutMs?: number;
   /** Sends the request compressed. */
   gzip?: boolean;
+  /** The value of the header by which a source keeps a cursor. */
+  cursor?: string;
   /** Speaks TLS with servers whose certificate comes from this authority (PEM). */
   ca?: string;
 }
@@ -37,6 +44,8 @@ export interface Subscription extends AsyncDisposable {
   /** Everything but heartbeats, in order. */
   events: CloudEvent[];
   heartbeats: number;
+  /** The last cursor, of an event or a heartbeat. */
+  cursor: string | undefined;
   /** The value of the header that clients wait for. */
   subscriptionId: string;
   /** How many events had come when the headers came. */
@@ -153,9 +162,12 @@ export async function subscribe(
   const ended = Promise.withResolvers<Refusal>();
   const headers = Promise.withResolvers<string>();
   let heartbeats = 0;
+  let cursor: string | undefined;
   let eventsBeforeHeaders = 0;
   stream.on("data", (bytes: Buffer) => {
     const event = decodeEvent(bytes);
+    const given = event.extensions[EXT.cursor];
+    if (typeof given === "string") cursor = given;
     if (event.type === HEARTBEAT_TYPE) heartbeats++;
     else events.push(event);
   });
@@ -183,6 +195,9 @@ export async function subscribe(
     events,
     get heartbeats() {
       return heartbeats;
+    },
+    get cursor() {
+      return cursor;
     },
     subscriptionId,
     eventsBeforeHeaders,
@@ -216,8 +231,9 @@ function openClient(address: string, options: CallOptions): Client {
   });
 }
 
-function metadataOf({ authorization }: CallOptions): Metadata {
+function metadataOf({ authorization, cursor }: CallOptions): Metadata {
   const metadata = new Metadata();
+  if (cursor !== undefined) metadata.set("maestro-cursor", cursor);
   if (authorization !== undefined) metadata.set("authorization", authorization);
   return metadata;
 }

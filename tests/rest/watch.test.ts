@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import { query } from "../../src/lib/db/query.ts";
-import { encodeCursor } from "../../src/lib/status/cursor.ts";
+import { comparePositions, decodeCursor, encodeCursor } from "../../src/lib/status/cursor.ts";
 import { readNow } from "../../src/lib/status/feed_page.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -165,6 +165,29 @@ test("a bundle that begins or ends to pass the search is told as added and delet
   expect(watcher.told(other)).toEqual([]);
 });
 
+test("a bundle that ends to pass the search, and is gone before anybody looks, is told as deleted", async () => {
+  await using doors = await openWatchDoors();
+  const consumerName = await doors.consumer();
+  const id = crypto.randomUUID();
+  const search = "payload->'metadata'->'labels'->>'tier' = 'gold'";
+  await spec(doors, { id, consumerName, labels: { tier: "gold" } });
+  const before = await watch(doors.bundles, { search });
+  const cursor = before.cursor();
+  await before[Symbol.asyncDispose]();
+  const update = { consumerName, action: "update_request" as const };
+  await spec(doors, { ...update, id, labels: { tier: "iron" }, data: bundle("2") });
+  await spec(doors, { id, consumerName, action: "delete_request" });
+  await publish(doors.agents, statusEvent({ id, consumerName, version: 2, isDeleted: true }));
+
+  await using watcher = await watch(doors.bundles, { search, cursor });
+  await eventually(() => watcher.told(id).length > 0);
+
+  expect(before.told(id)).toEqual(["added 1"]);
+  expect(watcher.events.filter(({ data }) => data.id === id).map(({ event }) => event)).toEqual([
+    "deleted",
+  ]);
+});
+
 test("a search by consumer keeps the others' bundles away", async () => {
   await using doors = await openWatchDoors();
   const [mine, others] = [await doors.consumer(), await doors.consumer()];
@@ -183,8 +206,8 @@ test("cursors that we never wrote are 400, and those that cannot go on are 410, 
   const now = await readNow(doors.db);
   const ask = async (cursor: string) => {
     const answer = await fetch(`${doors.bundles}?watch=true&cursor=${encodeURIComponent(cursor)}`);
-    const { reason } = await answer.json() as { reason: string };
-    return `${answer.status} ${reason}`;
+    const body = await answer.json() as { reason: string };
+    return `${answer.status} ${body.reason}`;
   };
   const plain = (text: string) => Buffer.from(text).toString("base64url");
 
@@ -266,11 +289,16 @@ test("beyond the most watchers the answer is 429; one that leaves makes room", a
 test("a bookmark comes now and then with a newer cursor, though nothing happens here", async () => {
   await using doors = await openWatchDoors({ heartbeatMs: 50 });
   await using watcher = await watch(doors.bundles, { search: "name = 'nobody'" });
-  const before = watcher.cursor();
 
   const id = crypto.randomUUID();
   await spec(doors, { id, consumerName: await doors.consumer() });
-  await eventually(() => watcher.cursor() !== before);
+  const [entry] = await query<{ xid: string; id: string }>(
+    doors.db,
+    "select xid::text as xid, id from changes where resource_id = $1",
+    [id],
+  );
+  const place = entry ?? { xid: "0", id: "0" };
+  await eventually(() => comparePositions(decodeCursor(watcher.cursor()), place) >= 0);
 
   expect(watcher.events.every(({ event }) => event === "bookmark")).toBeTrue();
   await using back = await watch(doors.bundles, { cursor: watcher.cursor() });

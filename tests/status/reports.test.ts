@@ -29,8 +29,8 @@ async function stored(db: Db, id: string): Promise<Stored | undefined> {
 }
 
 async function changes(db: Db, id: string): Promise<{ kind: string; status: string | null }[]> {
-  const text =
-    "select kind, status::text as status from changes where resource_id = $1 order by id";
+  const text = "select kind, status::text as status from changes " +
+    "where resource_id = $1 and kind <> 'spec' order by id";
   return await query(db, text, [id]);
 }
 

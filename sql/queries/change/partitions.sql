@@ -1,6 +1,7 @@
 -- The hours of the feed that upkeep looks at: those that have a partition, and those to come that lack one.
 --
--- An hour that has entries in the default partition already can have none of its own.
+-- Only hours that begin a while from now get one: a statement that has found no partition for its entry fails if
+-- one is attached just then. And an hour that has entries in the default partition can have none of its own.
 --
 -- $1 ahead_hours
 -- $2 age_seconds
@@ -13,7 +14,9 @@ with existing as (
 ), wanted as (
   select 'changes_' || to_char(hour, 'YYYYMMDDHH24') as name, hour
   from generate_series(
-    date_trunc('hour', now()), now() + make_interval(hours => $1::int), interval '1 hour'
+    date_trunc('hour', now() + interval '5 min') + interval '1 hour',
+    now() + make_interval(hours => $1::int),
+    interval '1 hour'
   ) hour
   where not exists (
     select from changes_default

@@ -6,7 +6,8 @@
 -- change; of many changes of a kind only the last is given its state.
 --
 -- The limits are written out, since PostgreSQL plans without knowing parameters, and a page too long
--- would make it sort the whole feed. States are cut after 8 MB; `page_count` tells.
+-- would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
+-- first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
 --
 -- $1 after_xid
 -- $2 after_id
@@ -74,9 +75,12 @@ with page as materialized (
     limit 1
   ) resource on true
 )
-select feed_epoch() as epoch,
+select (select feed_epoch()) as epoch,
   pg_snapshot_xmin(pg_current_snapshot())::text as next_xid,
-  (feed.horizon_xid, feed.horizon_id) > ($1::text::xid8, $2::bigint) as is_too_old,
+  coalesce(
+    (select (horizon_xid, horizon_id) > ($1::text::xid8, $2::bigint) from feed limit 1),
+    true
+  ) as is_too_old,
   $1::text::xid8 > pg_snapshot_xmax(pg_current_snapshot()) as is_ahead,
   told.xid::text as xid, told.id, told.kind, told.source, told.resource_id, told.consumer_name,
   told.labels_before, coalesce(told.is_current, false) as is_current,
@@ -86,6 +90,6 @@ select feed_epoch() as epoch,
   told.observed_version, told.applied_version, told.sent_version, told.sent_at, told.attempts,
   told.next_send_at, told.silent_seconds,
   coalesce(told.page_count, 0)::int as page_count
-from feed
+from (select) as once
 left join told on coalesce(told.bytes_before, 0) < 8000000
 order by told.xid, told.id;

@@ -32,7 +32,7 @@ export function matchesLabels(filter: BundleFilter, labels: string | null): bool
 }
 
 /** True if the labels matter to the search. */
-export function asksForLabels({ labels, labelTerms }: BundleFilter): boolean {
+function asksForLabels({ labels, labelTerms }: BundleFilter): boolean {
   return Object.keys(labels).length > 0 || labelTerms.length > 0;
 }
 

@@ -41,8 +41,18 @@ interface Token {
   text: string;
 }
 
+type Values = string[] | null;
+type SqlFilter = [
+  ids: Values,
+  names: Values,
+  sources: Values,
+  consumerNames: Values,
+  labels: string,
+  labelTerms: string,
+];
+
 /** The filter as the queries of bundles take it. */
-export function asSqlFilter({ labels, labelTerms, ...columns }: BundleFilter) {
+export function asSqlFilter({ labels, labelTerms, ...columns }: BundleFilter): SqlFilter {
   return [
     columns.id ?? null,
     columns.name ?? null,
@@ -50,7 +60,7 @@ export function asSqlFilter({ labels, labelTerms, ...columns }: BundleFilter) {
     columns.consumer_name ?? null,
     JSON.stringify(labels),
     JSON.stringify(labelTerms),
-  ] as const;
+  ];
 }
 
 /** Reads a search; an empty one lets every bundle pass. Throws `invalid_argument` on any other form. */

@@ -21,7 +21,8 @@ const texts = new WeakMap<Change, string>();
 /** The event for a change, as this search sees it; undefined if it is no concern of its. */
 export function toWatchEvent(change: Change, filter: BundleFilter): WatchEvent | undefined {
   const row = change.is_current ? toRow(change) : undefined;
-  if (row?.type !== "Bundle" || !matchesColumns(filter, row)) return undefined;
+  if (row === undefined) return toFarewell(change, filter);
+  if (row.type !== "Bundle" || !matchesColumns(filter, row)) return undefined;
   const isIn = matchesLabels(filter, labelsOf(row.metadata));
   const wasIn = change.labels_before === null ? isIn : matchesLabels(filter, change.labels_before);
   if (!isIn && !wasIn) return undefined;
@@ -34,6 +35,21 @@ export function toWatchEvent(change: Change, filter: BundleFilter): WatchEvent |
     canonicalJson(presentBundle(row, { isGone: change.kind === "deleted" }));
   texts.set(change, text);
   return { id: row.id, type, text };
+}
+
+/**
+ * Of a bundle that is gone by now the labels may have changed before, so that its deletion passes no search that it
+ * passed then: it is told as deleted here, with what is left of it. Whoever never knew it loses nothing.
+ */
+function toFarewell(change: Change, filter: BundleFilter): WatchEvent | undefined {
+  const { kind, resource_id: id, source, consumer_name, labels_before } = change;
+  if (kind !== "deleted" && labels_before === null) return undefined;
+  const name = change.name ?? filter.name?.[0] ?? "";
+  if (!matchesColumns(filter, { id, name, source, consumer_name })) return undefined;
+  if (kind !== "deleted" && !matchesLabels(filter, labels_before)) return undefined;
+  const href = `/api/maestro/v1/resource-bundles/${id}`;
+  const text = canonicalJson({ consumer_name, href, id, kind: "ResourceBundle" });
+  return { id, type: "deleted", text };
 }
 
 /** The event for a bundle that is there when somebody begins to watch. */

@@ -65,17 +65,23 @@ export function createFeed(db: Db): Feed {
     }
   };
 
+  const open = async () => {
+    if (cursor !== undefined) return;
+    const now = await readNow(db);
+    cursor ??= now;
+  };
+
   return {
-    async open() {
-      if (cursor !== undefined) return;
-      const now = await readNow(db);
-      cursor ??= now;
-    },
+    open,
     async read() {
       const interest = interestOf(members);
       if (!interest.isAny) cursor = undefined;
       const from = cursor;
-      if (from === undefined) return false;
+      if (from === undefined) {
+        // After a gap, which those who are still here have been told of.
+        if (interest.isAny) await open();
+        return interest.isAny;
+      }
       const page = await readPage(db, from, interest.sources).catch((error: unknown) => error);
       // Everybody left meanwhile, and whoever came then has another place.
       if (cursor !== from) return true;

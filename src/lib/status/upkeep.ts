@@ -18,6 +18,8 @@ const DELETE_MAX = 5000;
 const LOCK_TIMEOUT = "200ms";
 /** Another session is in the way, or was first: lock and statement time-outs, deadlock, the partition is there. */
 const NOT_NOW = new Set(["55P03", "57014", "40P01", "42P07", "42809", "23514"]);
+/** The server's user may not change tables: then all entries go through the default partition. */
+const NOT_ALLOWED = "42501";
 
 /**
  * Does what is due; resolves to true if there is more to do at once. Any number of servers may do it at the same time:
@@ -28,8 +30,12 @@ export async function keepFeed(db: Db, log: Logger, options: FeedUpkeepOptions):
   // First: what a restored copy brought must not become the horizon.
   const ahead = await q.changeForgetAhead(db, DELETE_MAX);
   for (const hour of await q.changePartitions(db, AHEAD_HOURS, retentionSeconds)) {
-    if (!hour.is_there) await attempt(db, log, "add", createScript(hour));
-    else if (hour.is_old) await attempt(db, log, "drop", dropScript(hour.name));
+    if (hour.is_there && !hour.is_old) continue;
+    const [verb, script] = hour.is_there
+      ? ["drop", dropScript(hour.name)]
+      : ["add", createScript(hour)];
+    // Whoever is in the way of one is in the way of the next.
+    if (!await attempt(db, log, verb, script)) break;
   }
   const gone = await q.changePurgeDefault(db, retentionSeconds, DELETE_MAX);
   const [held] = await q.changeHeld(db, heldSeconds);
@@ -43,12 +49,18 @@ export async function keepFeed(db: Db, log: Logger, options: FeedUpkeepOptions):
   return ahead.length === DELETE_MAX || gone.length === DELETE_MAX;
 }
 
-async function attempt(db: Db, log: Logger, verb: string, script: string): Promise<void> {
+async function attempt(db: Db, log: Logger, verb: string, script: string): Promise<boolean> {
   try {
     await runScript(db, script);
+    return true;
   } catch (error) {
-    if (!NOT_NOW.has(sqlState(error) ?? "")) throw error;
-    log.info("a partition of the change feed has to wait", { verb, error });
+    const state = sqlState(error) ?? "";
+    if (state !== NOT_ALLOWED && !NOT_NOW.has(state)) throw error;
+    log[state === NOT_ALLOWED ? "warn" : "info"]("a partition of the change feed has to wait", {
+      verb,
+      error,
+    });
+    return false;
   }
 }
 
