@@ -6,7 +6,7 @@ import { createConsumer } from "../../src/lib/consumer/consumers.ts";
 import { connect } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { eventually } from "../harness/eventually.ts";
-import { specEvent, statusEvent } from "../harness/events.ts";
+import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { publish, refusal, refused, subscribe } from "../harness/grpc.ts";
 import { freePort, type LonePostgres, startLonePostgres } from "../harness/lone_postgres.ts";
 import { startAgent, startServer } from "../harness/programs.ts";
@@ -142,18 +142,27 @@ test(
     );
     await eventually(() => first.log().includes("an agent subscribed"), Boolean, PATIENCE);
 
-    proxy.freeze();
-    const id = crypto.randomUUID();
-    await publish(`127.0.0.1:${second.sources}`, specEvent({ id, consumerName: "c1" }));
     const db = stack.adopt(
       connect(postgres.address, { maxConnections: 1, applicationName: "test" }),
       (db) => db.end(),
     );
-    const applied = () =>
-      query<{ applied_version: number }>(db, "select applied_version from resources", []);
-    await eventually(applied, ([row]) => row?.applied_version === 1, PATIENCE);
+    const applied = async () =>
+      (await query(db, "select 1 from resources where applied_version = 1", [])).length;
+    const sources = `127.0.0.1:${second.sources}`;
+    const create = (name: string) => {
+      const data = bundle().replace('"name":"a"', `"name":"${name}"`);
+      return publish(sources, specEvent({ id: crypto.randomUUID(), consumerName: "c1", data }));
+    };
+    await create("first");
+    // Then the first server has answered all that its agent asked.
+    await eventually(applied, (count) => count === 1, PATIENCE);
+
+    proxy.freeze();
+    await create("second");
+    await eventually(applied, (count) => count === 2, PATIENCE);
 
     expect(second.log()).toContain("an agent subscribed");
+    expect(first.log()).toContain("clients are sent to other servers");
     expect([first.isRunning(), agent.isRunning()]).toEqual([true, true]);
   },
   TIMEOUT_MS,
