@@ -64,7 +64,7 @@ test("a serialization failure on every tenth statement is met by trying again", 
   await using database = await createDatabase();
   await failEvery(database.db, 10, "40001", "statement");
 
-  const { accepted, refusals } = await createMany(database.db, 300, 5);
+  const { accepted, refusals } = await createMany(database.db, 100, 1);
 
   expect(refusals).toEqual([]);
   expect((await stored(database.db)).sort()).toEqual(accepted.sort());
@@ -142,26 +142,23 @@ test(
       connect(postgres.address, { maxConnections: 20, applicationName: "greedy" }),
       (db) => db.end({ timeout: 1 }),
     );
-    const held = Array.from({ length: 20 }, () => query(greedy, "select pg_sleep(600)", []));
-    const ends = Promise.allSettled(held);
-    await eventually(async () => (await Promise.race([ends, Bun.sleep(10)])) !== undefined || true);
+    // At once, so that each has a connection, which it keeps; some get none any more.
+    await Promise.allSettled(
+      Array.from({ length: 20 }, () => query(greedy, "select pg_sleep(0.5)", [])),
+    );
     const db = stack.adopt(
       connect(postgres.address, { maxConnections: 4, applicationName: "test", isOneByOne: true }),
       (db) => db.end({ timeout: 1 }),
     );
-    const refused = await eventually(
-      () => query(db, "select 1", []).then(() => undefined, (error: MaestroError) => error),
-      (error) => error !== undefined,
-    );
+    const refused = await query(db, "select 1", []).catch((error: MaestroError) => error);
     db.watch = stack.use(startWatch(db, testLogger()));
     const reason = await eventually(() => db.watch?.reason());
     await greedy.end({ timeout: 0 });
-    await ends;
     await eventually(() => db.watch?.reason() === undefined);
     const after = await query(db, "select 1 as one", []);
 
     expect(refused).toMatchObject({ code: "unavailable" });
-    expect(refused?.message).toContain("too many clients");
+    expect(refused).toMatchObject({ message: expect.stringContaining("too many clients") });
     expect(reason).toContain("too many clients");
     expect(after).toHaveLength(1);
   },

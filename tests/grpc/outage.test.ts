@@ -11,6 +11,7 @@ import { eventually } from "../harness/eventually.ts";
 import { specEvent, statusEvent } from "../harness/events.ts";
 import { openPublisher, type Refusal, refused, subscribe } from "../harness/grpc.ts";
 import { fastestFolder, testLogger } from "../harness/postgres.ts";
+import { type OutageResult, runOutage } from "../harness/outage.ts";
 import { startServer } from "../harness/programs.ts";
 
 const UNAVAILABLE = 14;
@@ -91,3 +92,56 @@ test("M10: ten seconds without PostgreSQL lose nothing that was accepted", async
   expect(server.isRunning()).toBeTrue();
   expect(server.log()).not.toContain("TypeError");
 }, 90_000);
+
+/** What an outage may cost, whatever its kind. */
+function expectNothingLost(result: OutageResult): void {
+  expect(result).toMatchObject({
+    serverExited: false,
+    agentExited: false,
+    oddities: [],
+    lost: 0,
+    isRetryAfterGiven: true,
+    livez: 200,
+  });
+  expect(result.health).toStartWith("503 ");
+  // Two seconds are the promise, which bench/outage.ts measures; a machine for tests may be overloaded.
+  expect(result.slowestRefusalMs).toBeLessThan(5_000);
+  expect(result.deliveredMs).toBeLessThan(30_000);
+  expect(result.rssMaxMb).toBeLessThan(300);
+}
+
+const LOAD = { outageMs: 8_000, aroundMs: 2_000, writesPerSecond: 200, consumers: 4 };
+
+test(
+  "M10: while PostgreSQL stands still, writes are refused in time and nothing is lost",
+  async () => {
+    const result = await runOutage({ ...LOAD, what: "stalled database" });
+
+    expectNothingLost(result);
+    expect(result.refused).toBeGreaterThan(1_000);
+  },
+  90_000,
+);
+
+test(
+  "M10, M11: without PostgreSQL and broker nothing is lost, and all is delivered after",
+  async () => {
+    const result = await runOutage({ ...LOAD, what: "both" });
+
+    expectNothingLost(result);
+    expect(result.refused).toBeGreaterThan(1_000);
+  },
+  90_000,
+);
+
+test(
+  "M11: without its broker a server takes writes, says that it is cut off, and delivers after",
+  async () => {
+    const result = await runOutage({ ...LOAD, what: "broker" });
+
+    expectNothingLost(result);
+    expect(result.health).toContain("the broker");
+    expect(result.acceptedMeanwhile).toBeGreaterThan(1_000);
+  },
+  90_000,
+);

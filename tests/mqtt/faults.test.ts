@@ -205,3 +205,26 @@ test("M24: a half-open connection is noticed within two keep-alives, on both sid
     expect.stringContaining("nothing was heard from the broker"),
   ]);
 }, TIMEOUT_MS);
+
+test("a broker that answers no publish is given up long before its keep-alive", async () => {
+  await using broker = await startMosquitto();
+  await using proxy = await startTcpProxy(broker.port);
+  await using hub = await openHub(proxy.port, { config: ["keepAlive: 600"] });
+  const consumer = await hub.consumer();
+  await eventually(() => hub.flows.readiness() === undefined);
+
+  proxy.freeze();
+  const { id } = await hub.create(consumer);
+  const reason = await eventually(() => hub.flows.readiness(), Boolean, { timeoutMs: 20_000 });
+  // Nothing more is claimed for a road that leads nowhere.
+  const second = await hub.create(consumer, { spec: named("b") });
+  const waiting = await query(
+    hub.database.db,
+    "select 1 from events where resource_id = $1",
+    [second.id],
+  );
+
+  expect(reason).toContain("nothing was heard from the broker");
+  expect((await known(hub, id))?.attempts).toBe(1);
+  expect(waiting).toHaveLength(1);
+}, TIMEOUT_MS);

@@ -110,7 +110,10 @@ function noteWrites(one: Watched, socket: Socket): void {
 }
 
 function dial(socket: Socket, { host, port }: DatabaseAddress): Socket {
-  socket.once("connect", () => socket.setKeepAlive(true, KEEP_ALIVE_MS));
+  // By which the driver names it in its errors.
+  Object.assign(socket, { host, port });
+  const isKeptAlive = true;
+  socket.once("connect", () => socket.setKeepAlive(isKeptAlive, KEEP_ALIVE_MS));
   if (host.startsWith("/")) return socket.connect(`${host}/.s.PGSQL.${port}`);
   return socket.connect(port, host);
 }
