@@ -6,8 +6,16 @@ import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
+import { startPump } from "./lib/pump.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
+import { askAfterResync, checkStatuses } from "./lib/status/check.ts";
+import type { Send } from "./lib/status/pipeline.ts";
+import { createRoll } from "./lib/status/roll.ts";
 import type { FlowParts } from "./server_flows.ts";
+
+/** Go servers send no larger questions. */
+const QUESTION_BYTES_MAX = 512 * 1024;
+const NAMES_MAX = 500;
 
 export interface Road {
   /** The door to serve; undefined if agents are reached by MQTT. */
@@ -30,12 +38,22 @@ export async function openRoad(
   if (parts.config["message-broker-type"] === "mqtt") return await openMqtt(stack, parts, wake);
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
+  const roll = createRoll(() => performance.now());
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
-    answerResync: async (deliver, { name: consumerName, connectedAt }, request) => {
+    answerResync: async (
+      deliver,
+      { name: consumerName, connectedAt },
+      { statusDigest, ...request },
+    ) => {
       const whole = { consumerName, connectedAt, sourceId, ...request };
-      return await answerSpecResync(db, deliver, log, await noteSpecResync(db, whole));
+      await answerSpecResync(db, deliver, log, await noteSpecResync(db, whole));
+      if (request.range.through !== undefined) return;
+      const { dataType } = request;
+      const asked = { consumerName, sourceId, dataType, statusDigest };
+      await askAfterResync(db, sendTo, { ...asked, bytesMax: QUESTION_BYTES_MAX });
     },
+    heard: roll.heard,
     now: async () => {
       const [row] = await q.clockNow(db);
       return row?.now ?? new Date().toISOString();
@@ -45,8 +63,24 @@ export async function openRoad(
     heartbeatMs: heartbeatMs(config),
     log,
   });
+  const sendTo: Send = async (consumerName, event) =>
+    await agents.deliver(consumerName, event) ? "received" : "disconnected";
+  const intervalMs = config["status-check-interval"];
+  const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll };
+  stack.use(startPump(
+    // Who is slow has enough on its way, and is told the next time.
+    () => checkStatuses(db, sendTo, inPages([...agents.ready().keys()]), options),
+    { name: "status-check", intervalMs, log },
+  ));
   const { isConnected, publish, ready } = agents;
   return { agents, publish, ready, isConnected, readiness: () => undefined };
+}
+
+/** A page is one statement. */
+async function* inPages(names: string[]): AsyncGenerator<string[]> {
+  for (let from = 0; from < names.length; from += NAMES_MAX) {
+    yield names.slice(from, from + NAMES_MAX);
+  }
 }
 
 async function openMqtt(

@@ -289,5 +289,10 @@ test("a resync request lists what is held, by data type", () => {
     `{"resourceVersions":[{"resourceID":"${UID}","resourceVersion":7}]}`,
   );
   expect(singles?.data).toBe('{"resourceVersions":[]}');
-  expect(bundles?.extensions).toEqual({ clustername: "c1", originalsource: "" });
+  expect(bundles?.extensions).toEqual({
+    clustername: "c1",
+    originalsource: "",
+    agentversion: "test",
+    statusdigest: expect.any(String),
+  });
 });

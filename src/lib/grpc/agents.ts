@@ -4,7 +4,13 @@ import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
 import type { ReadyConsumer } from "../spec/publish.ts";
-import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
+import {
+  type CloudEvent,
+  EXT,
+  isWorkType,
+  optionalStringExtension,
+  stringExtension,
+} from "../wire/event.ts";
 import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
 import {
@@ -26,8 +32,15 @@ export interface AgentDoorOptions {
   answerResync: (
     deliver: (event: CloudEvent) => Promise<boolean>,
     consumer: ReadyConsumer,
-    request: { dataType: string; held: HeldVersion[]; range: ResyncRange },
+    request: {
+      dataType: string;
+      held: HeldVersion[];
+      range: ResyncRange;
+      statusDigest: string | undefined;
+    },
   ) => Promise<unknown>;
+  /** Told of everything that agents send. Ours say their version. */
+  heard: (consumerName: string, agent: { isOurs: boolean }) => void;
   /** The database's clock. */
   now: () => Promise<string>;
   /** Called when a consumer has connected, or has caught up after being slow. */
@@ -46,6 +59,8 @@ export interface AgentDoor {
   isConnected(consumerName: string): boolean;
   /** Hands an event to the agents of a consumer; false if there is none any more. */
   publish(consumerName: string, event: CloudEvent): boolean;
+  /** The same, and resolves when there is room for another, to false if there is nobody any more. */
+  deliver(consumerName: string, event: CloudEvent): Promise<boolean>;
 }
 
 interface Connected {
@@ -72,6 +87,12 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     return isSent;
   };
 
+  const deliver = async (consumerName: string, event: CloudEvent) => {
+    if (!publish(consumerName, event)) return false;
+    const { dataType } = parseEventType(event.type);
+    return await anyCaughtUp(consumers.get(consumerName)?.streams.get(dataType) ?? []);
+  };
+
   const resync = (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
@@ -83,21 +104,28 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
         `Cannot resync consumer "${consumerName}": it has no subscription here`,
       );
     }
-    const deliver = async (answer: CloudEvent) => {
+    const deliverHere = async (answer: CloudEvent) => {
       if (!publish(consumerName, answer)) return false;
       return await anyCaughtUp(subscribers);
     };
+    const statusDigest = optionalStringExtension(event, EXT.statusDigest);
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(deliver, consumer, { dataType, held, range }).catch((error) => {
-      options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
-      for (const one of subscribers) one.restart("the resync failed");
-    });
+    options.answerResync(deliverHere, consumer, { dataType, held, range, statusDigest }).catch(
+      (error) => {
+        options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
+        for (const one of subscribers) one.restart("the resync failed");
+      },
+    );
   };
 
   const receive = async (message: Uint8Array) => {
     const event = decodePublishRequest(message);
     const { action, subresource, dataType } = parseEventType(event.type);
+    const speaker = event.extensions[EXT.clusterName];
+    if (typeof speaker === "string" && consumers.has(speaker)) {
+      options.heard(speaker, { isOurs: EXT.agentVersion in event.extensions });
+    }
     if (action === ACTION.resyncRequest) {
       if (resyncSubject(event.data, subresource) !== "spec") {
         throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
@@ -154,6 +182,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     ready: () => readyConsumers(consumers),
     isConnected: (consumerName) => consumers.has(consumerName),
     publish,
+    deliver,
   };
 }
 
