@@ -60,7 +60,7 @@ export async function askForStatuses(
 }
 
 /** Asks one agent about all its resources; resolves when the broker has the questions, or nobody listens. */
-export async function askConsumer(
+async function askConsumer(
   db: Db,
   send: Send,
   options: { consumerName: string; sourceId: string; bytesMax: number },
