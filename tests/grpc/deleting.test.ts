@@ -8,7 +8,7 @@ import { createSpecDoor } from "../../src/lib/spec/door.ts";
 import { type CloudEvent, EXT } from "../../src/lib/wire/event.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
 import { type Doors, openDoors } from "../harness/doors.ts";
-import { specEvent, specResync, statusEvent } from "../harness/events.ts";
+import { bundle, specEvent, specResync, statusEvent } from "../harness/events.ts";
 import { publish, refusal, subscribe } from "../harness/grpc.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { NGINX } from "../rest/harness.ts";
@@ -43,6 +43,7 @@ test("M4: no stale or retried create or update, by gRPC or REST, takes a deletin
       consumerName,
       action: "update_request",
       extensions: { resourceversion: version },
+      data: bundle("another"),
     });
   await publish(doors.sources, create);
   const manifest = JSON.stringify({ consumer_name: consumerName, manifest: NGINX });
