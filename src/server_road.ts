@@ -9,7 +9,14 @@ import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
+import { askAfterResync, checkStatuses } from "./lib/status/check.ts";
+import type { Send } from "./lib/status/pipeline.ts";
+import { createRoll } from "./lib/status/roll.ts";
 import type { FlowParts } from "./server_flows.ts";
+
+/** Go servers send no larger questions. */
+const QUESTION_BYTES_MAX = 512 * 1024;
+const NAMES_MAX = 500;
 
 export interface Road {
   /** The door to serve; undefined if agents are reached by MQTT. */
@@ -36,17 +43,31 @@ export async function openRoad(
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
   const pulse = createPulse(db, () => performance.now());
+  const roll = createRoll(() => performance.now());
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
-    answerResync: async (deliver, { name: consumerName, connectedAt }, request) => {
+    answerResync: async (
+      deliver,
+      { name: consumerName, connectedAt },
+      { statusDigest, ...request },
+    ) => {
       const whole = { consumerName, connectedAt, sourceId, ...request };
-      return await answerSpecResync(db, deliver, log, await noteSpecResync(db, whole));
+      await answerSpecResync(db, deliver, log, await noteSpecResync(db, whole));
+      if (request.range.through !== undefined) return;
+      const { dataType } = request;
+      const asked = { consumerName, sourceId, dataType, statusDigest };
+      await askAfterResync(db, sendTo, { ...asked, bytesMax: QUESTION_BYTES_MAX });
     },
     now: async () => {
       const [row] = await q.clockNow(db);
       return row?.now ?? new Date().toISOString();
     },
-    heard: pulse.heard,
+    heard(consumerName, agentVersion) {
+      pulse.heard(consumerName, agentVersion);
+      if (agents.isConnected(consumerName)) {
+        roll.heard(consumerName, { isOurs: agentVersion !== undefined });
+      }
+    },
     wake: (consumerName) => wake([consumerName]),
     sourceId,
     heartbeatMs: heartbeatMs(config),
@@ -55,8 +76,24 @@ export async function openRoad(
   // Pings end the streams of those that are gone without a word.
   const beat = () => pulse.write(agents.connected());
   stack.use(startPump(beat, { name: "pulse", intervalMs: PULSE_MS, log }));
+  const sendTo: Send = async (consumerName, event) =>
+    await agents.deliver(consumerName, event) ? "received" : "disconnected";
+  const intervalMs = config["status-check-interval"];
+  const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false };
+  stack.use(startPump(
+    // Who is slow has enough on its way, and is told the next time.
+    () => checkStatuses(db, sendTo, inPages([...agents.ready().keys()]), options),
+    { name: "status-check", intervalMs, log },
+  ));
   const { isConnected, publish, ready } = agents;
   return { agents, publish, ready, isConnected, readiness: () => undefined };
+}
+
+/** A page is one statement. */
+async function* inPages(names: string[]): AsyncGenerator<string[]> {
+  for (let from = 0; from < names.length; from += NAMES_MAX) {
+    yield names.slice(from, from + NAMES_MAX);
+  }
 }
 
 async function openMqtt(

@@ -1019,12 +1019,14 @@ export function statusConfirmDeletion(
 export interface StatusDigestsRow {
   consumer_name: string;
   digest: string;
+  version_digest: string;
 }
 
 /**
  * Sums up what is known of the statuses of each of these consumers, for the question whether it still holds.
  *
- * The hash of one line a resource, `<id> <status hash>`, in the order of the ids' bytes; an agent makes the same.
+ * The hash of one line a resource, `<id> <status hash>`, in the order of the ids' bytes; an agent makes the same. And
+ * one of `<id> <version>`, for what its agent is believed to hold.
  */
 export function statusDigests(
   db: Db,

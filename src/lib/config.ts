@@ -98,7 +98,10 @@ export const SERVER_FLAGS = {
     "the server's MQTT client id, its own for each replica (default maestro-<host name>)",
   ),
   "status-check-interval": positive(
-    duration("30s", "how often statuses are looked for that an MQTT broker has dropped"),
+    duration(
+      "30s",
+      "how often it is looked for statuses and specs that a broker or a database has lost",
+    ),
   ),
   "subscription-type": choice(
     ["shared", "broadcast"],

@@ -96,6 +96,33 @@ test(
   TIMEOUT_MS,
 );
 
+test(
+  "M6: an agent that is killed after deleting and before confirming confirms after a restart",
+  async () => {
+    await using server = await startServer();
+    await using proxy = await startTcpProxy(server.agents);
+    const consumer = newName("killed");
+    await createConsumer(server, consumer);
+    await using first = await agentOf(consumer, proxy.port);
+    const name = newName("unwanted");
+    const id = await post(server, consumer, configMap(name));
+    await untilApplied(server, id);
+    await untilConfigMap(name);
+
+    proxy.mute();
+    await call(server, "DELETE", `${RESOURCES}/${id}`);
+    await untilInCluster(kube, "v1", "ConfigMap", name, (object) => object === undefined);
+    await first.kill("SIGKILL");
+    const waiting = await call(server, "GET", `${RESOURCES}/${id}`);
+    await using _second = await agentOf(consumer, server.agents);
+    await untilGone(server, id);
+
+    expect(waiting.status).toBe(200);
+    await untilInCluster(kube, "v1", "ConfigMap", name, (object) => object === undefined);
+  },
+  TIMEOUT_MS,
+);
+
 test("an agent may be killed at any moment around an apply", async () => {
   await using server = await startServer();
   const consumer = newName("killed");

@@ -85,7 +85,7 @@ test("a single manifest goes to the agent's stream of that type, as it came", as
     data: DATA,
   });
   expect(Object.keys(sent.extensions).toSorted())
-    .toEqual(["clustername", "originalsource", "resourceid", "resourceversion"]);
+    .toEqual(["clustername", "originalsource", "readat", "resourceid", "resourceversion"]);
   expect(idsOf(bundles)).toEqual(["bundle"]);
   expect(idsOf(singles)).toEqual(["single"]);
 });

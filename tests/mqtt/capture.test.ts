@@ -15,7 +15,7 @@ import { newUpdate } from "../spec/specs.ts";
 import { type Hub, joinAgent, known, openHub } from "./hub.ts";
 
 /** What ours say in addition, which peers ignore. */
-const OURS = ["ce-agentversion", "ce-readat"];
+const OURS = ["ce-agentversion", "ce-readat", "ce-statusdigest", "ce-versiondigest"];
 
 /** The first five come in this order; the others in any. */
 const FIRST = ["ce-id", "ce-source", "ce-specversion", "ce-type", "ce-time"];

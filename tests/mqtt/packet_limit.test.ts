@@ -50,9 +50,10 @@ function joinBroker(port: number, consumerName: string, held: Map<string, number
       await broker.publish(statusEvent({ id, consumerName, version: held.get(id) ?? 0 }));
     },
     async subscribed() {
+      const reporter = { ...agent, agentVersion: "test" };
       const works = [...held].map(([uid, version]) => [uid, { uid, version, dataType }] as const);
       const known = new Map(works) as unknown as Works;
-      requests.push(...specResyncRequests(known, dataType, agent, broker.eventBytesMax));
+      requests.push(...specResyncRequests(known, dataType, reporter, broker.eventBytesMax));
       for (const request of requests) await broker.publish(request);
     },
     disconnected: () => {},

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { createPace } from "../../src/lib/mqtt/pace.ts";
-import { createRoll } from "../../src/lib/mqtt/roll.ts";
+import { createRoll } from "../../src/lib/status/roll.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -17,7 +17,7 @@ test("a consumer without a subscription is away until it speaks, or for ten minu
   roll.missed("c1");
   roll.missed("c2");
   const away = [roll.isAway("c1"), roll.isAway("c2"), roll.isAway("c3")];
-  roll.heard("c1", { isOurs: undefined });
+  roll.heard("c1", { isOurs: true });
   const spoken = roll.isAway("c1");
   clock.nowMs = 10 * MINUTE_MS;
 
@@ -36,7 +36,7 @@ test("a Go agent is asked for all statuses when it has reported, and else every 
   roll.listed("go");
   const asked = roll.isListDue("go");
   clock.nowMs = 2;
-  roll.heard("go", { isOurs: undefined });
+  roll.heard("go", { isOurs: false });
   const again = roll.isListDue("go");
   clock.nowMs = 3;
   roll.listed("go");

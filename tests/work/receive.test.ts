@@ -293,5 +293,6 @@ test("a resync request lists what is held, by data type", () => {
     clustername: "c1",
     originalsource: "",
     agentversion: "test",
+    statusdigest: expect.any(String),
   });
 });

@@ -4,7 +4,13 @@ import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
 import type { ReadyConsumer } from "../spec/publish.ts";
-import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
+import {
+  type CloudEvent,
+  EXT,
+  isWorkType,
+  optionalStringExtension,
+  stringExtension,
+} from "../wire/event.ts";
 import { ACTION, isDataType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
 import {
@@ -26,11 +32,16 @@ export interface AgentDoorOptions {
   answerResync: (
     deliver: (event: CloudEvent) => Promise<boolean>,
     consumer: ReadyConsumer,
-    request: { dataType: string; held: HeldVersion[]; range: ResyncRange },
+    request: {
+      dataType: string;
+      held: HeldVersion[];
+      range: ResyncRange;
+      statusDigest: string | undefined;
+    },
   ) => Promise<unknown>;
   /** The database's clock. */
   now: () => Promise<string>;
-  /** Called with each sign of life, and with who gave it if the event says so. */
+  /** Told of everything that agents send. Ours say their version. */
   heard: (consumerName: string, agentVersion?: string) => void;
   /** Called when a consumer has connected, or has caught up after being slow. */
   wake: (consumerName: string) => void;
@@ -50,6 +61,8 @@ export interface AgentDoor {
   isConnected(consumerName: string): boolean;
   /** Hands an event to the agents of a consumer; false if there is none any more. */
   publish(consumerName: string, event: CloudEvent): boolean;
+  /** The same, and resolves when there is room for another, to false if there is nobody any more. */
+  deliver(consumerName: string, event: CloudEvent): Promise<boolean>;
 }
 
 interface Connected {
@@ -76,6 +89,12 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     return isSent;
   };
 
+  const deliver = async (consumerName: string, event: CloudEvent) => {
+    if (!publish(consumerName, event)) return false;
+    const { dataType } = parseEventType(event.type);
+    return await anyCaughtUp(consumers.get(consumerName)?.streams.get(dataType) ?? []);
+  };
+
   const resync = (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
@@ -87,16 +106,19 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
         `Cannot resync consumer "${consumerName}": it has no subscription here`,
       );
     }
-    const deliver = async (answer: CloudEvent) => {
+    const deliverHere = async (answer: CloudEvent) => {
       if (!publish(consumerName, answer)) return false;
       return await anyCaughtUp(subscribers);
     };
+    const statusDigest = optionalStringExtension(event, EXT.statusDigest);
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(deliver, consumer, { dataType, held, range }).catch((error) => {
-      options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
-      for (const one of subscribers) one.restart("the resync failed");
-    });
+    options.answerResync(deliverHere, consumer, { dataType, held, range, statusDigest }).catch(
+      (error) => {
+        options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
+        for (const one of subscribers) one.restart("the resync failed");
+      },
+    );
   };
 
   const receive = async (message: Uint8Array) => {
@@ -161,6 +183,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     connected: () => consumers.keys(),
     isConnected: (consumerName) => consumers.has(consumerName),
     publish,
+    deliver,
   };
 }
 

@@ -14,7 +14,10 @@ import type { Logger } from "../log.ts";
 import { startPump } from "../pump.ts";
 import { createEverybody } from "../spec/everybody.ts";
 import type { Ready } from "../spec/publish.ts";
+import { allConsumers, askForStatuses, checkStatuses } from "../status/check.ts";
+import type { Sent } from "../status/pipeline.ts";
 import { refuseSpec } from "../status/refuse.ts";
+import { createRoll } from "../status/roll.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { sourceTopics } from "../wire/topics.ts";
@@ -22,8 +25,6 @@ import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
 import { createPace } from "./pace.ts";
 import { createReception } from "./reception.ts";
-import { createRoll } from "./roll.ts";
-import { askForStatuses, checkStatuses } from "./status_question.ts";
 
 export interface AgentDoorOptions {
   clientId: string;
@@ -47,9 +48,6 @@ export interface AgentDoor extends AsyncDisposable {
   /** Why nobody can be reached; undefined if they can. */
   readiness(): string | undefined;
 }
-
-/** What became of an event: somebody listens, nobody does, it never passes, there is no connection. */
-export type Sent = "received" | "nobody" | "refused" | "disconnected";
 
 /** Servers are few: a broker that is back gets them soon. */
 const PAUSE_MAX_MS = 5_000;
@@ -189,7 +187,11 @@ export function openMqttAgentDoor(
   const checking = startPump(
     async () => {
       if (offline !== undefined) return;
-      await checkStatuses(db, send, { sourceId, bytesMax: bodyBytesMax(), roll });
+      const bytesMax = bodyBytesMax();
+      await checkStatuses(db, send, allConsumers(db), {
+        ...{ sourceId, bytesMax, roll },
+        isProbing: true,
+      });
     },
     { name: "status-check", intervalMs: options.checkIntervalMs, log },
   );

@@ -8,14 +8,20 @@ import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
 import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
-import { type CloudEvent, EXT, isWorkType, stringExtension } from "../wire/event.ts";
+import { askAfterResync } from "../status/check.ts";
+import { createPipeline, type Send } from "../status/pipeline.ts";
+import type { Roll } from "../status/roll.ts";
+import {
+  type CloudEvent,
+  EXT,
+  isWorkType,
+  optionalStringExtension,
+  stringExtension,
+} from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
 import type { Pace } from "./pace.ts";
-import { createPipeline, type Send } from "./pipeline.ts";
-import type { Roll } from "./roll.ts";
-import { askConsumer } from "./status_question.ts";
 
 export interface ReceptionOptions {
   send: Send;
@@ -46,11 +52,14 @@ const ANSWERS_AT_ONCE = 8;
 /** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
 const HELD_MAX = 1_000_000;
 
+/** A request, with the digest of what its agent has reported if it is one of ours. */
+type Question = NotedRequest & { statusDigest: string | undefined };
+
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
   const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
   const acceptReport = createReportAcceptor(db, log);
-  const questions = new Map<string, NotedRequest>();
+  const questions = new Map<string, Question>();
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();
   let heldCount = 0;
@@ -74,8 +83,9 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     await pipeline.finish();
     // The agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (request.range.through === undefined) {
-      const { consumerName } = request;
-      await askConsumer(db, send, { consumerName, sourceId, bytesMax: bodyBytesMax() });
+      const { consumerName, dataType, statusDigest } = request;
+      const asked = { consumerName, sourceId, dataType, statusDigest };
+      await askAfterResync(db, send, { ...asked, bytesMax: bodyBytesMax() });
     }
     // A newer question of the same agent may have come meanwhile; then this key runs again.
     if (questions.get(key) === request) forget(key);
@@ -104,7 +114,8 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     forget(key);
     if (heldCount + weightOf(noted) > HELD_MAX) return;
     heldCount += weightOf(noted);
-    questions.set(key, noted);
+    const statusDigest = optionalStringExtension(event, EXT.statusDigest);
+    questions.set(key, { ...noted, statusDigest });
     answers.add(key);
   };
 
@@ -113,10 +124,8 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const { action, subresource, dataType } = parseEventType(event.type);
     const consumerName = event.extensions[EXT.clusterName];
     if (typeof consumerName === "string") {
-      // What is no report does not tell whose agent it is.
       const version = event.extensions[EXT.agentVersion];
-      const isOurs = action === ACTION.resyncRequest ? undefined : version !== undefined;
-      roll.heard(consumerName, { isOurs });
+      roll.heard(consumerName, { isOurs: version !== undefined });
       heard(consumerName, typeof version === "string" ? version : undefined);
     }
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);

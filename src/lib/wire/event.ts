@@ -36,10 +36,12 @@ export const EXT = {
   /** Ours: a resync request is about ids behind this one, and up to that one. Peers ignore both. */
   resyncAfter: "resyncafter",
   resyncThrough: "resyncthrough",
-  /** Ours: the version of the agent that reports, with "simulated" if its cluster is. Peers ignore it. */
+  /** Ours: the version of the agent that speaks, with "simulated" if its cluster is. Peers ignore it. */
   agentVersion: "agentversion",
   /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
   statusDigest: "statusdigest",
+  /** Ours: a digest of the versions that a source believes an agent to hold. Peers ignore it. */
+  versionDigest: "versiondigest",
   /** Ours: when the server's database said what a spec event says, by that database's clock. Peers ignore it. */
   readAt: "readat",
   /** Ours: where a source that asked for it may resume its subscription. */

@@ -72,6 +72,14 @@ function feedbackValue({ name = "", fieldValue }: Partial<FeedbackValue>): JsonO
 
 /** The digest of many statuses: what two sides have in common if it is the same. Ids are ASCII. */
 export function statusDigest(held: readonly { resourceId: string; hash: string }[]): string {
-  const lines = held.map(({ resourceId, hash }) => `${resourceId} ${hash}`).sort();
-  return createHash("sha256").update(lines.join("\n")).digest("hex");
+  return digestOf(held.map(({ resourceId, hash }) => `${resourceId} ${hash}`));
+}
+
+/** The digest of many versions, in the same way. */
+export function versionDigest(held: readonly { resourceId: string; version: number }[]): string {
+  return digestOf(held.map(({ resourceId, version }) => `${resourceId} ${version}`));
+}
+
+function digestOf(lines: string[]): string {
+  return createHash("sha256").update(lines.sort().join("\n")).digest("hex");
 }

@@ -1,15 +1,16 @@
 /**
- * Notices that the server has other statuses than were sent to it.
+ * Notices that the server knows other statuses and versions than are held here.
  *
- * A broker may drop reports that it has acknowledged, without a word to either side. So a server that is behind one says
- * now and then what it holds, as one digest. An agent that has been quiet and does not find it right asks for a resync,
- * in whose answer the server lists everything.
+ * A broker may drop what it has acknowledged, and a database may fail over to one that lacks the last moments, without a
+ * word to either side. So a server says now and then what it knows, as digests. An agent that has been quiet and does not
+ * find them right, or still lacks a spec, asks for a resync, in whose answer the server tells what differs.
  */
 
 import { EXT } from "../wire/event.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { statusDigest } from "../wire/status_hash.ts";
-import type { Works } from "./receive.ts";
+import { statusDigest, versionDigest } from "../wire/status_hash.ts";
+import { heldVersion, type Works } from "./receive.ts";
+import type { Work } from "./work.ts";
 
 export interface DigestWatch {
   /** True if the event is such a digest: it asks for nothing else. */
@@ -29,6 +30,22 @@ export interface DigestOptions {
 /** What differs after a resync will differ after the next one, as a status that is too large for the way. */
 const PAUSE = { firstMs: 30_000, ceilingMs: 3_600_000 };
 
+/** False for a work of which only the version is known, as after a restart. */
+function hasSpec(work: Work): boolean {
+  return work.version === heldVersion(work);
+}
+
+function areSame(works: Work[], { extensions }: CloudEvent): boolean {
+  const statuses = works.map(({ uid, reportedHash }) => ({
+    resourceId: uid,
+    hash: reportedHash ?? "",
+  }));
+  if (statusDigest(statuses) !== extensions[EXT.statusDigest]) return false;
+  const versions = works.map((work) => ({ resourceId: work.uid, version: heldVersion(work) }));
+  const digest = extensions[EXT.versionDigest];
+  return digest === undefined || digest === versionDigest(versions);
+}
+
 /** Creates a watch that has seen nothing yet. */
 export function createDigestWatch(options: DigestOptions): DigestWatch {
   const { works, isQuiet, resync, elapsedMs } = options;
@@ -36,13 +53,11 @@ export function createDigestWatch(options: DigestOptions): DigestWatch {
   let notBeforeMs = 0;
   return {
     take(event, dataType) {
-      const digest = event.extensions[EXT.statusDigest];
-      if (typeof digest !== "string") return false;
+      if (typeof event.extensions[EXT.statusDigest] !== "string") return false;
       if (!isQuiet() || elapsedMs() < notBeforeMs) return true;
-      const held = [...works.values()]
-        .filter((work) => work.dataType === dataType && work.source === event.source)
-        .map(({ uid, reportedHash }) => ({ resourceId: uid, hash: reportedHash ?? "" }));
-      if (statusDigest(held) === digest) {
+      const own = [...works.values()]
+        .filter((work) => work.dataType === dataType && work.source === event.source);
+      if (own.every(hasSpec) && areSame(own, event)) {
         pauseMs = 0;
         return true;
       }

@@ -3,7 +3,7 @@
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { cutHeld, decodeStatusResync, encodeSpecResync, type HeldVersion } from "../wire/resync.ts";
-import { legacyStatusHash, statusHash } from "../wire/status_hash.ts";
+import { legacyStatusHash, statusDigest, statusHash } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 import { heldVersion, type Works } from "./receive.ts";
 import { presentStatus, type Reporter } from "./report.ts";
@@ -19,10 +19,12 @@ export function specResyncRequests(
   { agentId, consumerName, agentVersion }: Reporter,
   bytesMax: number,
 ): CloudEvent[] {
-  const held = [...works.values()]
-    .filter((work) => work.dataType === dataType)
-    .map(heldOf);
-  return cutHeld(held, bytesMax).map(({ held, range }) => ({
+  const own = [...works.values()].filter((work) => work.dataType === dataType);
+  // So that a server that has it all need not ask for statuses.
+  const digest = statusDigest(
+    own.map(({ uid, reportedHash }) => ({ resourceId: uid, hash: reportedHash ?? "" })),
+  );
+  return cutHeld(own.map(heldOf), bytesMax).map(({ held, range }) => ({
     id: crypto.randomUUID(),
     source: agentId,
     type: formatEventType({ dataType, subresource: "spec", action: ACTION.resyncRequest }),
@@ -32,6 +34,7 @@ export function specResyncRequests(
       [EXT.clusterName]: consumerName,
       [EXT.originalSource]: "",
       [EXT.agentVersion]: agentVersion,
+      ...(range?.through === undefined ? { [EXT.statusDigest]: digest } : {}),
       ...(range === undefined ? {} : { [EXT.resyncAfter]: range.after }),
       ...(range?.through === undefined ? {} : { [EXT.resyncThrough]: range.through }),
     },

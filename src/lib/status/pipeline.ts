@@ -1,9 +1,11 @@
 /** Sends many events to one consumer, some of them at once: a broker may take 40 ms for each. */
 
 import type { CloudEvent } from "../wire/event.ts";
-import type { Sent } from "./agents.ts";
 
-/** Hands an event to the broker and says what became of it; it never rejects. */
+/** What became of an event: somebody listens, nobody does, it never passes, there is no connection. */
+export type Sent = "received" | "nobody" | "refused" | "disconnected";
+
+/** Hands an event to the way to its agent and says what became of it; it never rejects. */
 export type Send = (consumerName: string, event: CloudEvent) => Promise<Sent>;
 
 export interface Pipeline {

@@ -1,18 +1,33 @@
-/** Asks all agents, one after the other, for the statuses that differ from what is stored. */
+/**
+ * Lets agents tell the statuses that differ from what is stored, and find the specs that they lack.
+ *
+ * After a session was lost an agent is asked about each status. Now and then all are told what is stored of them as one
+ * digest, which costs next to nothing, and writes nothing: whatever was lost, and wherever, is found by it.
+ */
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
-import { statusQuestions } from "../status/question.ts";
 import { EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
 import { type HeldStatus, statusQuestion } from "../wire/resync.ts";
 import { formatTime } from "../wire/time.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
+import { statusQuestions } from "./question.ts";
 import type { Roll } from "./roll.ts";
 
 const NAMES_MAX = 500;
 const BACKOFF = { firstMs: 1_000, factor: 2, ceilingMs: 30_000 };
+
+/** The names of all consumers, page by page. */
+export async function* allConsumers(db: Db): AsyncGenerator<string[]> {
+  for (let after = "";;) {
+    const names = (await q.consumerNamesAfter(db, after, NAMES_MAX)).map(({ name }) => name);
+    yield names;
+    if (names.length < NAMES_MAX) return;
+    after = names.at(-1) ?? "";
+  }
+}
 
 /** Resolves when all were asked or the signal ends it. Each question has a body of at most `bytesMax` bytes. */
 export async function askForStatuses(
@@ -45,7 +60,7 @@ export async function askForStatuses(
 }
 
 /** Asks one agent about all its resources; resolves when the broker has the questions, or nobody listens. */
-export async function askConsumer(
+async function askConsumer(
   db: Db,
   send: Send,
   options: { consumerName: string; sourceId: string; bytesMax: number },
@@ -57,43 +72,71 @@ export async function askConsumer(
   await pipeline.finish();
 }
 
+/**
+ * Asks an agent that has just asked for a resync about all its resources, as reports may have been lost with its session.
+ * One of ours says the digest of what it has reported, and need not be asked if that is right.
+ */
+export async function askAfterResync(
+  db: Db,
+  send: Send,
+  { dataType, statusDigest, ...options }: {
+    consumerName: string;
+    sourceId: string;
+    bytesMax: number;
+    dataType: string;
+    statusDigest: string | undefined;
+  },
+): Promise<void> {
+  if (statusDigest !== undefined) {
+    const [row] = await q.statusDigests(db, [options.consumerName], dataType);
+    if (row === undefined || row.digest === statusDigest) return;
+  }
+  await askConsumer(db, send, options);
+}
+
 const AT_ONCE = 32;
 
 /**
- * Lets each of these consumers find what the broker has dropped.
+ * Lets each of these consumers find what was lost, on the way or by a database that has failed over.
  *
- * One of our agents is told the digest of the statuses that are stored of it, and asks if that is wrong. A Go agent knows no
- * digests, and is asked about each status: for it that is work, so only if `isListDue`. That a message found a listener
- * is also a sign of life.
+ * One of our agents is told digests of what is stored of it, and asks if they are wrong. A Go agent knows no digests, and
+ * is asked about each status: for it that is work, so only if `isListDue`.
+ * With `isProbing` those that have no digest are asked about nothing: an MQTT broker's answer says whether they listen.
  */
 export async function checkStatuses(
   db: Db,
   send: Send,
-  { sourceId, bytesMax, roll }: { sourceId: string; bytesMax: number; roll: Roll },
+  consumers: AsyncIterable<string[]>,
+  { sourceId, bytesMax, roll, isProbing }: {
+    sourceId: string;
+    bytesMax: number;
+    roll: Roll;
+    isProbing: boolean;
+  },
 ): Promise<void> {
   const dataType = MANIFEST_BUNDLES;
-  const tell = (consumerName: string, digest: string | undefined) => {
+  const tell = (consumerName: string, row: q.StatusDigestsRow | undefined) => {
     const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
     const question = statusQuestion({ consumerName, dataType, sourceId }, [NOTHING], made);
-    if (digest !== undefined) question.extensions[EXT.statusDigest] = digest;
+    if (row !== undefined) {
+      question.extensions[EXT.statusDigest] = row.digest;
+      question.extensions[EXT.versionDigest] = row.version_digest;
+    }
     return send(consumerName, question);
   };
-  for (let after = "";;) {
-    const names = (await q.consumerNamesAfter(db, after, NAMES_MAX)).map(({ name }) => name);
+  for await (const names of consumers) {
     const present = names.filter((name) => !roll.isAway(name));
     const digests = await q.statusDigests(db, present.filter(roll.knowsDigests), dataType);
-    const digestOf = new Map(digests.map(({ consumer_name, digest }) => [consumer_name, digest]));
-    // Those that have none are asked about nothing: the broker's answer says whether somebody listens.
-    for (let from = 0; from < present.length; from += AT_ONCE) {
-      const part = present.slice(from, from + AT_ONCE);
-      await Promise.all(part.map((name) => tell(name, digestOf.get(name))));
+    const rows = new Map(digests.map((row) => [row.consumer_name, row]));
+    const told = isProbing ? present : [...rows.keys()];
+    for (let from = 0; from < told.length; from += AT_ONCE) {
+      const part = told.slice(from, from + AT_ONCE);
+      await Promise.all(part.map((name) => tell(name, rows.get(name))));
     }
     for (const consumerName of present.filter(roll.isListDue)) {
       roll.listed(consumerName);
       await askConsumer(db, send, { consumerName, sourceId, bytesMax });
     }
-    if (names.length < NAMES_MAX) return;
-    after = names.at(-1) ?? "";
   }
 }
 

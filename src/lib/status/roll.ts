@@ -1,8 +1,8 @@
-/** What is known of the consumers behind a broker from what they send, and from what nobody took. */
+/** What is known of consumers from what they send, and from what nobody took. */
 
 export interface Roll {
-  /** Notes something that an agent has sent. Ours says its version in each report. */
-  heard(consumerName: string, agent: { isOurs: boolean | undefined }): void;
+  /** Notes something that an agent has sent. Ours says its version. */
+  heard(consumerName: string, agent: { isOurs: boolean }): void;
   /** Notes that a publish found no subscription. */
   missed(consumerName: string): void;
   /** Notes that a publish found one. */
@@ -46,7 +46,7 @@ export function createRoll(elapsedMs: () => number): Roll {
       const entry = entryOf(consumerName);
       delete entry.missedMs;
       entry.heardMs = elapsedMs();
-      if (isOurs !== undefined) entry.isOurs = isOurs;
+      entry.isOurs = isOurs;
     },
     missed(consumerName) {
       entryOf(consumerName).missedMs = elapsedMs();
