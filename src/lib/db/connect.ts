@@ -21,6 +21,13 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** The driver's default grows to 20 s, which a server that is back would be kept waiting for. */
 const RECONNECT_SECONDS = 0.25;
 
+/**
+ * A plan is made once and kept, often while a table is all but empty: then reading the whole table looks cheapest, and
+ * goes on when it holds a hundred thousand rows. There is an index for each statement (tests/db/plans.test.ts).
+ * Older PostgreSQL counts a forbidden step as so dear that it would compile the statement each time.
+ */
+const PLANNING = { enable_seqscan: "off", jit: "off" };
+
 /** Prepares a pool; the first query opens the first connection. */
 export function connect(address: string | DatabaseAddress, settings: ConnectSettings): Db {
   const to = typeof address === "string" ? parseDatabaseUrl(address) : address;
@@ -28,6 +35,7 @@ export function connect(address: string | DatabaseAddress, settings: ConnectSett
     application_name: settings.applicationName,
     TimeZone: "UTC",
     DateStyle: "ISO, MDY",
+    ...PLANNING,
   };
   if (settings.statementTimeoutMs !== undefined) {
     connection.statement_timeout = settings.statementTimeoutMs;
