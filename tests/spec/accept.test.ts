@@ -224,16 +224,16 @@ test("a create for an id that is being deleted is refused", async () => {
   expect(answer).toBe("conflict: This Resource already exists");
 });
 
-test("M8: one deletion that is tried a thousand times adds one row", async () => {
+test("M8: one deletion that is tried ten thousand times adds one row", async () => {
   await using specs = await openSpecs();
   const { id } = await specs.create();
 
-  for (let round = 0; round < 10; round++) {
-    await Promise.all(Array.from({ length: 100 }, () => specs.acceptor.delete({ id })));
+  for (let round = 0; round < 20; round++) {
+    await Promise.all(Array.from({ length: 500 }, () => specs.acceptor.delete({ id })));
   }
 
   expect(await outbox(specs.db, id)).toEqual([{ is_deletion: false }, { is_deletion: true }]);
-});
+}, 60_000);
 
 test("deleting what was never there is fine", async () => {
   await using specs = await openSpecs();

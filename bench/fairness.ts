@@ -1,0 +1,112 @@
+/**
+ * How long one consumer's backlog delays another: `bun bench/fairness.ts [--deletes 142000] [--resync 6000] [--runs 5]`.
+ *
+ * "M7": deletions wait in the outbox for one connected consumer, whose agent takes what it is sent and answers nothing; a
+ * create for another consumer is accepted, and delivered. "M35": one consumer asks for all its resources, and while
+ * the answer is under way a create for another is accepted and delivered. The server is a process of its own. A JSON
+ * line for each, with the median, and the same create with nobody else busy.
+ */
+
+import { parseArgs } from "node:util";
+import { query } from "../src/lib/db/query.ts";
+import { specEvent, specResync } from "../tests/harness/events.ts";
+import { openPublisher, subscribe } from "../tests/harness/grpc.ts";
+import { describeMachine, openStage, type Stage } from "./stage.ts";
+import { specText } from "./events.ts";
+
+const { values } = parseArgs({
+  options: {
+    deletes: { type: "string", default: "142000" },
+    resync: { type: "string", default: "6000" },
+    runs: { type: "string", default: "5" },
+  },
+});
+const PATIENCE = { timeoutMs: 120_000 };
+
+/** Resources of a consumer: sent and reported, or being deleted with a note in the outbox. */
+async function fill(stage: Stage, consumer: string, count: number, isDeletion: boolean) {
+  await query(
+    stage.db,
+    "with stored as (insert into resources (id, name, source, consumer_name, type, version, spec, " +
+      "spec_hash, spec_event, observed_version, sent_version, deleted_at) " +
+      "select id, id, 'bench', $1, 'Bundle', 1, $4::json, '', json_build_object('specversion', " +
+      "'1.0', 'id', id, 'source', 'bench', 'type', 't'), 1, 1, case when $3::boolean then now() end " +
+      "from (select gen_random_uuid()::text as id from generate_series(1, $2::int)) made " +
+      "returning id, deleted_at) " +
+      "insert into events (resource_id, consumer_name, is_deletion) " +
+      "select id, $1, true from stored where deleted_at is not null",
+    [consumer, count, isDeletion, specText()],
+  );
+}
+
+async function addConsumer({ db }: Stage, name: string): Promise<string> {
+  await query(db, "insert into consumers (id, name) values ($1, $1)", [name]);
+  return name;
+}
+
+/** The milliseconds from the call that creates to the event at the agent. */
+async function createToDelivery(
+  stage: Stage,
+  consumerName: string,
+  runs = Number(values.runs),
+): Promise<number[]> {
+  await using agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: consumerName });
+  using publisher = openPublisher(`127.0.0.1:${stage.sources}`);
+  const taken: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    const id = crypto.randomUUID();
+    const began = performance.now();
+    await publisher.publish(specEvent({ id, consumerName }));
+    await agent.waitFor(({ extensions }) => extensions["resourceid"] === id, PATIENCE);
+    taken.push(performance.now() - began);
+  }
+  return taken;
+}
+
+function print(what: string, taken: number[], more: Record<string, unknown> = {}) {
+  const sorted = taken.toSorted((one, other) => one - other).map((ms) => Math.round(ms));
+  const [median, worst] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  const line = { bench: "fairness", what, unit: "ms", value: median, worst, ...more };
+  process.stdout.write(`${JSON.stringify({ ...line, machine: describeMachine() })}\n`);
+}
+
+await using stage = await openStage({ directory: undefined, runtimeFlags: [] });
+const quiet = await addConsumer(stage, "quiet");
+print("create to delivery, nobody else busy", await createToDelivery(stage, quiet));
+
+{
+  const busy = await addConsumer(stage, "busy-resync");
+  await fill(stage, busy, Number(values.resync), false);
+  const taken: number[] = [];
+  const whole: number[] = [];
+  for (let run = 0; run < Number(values.runs); run++) {
+    await using agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: busy });
+    const began = performance.now();
+    await agent.publish(specResync(busy, []));
+    await agent.waitFor(() => true, PATIENCE);
+    taken.push((await createToDelivery(stage, quiet, 1))[0] ?? 0);
+    const isUnderWay = agent.events.length < Number(values.resync);
+    while (agent.events.length < Number(values.resync)) await Bun.sleep(10);
+    if (isUnderWay) whole.push(performance.now() - began);
+  }
+  const more = {
+    n: Number(values.resync),
+    under_way: whole.length,
+    resync_ms: Math.round(whole[0] ?? 0),
+  };
+  print("M35: create to delivery during another's resync", taken, more);
+}
+
+{
+  const busy = await addConsumer(stage, "busy-deletes");
+  await fill(stage, busy, Number(values.deletes), true);
+  await using _agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: busy });
+  const taken = await createToDelivery(stage, quiet);
+  const [row] = await query<{ n: number }>(stage.db, "select count(*)::int as n from events", []);
+  print("M7: create to delivery behind another's deletions", taken, {
+    n: Number(values.deletes),
+    still_waiting: row?.n,
+  });
+  const own = await createToDelivery(stage, busy);
+  print("M7: create to delivery behind deletions of the same consumer", own);
+}

@@ -1,0 +1,65 @@
+/** How PostgreSQL carries out our statements, whatever it knows of the tables when it plans them. */
+
+import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Db } from "../../src/lib/db/connect.ts";
+import { openSpecs } from "../spec/specs.ts";
+
+const QUERIES = join(import.meta.dir, "../../sql/queries");
+/** The statements that read a whole table, each with its reason. */
+const MAY_READ_ALL: Record<string, string> = {
+  "consumer/list.sql":
+    "a page of a list, of tens of thousands at most, in an order of the caller's",
+  "resource/count.sql": "counts all that the caller asks for",
+  "resource/count_bundles.sql": "the same",
+};
+
+const statements = readdirSync(QUERIES, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".sql"))
+  .toSorted();
+
+/** The plan that is kept for all later executions. */
+async function plan(db: Db, path: string): Promise<string> {
+  const text = readFileSync(join(QUERIES, path), "utf8");
+  // The simple protocol takes parameters that are not given.
+  const rows = await db.unsafe(`explain (generic_plan) ${text}`).simple();
+  return rows.map((row) => row["QUERY PLAN"]).join("\n");
+}
+
+async function readingAll(db: Db): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of statements) {
+    if (MAY_READ_ALL[path] === undefined && (await plan(db, path)).includes("Seq Scan")) {
+      found.push(path);
+    }
+  }
+  return found;
+}
+
+test("no statement is planned to read a whole table because it was small at that time", async () => {
+  await using specs = await openSpecs();
+  const unknown = await readingAll(specs.db);
+  await specs.db.unsafe("analyze");
+  const empty = await readingAll(specs.db);
+  await specs.create();
+  await specs.db.unsafe("analyze");
+  const small = await readingAll(specs.db);
+
+  expect(statements.length).toBeGreaterThan(20);
+  expect({ unknown, empty, small }).toEqual({ unknown: [], empty: [], small: [] });
+});
+
+test("what is due is found through its lane of the index, with the place where a walk goes on", async () => {
+  await using specs = await openSpecs();
+  const unknown = await plan(specs.db, "resource/find_due.sql");
+  await specs.create();
+  await specs.db.unsafe("analyze");
+  const small = await plan(specs.db, "resource/find_due.sql");
+
+  for (const text of [unknown, small]) {
+    expect(text).toContain("resources_pending_lane_idx");
+    expect(text).toMatch(/Index Cond: .*is_deletion.*after_id/);
+    expect(text).not.toContain("Sort Key: resource.id");
+  }
+});

@@ -1,0 +1,98 @@
+/** Several servers over one database behind one address, and sources that outlive each of them. */
+
+import type { CloudEvent } from "../../src/lib/wire/event.ts";
+import { statusResync } from "./events.ts";
+import { openPublisher, refused, subscribe, type Subscription } from "./grpc.ts";
+import { sameDoors, type Server, startServer } from "./programs.ts";
+import { startRoundRobin } from "./round_robin.ts";
+
+export interface Replicas extends AsyncDisposable {
+  /** Where sources and agents find one of them. */
+  sources: string;
+  agents: string;
+  /** Ends one, and starts it again on the same ports. */
+  restart(index: number, signal: "SIGTERM" | "SIGKILL"): Promise<void>;
+}
+
+/** Starts servers from source over a database. `args` are those of each. */
+export async function startReplicas(
+  databaseUrl: string,
+  count: number,
+  args: (index: number) => string[] = () => [],
+): Promise<Replicas> {
+  await using stack = new AsyncDisposableStack();
+  const start = (index: number, more: string[] = []) =>
+    startServer({ databaseUrl, isFromSource: true, args: [...args(index), ...more] });
+  const servers = await Promise.all(Array.from({ length: count }, (_, index) => start(index)));
+  stack.defer(async () => void await Promise.all(servers.map((one) => one[Symbol.asyncDispose]())));
+  const balance = async (port: (server: Server) => number) =>
+    stack.use(await startRoundRobin(servers.map(port)));
+  const sources = await balance((server) => server.sources);
+  const agents = await balance((server) => server.agents);
+  const owned = stack.move();
+  return {
+    sources: `127.0.0.1:${sources.port}`,
+    agents: `127.0.0.1:${agents.port}`,
+    async restart(index, signal) {
+      const old = servers[index];
+      if (old === undefined) throw new Error(`There is no server ${index}`);
+      await old.kill(signal);
+      servers[index] = await start(index, sameDoors(old));
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+const RETRY_MS = 100;
+/** UNAVAILABLE, and what a client makes of a connection that is cut. */
+const PASSING = new Set([1, 4, 13, 14]);
+
+/** Publishes until it is accepted, as clients do. Throws on any other refusal. */
+export async function publishUntilAccepted(address: string, event: CloudEvent): Promise<void> {
+  for (;;) {
+    using publisher = openPublisher(address);
+    const answer = await refused(publisher.publish(event, { timeoutMs: 5_000 })).catch(() => "ok");
+    if (typeof answer === "string") return;
+    if (!PASSING.has(answer.code)) {
+      throw new Error(`Refused with ${answer.code}: ${answer.details}`);
+    }
+    await Bun.sleep(RETRY_MS);
+  }
+}
+
+export interface SteadySource {
+  /** All that it was told, in order, over all of its connections. */
+  heard(): CloudEvent[];
+  /** How often it had to connect. */
+  connections(): number;
+  close(): void;
+}
+
+/** Subscribes as a source that comes back, and asks for what it missed, whenever its stream ends. */
+export function startSteadySource(address: string, source: string): SteadySource {
+  const streams: Subscription[] = [];
+  let isClosed = false;
+  const follow = async () => {
+    while (!isClosed) {
+      try {
+        const stream = await subscribe(address, { source });
+        streams.push(stream);
+        await stream.publish(statusResync(source, []));
+        await stream.ended;
+        stream.close();
+      } catch {
+        await Bun.sleep(RETRY_MS);
+      }
+    }
+  };
+  // It never rejects.
+  void follow();
+  return {
+    heard: () => streams.flatMap(({ events }) => events),
+    connections: () => streams.length,
+    close() {
+      isClosed = true;
+      for (const stream of streams) stream.close();
+    },
+  };
+}
