@@ -15,12 +15,15 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "20" },
     first: { type: "string", default: "1" },
     minutes: { type: "string" },
+    trace: { type: "boolean", default: false },
     parallel: { type: "string", default: "3" },
     "from-source": { type: "boolean", default: false },
     accounts: { type: "string", default: join(tmpdir(), "maestro-faults") },
   },
 });
 const LENGTH_MS = 8_000;
+/** Starting, waiting for quiet and stopping. */
+const OVERHEAD_MS_MAX = 200_000;
 
 const lengthMs = values.minutes === undefined ? LENGTH_MS : Number(values.minutes) * 60_000;
 const first = Number(values.seed ?? values.first);
@@ -31,11 +34,24 @@ if (![lengthMs, first, count, Number(values.parallel)].every((number) => number 
 const waiting = Array.from({ length: count }, (_, index) => first + index);
 const failed: number[] = [];
 
+/** A run that does not end is a failure too. */
+async function within<T>(timeoutMs: number, run: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no end after ${timeoutMs} ms`)), timeoutMs);
+  return await Promise.race([run, promise]).finally(() => clearTimeout(timer));
+}
+
 async function work(): Promise<void> {
   for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-    const options = { seed, lengthMs, accounts: values.accounts };
+    const trace = values.trace
+      ? (line: string) => void process.stdout.write(`${line}\n`)
+      : () => {};
+    const options = { seed, lengthMs, accounts: values.accounts, trace };
     try {
-      const verdict = await runSeed({ ...options, isFromSource: values["from-source"] });
+      const verdict = await within(
+        lengthMs + OVERHEAD_MS_MAX,
+        runSeed({ ...options, isFromSource: values["from-source"] }),
+      );
       const isGood = verdict.violations.length === 0;
       if (!isGood) failed.push(seed);
       process.stdout.write(`${isGood ? "  ok" : "FAIL"}  ${verdict.summary}\n`);

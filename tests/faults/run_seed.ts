@@ -6,7 +6,7 @@ import { fastestFolder } from "../harness/postgres.ts";
 import { type Evidence, findViolations, imprint } from "./checker.ts";
 import { rollDice } from "./dice.ts";
 import { healAll, injectFaults } from "./inject.ts";
-import { createModel } from "./model.ts";
+import { createModel, type Wanted } from "./model.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { openStage, type Stage, untilConnected } from "./stage.ts";
 import { startSubscriber } from "./subscriber.ts";
@@ -20,6 +20,8 @@ export interface RunOptions {
   isFromSource: boolean;
   /** Where the account of a run that fails is written, each in a folder of its own. */
   accounts: string;
+  /** Told each line of the timeline as it happens. */
+  trace?: (line: string) => void;
 }
 
 export interface Verdict {
@@ -52,12 +54,19 @@ export async function runSeed(options: RunOptions): Promise<Verdict> {
 async function judge(stage: Stage, plan: Plan, options: RunOptions): Promise<Verdict> {
   const timeline: string[] = [];
   const startedAt = performance.now();
-  const say = (line: string) => timeline.push(`${new Date().toISOString()} ${line}`);
+  const say = (line: string) => {
+    timeline.push(`${new Date().toISOString()} ${line}`);
+    options.trace?.(timeline.at(-1) ?? "");
+  };
   const dice = rollDice(plan.seed);
   const model = createModel();
   await untilConnected(stage);
   await using witness = await startWitness(stage);
-  await using subscriber = startSubscriber(stage, SOURCE);
+  await using subscriber = startSubscriber(
+    stage,
+    SOURCE,
+    () => [...model.resources.values()].filter(isWanted).map(({ name }) => name),
+  );
   const evidence: Evidence = { stage, model, witness, subscriber };
 
   const end = new AbortController();
@@ -68,7 +77,9 @@ async function judge(stage: Stage, plan: Plan, options: RunOptions): Promise<Ver
     Bun.sleep(plan.lengthMs),
   ]);
   end.abort();
+  say("the faults are over");
   await working;
+  say("the sources are done");
   if (faults.status === "rejected") say(`the faults ended early: ${faults.reason}`);
   await healAll(stage);
   say("all is mended");
@@ -90,6 +101,10 @@ async function judge(stage: Stage, plan: Plan, options: RunOptions): Promise<Ver
   const verdict = { seed: plan.seed, violations, summary, account: "" };
   if (violations.length === 0) return verdict;
   return { ...verdict, account: writeAccount(evidence, { ...verdict, timeline }, options) };
+}
+
+function isWanted({ source, isAlive }: Wanted): boolean {
+  return source === "grpc" && isAlive !== "no";
 }
 
 /** Waits until nothing is wrong and nothing is written for a while. Resolves to what is wrong at the deadline. */

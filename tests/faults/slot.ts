@@ -27,14 +27,21 @@ export function createSlot<P extends Program>(
   let log = "";
   let deaths = 0;
   let isOver = false;
-  const kill = async (signal: "SIGKILL" | "SIGTERM") => {
+  // Faults overlap: one start or end after the other.
+  let turn: Promise<void> = Promise.resolve();
+  const inTurn = (change: () => Promise<void>): Promise<void> => {
+    const next = turn.then(change);
+    turn = next.catch(() => {});
+    return next;
+  };
+  const killNow = async (signal: "SIGKILL" | "SIGTERM") => {
     const ended = program;
     program = undefined;
     if (ended === undefined) return;
     await ended.kill(signal);
     log += `${ended.log()}\n--- ended by ${signal}\n`;
   };
-  const start = async () => {
+  const startNow = async () => {
     for (let attempt = 1; program === undefined && !isOver; attempt++) {
       try {
         const started = await open(last);
@@ -45,7 +52,7 @@ export function createSlot<P extends Program>(
           program = undefined;
           deaths++;
           log += `${started.log()}\n--- died with ${code}\n`;
-          return start();
+          return inTurn(startNow);
         }).catch(() => {});
       } catch (error) {
         log += `--- did not start: ${String(error)}\n`;
@@ -57,13 +64,13 @@ export function createSlot<P extends Program>(
   return {
     name,
     program: () => program,
-    start,
-    kill,
+    start: () => inTurn(startNow),
+    kill: (signal) => inTurn(() => killNow(signal)),
     log: () => log + (program?.log() ?? ""),
     deaths: () => deaths,
     async [Symbol.asyncDispose]() {
       isOver = true;
-      await kill("SIGTERM");
+      await inTurn(() => killNow("SIGTERM"));
     },
   };
 }

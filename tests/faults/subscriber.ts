@@ -24,8 +24,8 @@ const SILENCE_MS_MAX = 3_500;
 const POLL_MS = 50;
 const PAUSE_MS = 200;
 
-/** Starts to follow the statuses of a source, at one server after the other. */
-export function startSubscriber(stage: Stage, source: string): Subscriber {
+/** Starts to follow the statuses of a source, at one server after the other; `own` are the ids that it wants. */
+export function startSubscriber(stage: Stage, source: string, own: () => string[]): Subscriber {
   let isOver = false;
   let turn = 0;
   const subscriber: Subscriber = {
@@ -41,7 +41,7 @@ export function startSubscriber(stage: Stage, source: string): Subscriber {
       subscriber.losses++;
       const port = stage.servers[turn++ % stage.servers.length]?.sourceLink.port ?? 0;
       // It comes back whatever the reason was.
-      await followOnce(subscriber, port, source, () => isOver).catch(() => {});
+      await followOnce(subscriber, { port, source, own }, () => isOver).catch(() => {});
       await Bun.sleep(PAUSE_MS);
     }
   };
@@ -51,15 +51,14 @@ export function startSubscriber(stage: Stage, source: string): Subscriber {
 
 async function followOnce(
   { held }: Subscriber,
-  port: number,
-  source: string,
+  { port, source, own }: { port: number; source: string; own: () => string[] },
   isOver: () => boolean,
 ): Promise<void> {
   const subscription = await within(subscribe(`127.0.0.1:${port}`, { source }));
   let hasEnded = false;
   void subscription.ended.then(() => hasEnded = true);
   try {
-    await within(subscription.publish(statusResync(source, hashesOf(held))));
+    await within(subscription.publish(statusResync(source, hashesOf(held, own()))));
     let taken = 0;
     let heardAt = performance.now();
     let beats = 0;
@@ -103,10 +102,13 @@ function take(held: Map<string, Held>, event: CloudEvent | undefined): void {
   });
 }
 
-/** The hashes of what is there; of what it believes deleted a source holds nothing. */
-function hashesOf(held: Map<string, Held>) {
-  return [...held].filter(([, { isDeleted }]) => !isDeleted)
-    .map(([resourceId, { hash }]) => ({ resourceId, hash }));
+/** As the official client lists them: all that it wants or believes alive, with no hash where it holds no status. */
+function hashesOf(held: Map<string, Held>, own: string[]) {
+  const living = [...held].filter(([, { isDeleted }]) => !isDeleted).map(([id]) => id);
+  return [...new Set([...living, ...own])].map((resourceId) => {
+    const known = held.get(resourceId);
+    return { resourceId, hash: known === undefined || known.isDeleted ? "" : known.hash };
+  });
 }
 
 function hasDeleted(event: CloudEvent): boolean {

@@ -79,8 +79,8 @@ export async function startTcpProxy(
     carry(link, "down", state, options.filterDown?.() ?? ((bytes) => bytes));
     for (const socket of [client, upstream]) {
       socket.on("close", () => {
-        links.delete(link);
         if (!state.isFrozen) endLink(link);
+        if (client.destroyed && upstream.destroyed) links.delete(link);
       });
       // The other side learns of it by the close that follows.
       socket.on("error", () => {});
