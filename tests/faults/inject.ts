@@ -44,7 +44,7 @@ export async function injectFaults(plan: Plan, around: Around): Promise<void> {
 /** Takes every fault of a link or a place away, and starts what does not run. */
 export async function healAll({ servers, agents }: Stage): Promise<void> {
   for (const server of servers) {
-    server.setDeaf(false);
+    server.setHearing({ isDeaf: false });
     for (const link of [server.databaseLink, server.brokerLink, server.sourceLink]) link?.heal();
   }
   for (const agent of agents) {
@@ -113,9 +113,9 @@ async function hitServer({ kind, target, forMs }: Fault, { stage }: Around): Pro
   const server: ServerPlace | undefined = stage.servers[target];
   if (server === undefined) return;
   if (kind === "notifications_lost") {
-    server.setDeaf(true);
+    server.setHearing({ isDeaf: true });
     await Bun.sleep(forMs);
-    return server.setDeaf(false);
+    return server.setHearing({ isDeaf: false });
   }
   await server.kill(kind === "server_kill" ? "SIGKILL" : "SIGTERM");
   await Bun.sleep(forMs);

@@ -110,8 +110,11 @@ function isWanted({ source, isAlive }: Wanted): boolean {
 /** Waits until nothing is wrong and nothing is written for a while. Resolves to what is wrong at the deadline. */
 async function untilQuiet(evidence: Evidence, say: (line: string) => void): Promise<string[]> {
   const deadline = performance.now() + QUIET_TIMEOUT_MS;
+  const { model, witness } = evidence;
   let wrong: string[] = [];
   while (performance.now() < deadline) {
+    // What was seen once cannot become right again.
+    if (model.violations.length + witness.violations.length > 0) return wrong;
     wrong = await findViolations(evidence).catch((error) => [`the checker cannot look: ${error}`]);
     if (wrong.length === 0) {
       const before = await imprint(evidence.stage);

@@ -30,7 +30,7 @@ export interface ServerPlace extends Slot<Server> {
   /** Between sources and the server. */
   sourceLink: TcpProxy;
   /** While true its PostgreSQL's notifications do not reach it. */
-  setDeaf(isDeaf: boolean): void;
+  setHearing(state: { isDeaf: boolean }): void;
 }
 
 export interface AgentPlace extends Slot<Program> {
@@ -129,8 +129,8 @@ async function openServer(
   ));
   await slot.start();
   const sourceLink = stack.use(await startTcpProxy(slot.program()?.sources ?? 0));
-  const setDeaf = (value: boolean) => void (isDeaf = value);
-  return { ...slot, databaseLink, brokerLink, sourceLink, setDeaf };
+  const setHearing = (state: { isDeaf: boolean }) => void (isDeaf = state.isDeaf);
+  return { ...slot, databaseLink, brokerLink, sourceLink, setHearing };
 }
 
 async function openAgent(

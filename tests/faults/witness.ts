@@ -2,7 +2,7 @@
 
 import { query } from "../../src/lib/db/query.ts";
 import type { Kube } from "../../src/lib/work/kube_api.ts";
-import { configMap, FOREIGN_PREFIX, readConfigMap, resourceOf } from "./content.ts";
+import { configMap, FOREIGN_PREFIX, readConfigMap, resourceOf, type Seen } from "./content.ts";
 import type { AgentPlace, Stage } from "./stage.ts";
 
 export interface Report {
@@ -206,7 +206,7 @@ async function placeForeign(witness: Witness, agent: AgentPlace): Promise<void> 
 }
 
 /** The ConfigMaps of a cluster. */
-export async function listConfigMaps(kube: Kube) {
+export async function listConfigMaps(kube: Kube): Promise<Seen[]> {
   const type = await kube.resolve("v1", "ConfigMap");
   if (type === undefined) return [];
   return (await kube.list(type, "")).items.map(readConfigMap);

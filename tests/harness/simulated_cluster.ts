@@ -48,7 +48,8 @@ export function openSimulatedCluster(): SimulatedCluster {
     },
     [Symbol.asyncDispose]: async () => {
       life.abort();
-      await server.stop(true);
+      const isForced = true;
+      await server.stop(isForced);
     },
   };
 }

@@ -7,7 +7,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { runSeed } from "./run_seed.ts";
+import { runSeed } from "../tests/faults/run_seed.ts";
 
 const { values } = parseArgs({
   options: {
