@@ -76,6 +76,9 @@ async function inject(fault: Fault, around: Around): Promise<void> {
   if (agent === undefined) return;
   if (fault.kind === "cluster_wiped") await reinstall(agent, fault.forMs, around);
   if (fault.kind === "late_reports") await repeatReports(agent, around);
+  if (fault.kind === "late_specs") {
+    await stage.lateSpecs?.repeat(agent.consumerName, around.dice);
+  }
   if (fault.kind === "drift") await drift(agent, around);
 }
 

@@ -42,7 +42,12 @@ const PROGRAM_FAULTS = [
   "late_reports",
   "drift",
 ] as const;
-const MQTT_FAULTS = ["broker_kill", "server_broker_link.cut", "server_broker_link.freeze"] as const;
+const MQTT_FAULTS = [
+  "late_specs",
+  "broker_kill",
+  "server_broker_link.cut",
+  "server_broker_link.freeze",
+] as const;
 
 export type LinkFault = typeof LINK_FAULTS[number];
 export type FaultKind =

@@ -19,6 +19,7 @@ import {
 } from "../harness/simulated_cluster.ts";
 import { startTcpProxy, type TcpProxy } from "../harness/tcp_proxy.ts";
 import { brokerFile } from "../mqtt/hub.ts";
+import { type LateSpecs, recordSpecs } from "./late_specs.ts";
 import { type Database, startDatabase } from "./database.ts";
 import type { Topology } from "./plan.ts";
 import { createSlot, type Slot } from "./slot.ts";
@@ -45,6 +46,8 @@ export interface Stage extends AsyncDisposable {
   topology: Topology;
   database: Database;
   broker: Mosquitto | undefined;
+  /** With MQTT: what was sent to the agents. */
+  lateSpecs: LateSpecs | undefined;
   servers: ServerPlace[];
   agents: AgentPlace[];
 }
@@ -68,6 +71,7 @@ export async function openStage(topology: Topology, options: StageOptions): Prom
   mkdirSync(options.folder, { recursive: true });
   const database = stack.use(await startDatabase(join(options.folder, "database")));
   const broker = topology.broker === "mqtt" ? stack.use(await startMosquitto()) : undefined;
+  const lateSpecs = broker && stack.use(recordSpecs(broker.port));
   const around = { topology, database, broker, options };
   const servers = await Promise.all(
     Array.from({ length: topology.servers }, (_, index) => openServer(stack, around, index)),
@@ -86,6 +90,7 @@ export async function openStage(topology: Topology, options: StageOptions): Prom
     topology,
     database,
     broker,
+    lateSpecs,
     servers,
     agents,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
