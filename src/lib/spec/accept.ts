@@ -120,18 +120,27 @@ async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
 
 type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
 
-/** A statement that fails fails its own entries one by one, never those of another action. */
+/**
+ * A statement that fails fails its own entries one by one, never those of another action.
+ *
+ * But not one whose answer was lost: it may have been committed, and tried again it would be refused, as what it
+ * creates exists. Its callers hear that the outcome is open.
+ */
 async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(number | Error)[]> {
   try {
     return await group(db, inputs);
   } catch (error) {
-    if (inputs.length === 1) return [asError(error)];
+    if (inputs.length === 1 || isUnavailable(error)) return inputs.map(() => asError(error));
     const answers: (number | Error)[] = [];
     for (const input of inputs) {
       answers.push(...await group(db, [input]).catch((error) => [asError(error)]));
     }
     return answers;
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof MaestroError && error.code === "unavailable";
 }
 
 function asError(thrown: unknown): Error {
