@@ -12,7 +12,7 @@ import type { Stage } from "./stage.ts";
 export const SOURCE = "harness";
 const INTRUDER = "intruder";
 
-const WORKERS = 5;
+const WORKERS = 12;
 const PAUSE_MS_MAX = 120;
 const MANIFESTS_MAX = 3;
 const RESOURCES_MAX = 400;
@@ -54,7 +54,9 @@ export async function runWorkload(
 
 async function step(scene: Scene): Promise<void> {
   const { dice, model } = scene;
-  const known = [...model.resources.values()].filter(({ name }) => !scene.busy.has(name));
+  const known = [...model.resources.values()].filter((one) =>
+    !scene.busy.has(one.name) && isOpen(one)
+  );
   const isFull = model.resources.size >= RESOURCES_MAX;
   if (!isFull && (known.length < 10 || dice.happens(0.3))) return await createNew(scene);
   if (known.length === 0) return;
@@ -65,6 +67,12 @@ async function step(scene: Scene): Promise<void> {
   } finally {
     scene.busy.delete(wanted.name);
   }
+}
+
+/** Something can be asked about it whose outcome will be known. */
+function isOpen({ isAlive, isDeletionOpen, isTainted, source }: Wanted): boolean {
+  if (isAlive === "no") return !isTainted && source === "grpc";
+  return isAlive === "yes" || isDeletionOpen;
 }
 
 async function createNew(scene: Scene): Promise<void> {
@@ -123,9 +131,9 @@ async function change(scene: Scene, wanted: Wanted): Promise<void> {
     return;
   }
   const luck = dice.next();
-  if (luck < 0.5) await update(scene, wanted);
+  if (luck < 0.45) await update(scene, wanted);
   else if (luck < 0.6) await updateStale(scene, wanted);
-  else if (luck < 0.7) await meddle(scene, wanted);
+  else if (luck < 0.75) await meddle(scene, wanted);
   else await remove(scene, wanted);
 }
 
