@@ -88,6 +88,7 @@ function testStep(name: string, files: readonly string[]): Step {
 function rank(folder: string): number {
   if (folder === "tests/interop") return FOLDERS.length + 1;
   if (folder === "tests/e2e") return FOLDERS.length + 2;
+  if (folder === "tests/faults") return FOLDERS.length + 3;
   const index = FOLDERS.indexOf(folder);
   return index === -1 ? FOLDERS.length : index;
 }

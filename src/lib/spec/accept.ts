@@ -124,7 +124,12 @@ async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
 
 type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
 
-/** A statement that fails fails its own entries one by one, never those of another action. */
+/**
+ * A statement that fails fails its own entries one by one, never those of another action.
+ *
+ * But not one whose answer was lost: it may have been committed, and tried again it would be refused, as what it
+ * creates exists. Its callers hear that the outcome is open.
+ */
 async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(number | Error)[]> {
   try {
     return await group(db, inputs);
