@@ -24,7 +24,12 @@ const { values } = parseArgs({
 const PATIENCE = { timeoutMs: 120_000 };
 
 /** Resources of a consumer: sent and reported, or being deleted with a note in the outbox. */
-async function fill(stage: Stage, consumer: string, count: number, isDeletion: boolean) {
+async function fill(
+  stage: Stage,
+  consumer: string,
+  count: number,
+  kind: "living" | "deleting",
+) {
   await query(
     stage.db,
     "with stored as (insert into resources (id, name, source, consumer_name, type, version, spec, " +
@@ -35,7 +40,7 @@ async function fill(stage: Stage, consumer: string, count: number, isDeletion: b
       "returning id, deleted_at) " +
       "insert into events (resource_id, consumer_name, is_deletion) " +
       "select id, $1, true from stored where deleted_at is not null",
-    [consumer, count, isDeletion, specText()],
+    [consumer, count, kind === "deleting", specText()],
   );
 }
 
@@ -76,7 +81,7 @@ print("create to delivery, nobody else busy", await createToDelivery(stage, quie
 
 {
   const busy = await addConsumer(stage, "busy-resync");
-  await fill(stage, busy, Number(values.resync), false);
+  await fill(stage, busy, Number(values.resync), "living");
   const taken: number[] = [];
   const whole: number[] = [];
   for (let run = 0; run < Number(values.runs); run++) {
@@ -99,7 +104,7 @@ print("create to delivery, nobody else busy", await createToDelivery(stage, quie
 
 {
   const busy = await addConsumer(stage, "busy-deletes");
-  await fill(stage, busy, Number(values.deletes), true);
+  await fill(stage, busy, Number(values.deletes), "deleting");
   await using _agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: busy });
   const taken = await createToDelivery(stage, quiet);
   const [row] = await query<{ n: number }>(stage.db, "select count(*)::int as n from events", []);
