@@ -16,6 +16,8 @@ import {
   untilApplied,
   untilInCluster,
 } from "./e2e/client.ts";
+import { encodeStructured } from "../src/lib/wire/structured.ts";
+import { specEvent } from "./harness/events.ts";
 import { startKubernetes } from "./harness/kubernetes.ts";
 import { startMosquitto } from "./harness/mosquitto.ts";
 import { fastestFolder } from "./harness/postgres.ts";
@@ -40,6 +42,7 @@ const EXECUTORS = {
   curl: /\bcurl\b.*http:\/\/localhost:8000\//,
   // By tests/rest/cloud_events.test.ts, which has what the request needs.
   events: /^curl -i "\$MAESTRO\/api\/maestro\/v1\/cloudevents"/,
+  watch: /^curl -N .*[\s\S]*watch=true/,
   mqtt: /^bun run maestro server --message-broker-type mqtt .*\nbun run agent .*broker\.yaml$/,
   agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
 };
@@ -153,6 +156,60 @@ test("what the requests of the README create arrives in the cluster of its agent
     expect(await untilInCluster(kube, apiVersion, kind, name)).toMatchObject(manifest);
   }
 }, TIMEOUT_MS);
+
+test(
+  "the requests of the guide to watching show what is there, and resume after a cursor",
+  async () => {
+    await using server = await startServer();
+    await createConsumer(server, "cluster1");
+    const publish = async (id: string) => {
+      const answer = await fetch(`${server.rest}/api/maestro/v1/cloudevents`, {
+        method: "POST",
+        headers: {
+          "content-type": "application/cloudevents+json",
+          authorization: `Bearer ${server.adminToken}`,
+        },
+        body: encodeStructured(specEvent({ id, consumerName: "cluster1" })),
+      });
+      expect(answer.status).toBe(204);
+    };
+    await publish("web");
+    const env = { PATH: process.env.PATH, MAESTRO: server.rest, TOKEN: server.adminToken };
+
+    const [all, some, resumed] = blocksOf("watch");
+    const shown = await untilSaid(all?.text ?? "", env, "bookmark");
+    const found = await untilSaid(some?.text ?? "", env, "bookmark");
+    const CURSOR = /^id: (.*)$/m.exec(shown)?.[1] ?? "";
+    await publish("late");
+    const after = await untilSaid(resumed?.text ?? "", { ...env, CURSOR }, "added");
+
+    for (const said of [shown, found]) expect(said).toMatch(/event: added[\s\S]*"id":"web"/);
+    expect(after).toContain('"id":"late"');
+    expect(after).not.toContain('"id":"web"');
+  },
+  TIMEOUT_MS,
+);
+
+/** What a request that has no end says until this event has come. */
+async function untilSaid(
+  text: string,
+  env: Record<string, string | undefined>,
+  event: string,
+): Promise<string> {
+  const child = Bun.spawn(["bash", "-c", `exec ${text}`], {
+    env,
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  let said = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of child.stdout) {
+    said += decoder.decode(chunk, { stream: true });
+    if (said.includes(`event: ${event}\n`)) child.kill();
+  }
+  await child.exited;
+  return said;
+}
 
 test("the server and the agent of the README meet at an MQTT broker", async () => {
   await using stack = new AsyncDisposableStack();

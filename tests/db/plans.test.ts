@@ -13,6 +13,8 @@ const MAY_READ_ALL: Record<string, string> = {
     "a page of a list, of tens of thousands at most, in an order of the caller's",
   "resource/count.sql": "counts all that the caller asks for",
   "resource/count_bundles.sql": "the same",
+  "change/read.sql": "of the feed there is one row",
+  "change/purge_default.sql": "the same",
 };
 
 const statements = readdirSync(QUERIES, { recursive: true, encoding: "utf8" })

@@ -94,7 +94,7 @@ export async function startTcpProxy(
   return {
     port: (server.address() as { port: number }).port,
     get connections() {
-      return links.size;
+      return [...links].filter(({ client }) => !client.destroyed).length;
     },
     freeze: () => void (state.isFrozen = true),
     mute: (direction = "up") => void state.muted.add(direction),

@@ -68,7 +68,7 @@ test("I4: a late create of a deleted resource brings nothing back, nor after a r
   const uid = crypto.randomUUID();
   const spec = { manifests: [configMap(`late-${uid}`, {})] };
   {
-    await using agent = await startAgent(kube);
+    await using agent = await startAgent(kube, { hub: `hub-${uid}` });
     await agent.send(uid, 1, spec, { readAt: clock(0) });
     await agent.until(uid, (report) => isTrue(report, "Applied", 1));
     await agent.delete(uid, 1, { deletedAt: clock(10), readAt: clock(11) });
@@ -80,7 +80,7 @@ test("I4: a late create of a deleted resource brings nothing back, nor after a r
     expect(await find(`late-${uid}`)).toBeUndefined();
   }
 
-  await using agent = await startAgent(kube);
+  await using agent = await startAgent(kube, { hub: `hub-${uid}` });
   await agent.send(uid, 1, spec, { readAt: clock(0) });
   await agent.send(uid, 2, spec, { readAt: clock(9), action: "resync_response" });
   await passBy(agent);
@@ -95,12 +95,12 @@ test("I4: a late deletion leaves what was created since, also after a restart of
   const uid = crypto.randomUUID();
   const spec = { manifests: [configMap(`reborn-${uid}`, {})] };
   {
-    await using agent = await startAgent(kube);
+    await using agent = await startAgent(kube, { hub: `hub-${uid}` });
     await agent.send(uid, 1, spec, { readAt: clock(30) });
     await agent.until(uid, (report) => isTrue(report, "Applied", 1));
   }
 
-  await using agent = await startAgent(kube);
+  await using agent = await startAgent(kube, { hub: `hub-${uid}` });
   await agent.delete(uid, 1, { deletedAt: clock(22), readAt: clock(23) });
   await passBy(agent);
 
@@ -149,7 +149,7 @@ for (const [moment, matches] of MOMENTS) {
 
 test("M6: a deletion that arrives while a report is under way ends deleted, and is confirmed after it", async () => {
   const uid = crypto.randomUUID();
-  await using agent = await startAgent(kube);
+  await using agent = await startAgent(kube, { hub: `hub-${uid}` });
   const report = agent.holdReports();
   await agent.send(uid, 1, { manifests: [configMap(`m6-${uid}`, {})] });
   await report.reached;
@@ -193,7 +193,7 @@ test("M6: an agent that dies after deleting and before confirming takes no older
   const uid = crypto.randomUUID();
   const spec = { manifests: [configMap(`m6-${uid}`, {})] };
   {
-    await using agent = await startAgent(kube);
+    await using agent = await startAgent(kube, { hub: `hub-${uid}` });
     await agent.send(uid, 1, spec, { readAt: clock(40) });
     await agent.until(uid, (report) => isTrue(report, "Applied", 1));
     agent.isServerAway = true;
@@ -201,7 +201,7 @@ test("M6: an agent that dies after deleting and before confirming takes no older
     await eventually(() => find(`m6-${uid}`), (object) => object === undefined);
   }
 
-  await using agent = await startAgent(kube);
+  await using agent = await startAgent(kube, { hub: `hub-${uid}` });
   await agent.send(uid, 2, spec, { readAt: clock(45), action: "update_request" });
   await passBy(agent);
   const back = await find(`m6-${uid}`);

@@ -4,13 +4,13 @@
 -- $2 limit_count
 with gone as (
   delete from changes_default
-  where (xid, id) in (
-    select xid, id
+  where ctid = any (array(
+    select ctid
     from changes_default
     where created_at < now() - make_interval(secs => $1::int)
     order by created_at
     limit $2::int
-  )
+  ))
   returning xid, id
 ), last as (
   select xid, id from gone order by xid desc, id desc limit 1

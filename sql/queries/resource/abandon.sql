@@ -16,10 +16,13 @@ with gone as (
     and resource.type = $2
     and (
       (resource.deleted_at is not null and resource.sent_version = resource.version)
-      or not exists (
-        select from consumers consumer
-        where consumer.name = resource.consumer_name
-          and consumer.last_seen_at > now() - make_interval(secs => $6::int)
+      or coalesce(
+        (
+          select consumer.last_seen_at
+          from consumers consumer
+          where consumer.name = resource.consumer_name
+        ) < now() - make_interval(secs => $6::int),
+        true
       )
     )
   returning resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
