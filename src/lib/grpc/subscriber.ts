@@ -56,7 +56,8 @@ export function anyCaughtUp(subscribers: Iterable<Subscriber>): Promise<boolean>
 /** Sends the headers that clients wait for, and starts the heartbeats. */
 export function createSubscriber(stream: ResponseStream, options: SubscriberOptions): Subscriber {
   const waiting = createWaitingChanges<CloudEvent, Cursor | undefined>(options.cursor);
-  let isDraining = false;
+  /** Under way while something waits. */
+  let draining: Promise<void> | undefined;
   stream.start({ "subscription-id": crypto.randomUUID() });
 
   const beat = () => {
@@ -76,7 +77,6 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
   });
 
   const drain = async () => {
-    isDraining = true;
     while (!stream.isClosed && (waiting.size > 0 || stream.isFull)) {
       await stream.drained();
       while (!stream.isFull && !stream.isClosed) {
@@ -85,8 +85,15 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
         stream.write(encodeEvent(withCursor(next.value, next.resume)));
       }
     }
-    isDraining = false;
-    if (!stream.isClosed) options.caughtUp?.();
+  };
+  const startDraining = () => {
+    // Never rejects: it only waits for the stream, and ends with it.
+    draining = drain().then(() => {
+      draining = undefined;
+      if (stream.isClosed) return;
+      if (waiting.size > 0) startDraining();
+      else options.caughtUp?.();
+    });
   };
 
   const restart = (reason: string) =>
@@ -95,10 +102,9 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
   return {
     push(event, change) {
       if (stream.isClosed) return false;
-      if (!isDraining && waiting.size === 0) {
+      if (draining === undefined && waiting.size === 0) {
         if (change !== undefined) waiting.move(change.next);
-        // Never rejects: it only waits for the stream, and ends with it.
-        if (!stream.write(encodeEvent(withCursor(event, waiting.resume)))) void drain();
+        if (!stream.write(encodeEvent(withCursor(event, waiting.resume)))) startDraining();
         return !stream.isClosed;
       }
       const id = event.extensions[EXT.resourceId];
@@ -120,10 +126,11 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
       return stream.isClosed;
     },
     get isReady() {
-      return !isDraining && waiting.size === 0 && !stream.isFull && !stream.isClosed;
+      return draining === undefined && waiting.size === 0 && !stream.isFull && !stream.isClosed;
     },
     async caughtUp() {
-      while (!stream.isClosed && (waiting.size > 0 || stream.isFull)) await stream.drained();
+      // Not for the stream, which may have room long before what waits has left.
+      while (draining !== undefined) await draining;
       return !stream.isClosed;
     },
     restart,
