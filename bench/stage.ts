@@ -50,14 +50,24 @@ export function describeMachine(): string {
  * `runtimeFlags` are Bun's own, such as `--cpu-prof`.
  */
 export async function openStage(
-  options: { directory: string | undefined; runtimeFlags: string[] },
+  options: {
+    directory: string | undefined;
+    runtimeFlags: string[];
+    /** PostgreSQL's own, beside those of the embedded one. */
+    settings?: Record<string, string>;
+  },
 ): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   const log = createLogger({ level: "error", isTerminal: false, write: () => {} });
   const directory = mkdtempSync(join(options.directory ?? tmpdir(), "maestro-bench-"));
   stack.defer(() => rmSync(directory, { recursive: true, force: true }));
   const postgres = stack.use(
-    await startEmbeddedPostgres({ stateDirectory: directory, log, searchFrom: [ROOT] }),
+    await startEmbeddedPostgres({
+      stateDirectory: directory,
+      log,
+      searchFrom: [ROOT],
+      settings: options.settings ?? {},
+    }),
   );
   const db = stack.adopt(
     connect(postgres.address, { maxConnections: 2, applicationName: "bench" }),
