@@ -28,13 +28,14 @@ interface Row {
   applied_version: number;
   status_version: number | null;
   status_sequence: string | null;
+  status_hash: string | null;
   status: string | null;
   spec: string;
   is_deleting: boolean;
 }
 
 const ROWS = `select id, name, source, version, observed_version, applied_version, status_version,
-  status_sequence::text, status::text, spec::text, deleted_at is not null as is_deleting
+  status_sequence::text, status_hash, status::text, spec::text, deleted_at is not null as is_deleting
   from resources order by name`;
 const RSS_MB_MAX = 400;
 
@@ -175,10 +176,15 @@ function checkStatuses(found: string[], rows: Row[], { held }: Subscriber): void
     living.add(row.id);
     const known = held.get(row.id);
     if (row.status === null) continue;
-    if (known === undefined || known.isDeleted || known.sequence !== row.status_sequence) {
+    // One that comes back is told what differs from its hashes, so of a report with nothing new it may not hear.
+    const isTold = known?.sequence === row.status_sequence ||
+      (known?.hash === row.status_hash && known.version === String(row.status_version));
+    if (!isTold || known.isDeleted) {
       found.push(
-        `I7 ${row.name}: the source holds ${JSON.stringify(known)}, and the sequence stored is ` +
-          `${row.status_sequence}`,
+        `I7 ${row.name}: the source holds ${
+          JSON.stringify(known)
+        }, and what is stored is of version ` +
+          `${row.status_version}, sequence ${row.status_sequence}, hash ${row.status_hash}`,
       );
     }
   }

@@ -59,6 +59,8 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
   const watch = (socket: Socket) => {
     // While it connects, an answer is owed too.
     const one: Watched = { socket, silentMs: 0, tail: Buffer.alloc(0) };
+    // A driver that gives up lets go of its socket, whose failure would then end the process.
+    socket.on("error", () => {});
     socket.on("data", (bytes: Buffer) => {
       const tail = bytes.length < READY_BYTES ? Buffer.concat([one.tail, bytes]) : bytes;
       // A copy, since a part of a buffer keeps all of it.
@@ -122,6 +124,7 @@ function dial(socket: Socket, { host, port }: DatabaseAddress): Socket {
 function failing(error: Error): Socket {
   const socket = new Socket();
   socket.write = () => true;
+  socket.on("error", () => {});
   setImmediate(() => socket.destroy(error));
   return socket;
 }
