@@ -82,9 +82,10 @@ export async function watch(
     status: response.status,
     events,
     told: (id) =>
-      events.filter(({ data }) => data.id === id).map(({ event, data }) =>
-        `${event} ${data.version}`
-      ),
+      events.filter(({ data }) => data.id === id)
+        .map(({ event, data }) => `${event} ${data.version}`)
+        // What was stored as somebody began to watch is in the list and may come as a change as well.
+        .filter((text, at, all) => !text.startsWith("added ") || text !== all[at - 1]),
     cursor: () => events.findLast(({ id }) => id !== undefined)?.id ?? "",
     waitFor,
     ended,

@@ -35,14 +35,19 @@ function mqttServer(
   const file = join(folder, "broker.yaml");
   writeFileSync(file, brokerFile(broker.port));
   const args = ["--message-broker-type=mqtt", "--message-broker-config-file", file];
-  return async () =>
-    stack.use(
+  return async () => {
+    const server = stack.use(
       await startServer({
         databaseUrl,
         isFromSource: true,
         args: [...args, "--client-id", "maestro-1", "--log-level=debug"],
       }),
     );
+    // It serves before its broker takes it, and what is published before that nobody hears.
+    const health = `http://127.0.0.1:${server.health}/healthcheck`;
+    await eventually(async () => (await fetch(health)).ok);
+    return server;
+  };
 }
 
 async function fill(db: Db, consumerName: string, count: number): Promise<void> {
