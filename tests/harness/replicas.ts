@@ -4,7 +4,7 @@ import type { CloudEvent } from "../../src/lib/wire/event.ts";
 import { statusResync } from "./events.ts";
 import { openPublisher, refused, subscribe, type Subscription } from "./grpc.ts";
 import { sameDoors, type Server, startServer } from "./programs.ts";
-import { startRoundRobin } from "./round_robin.ts";
+import { startTcpProxy } from "./tcp_proxy.ts";
 
 export interface Replicas extends AsyncDisposable {
   /** Where sources and agents find one of them. */
@@ -26,7 +26,7 @@ export async function startReplicas(
   const servers = await Promise.all(Array.from({ length: count }, (_, index) => start(index)));
   stack.defer(async () => void await Promise.all(servers.map((one) => one[Symbol.asyncDispose]())));
   const balance = async (port: (server: Server) => number) =>
-    stack.use(await startRoundRobin(servers.map(port)));
+    stack.use(await startTcpProxy(servers.map(port)));
   const sources = await balance((server) => server.sources);
   const agents = await balance((server) => server.agents);
   const owned = stack.move();
