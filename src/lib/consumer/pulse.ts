@@ -46,15 +46,16 @@ export function createPulse(db: Db, elapsedMs: () => number): Pulse {
   };
 
   const heard: Pulse["heard"] = (consumerName, agentVersion) => {
-    const entry = entries.get(consumerName) ?? { heardMs: 0, writtenMs: -Infinity };
+    const known = entries.get(consumerName);
+    // PostgreSQL keeps no U+0000, and no consumer has it in its name.
+    const isRefused = entries.size >= ENTRIES_MAX || consumerName.includes("\0");
+    if (known === undefined && isRefused) return;
+    const entry = known ?? { heardMs: 0, writtenMs: -Infinity };
     entry.heardMs = elapsedMs();
     if (agentVersion !== undefined && VERSION_PATTERN.test(agentVersion)) {
       entry.agentVersion = agentVersion;
     }
-    const isNew = !entries.has(consumerName);
-    // PostgreSQL keeps no U+0000, and no consumer has it in its name.
-    if (isNew && (entries.size >= ENTRIES_MAX || consumerName.includes("\0"))) return;
-    entries.set(consumerName, entry);
+    if (known === undefined) entries.set(consumerName, entry);
   };
 
   return {
