@@ -46,7 +46,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   });
   const app = createRestApp({
     db: database.db,
-    spec: createSpecDoor(database.db, flows.acceptor, log),
+    spec: createSpecDoor(database.db, flows.acceptor, log, { sourceId: config["source-id"] }),
     authenticate: config["enable-jwt"] ? authenticate : undefined,
     log,
     metrics,

@@ -9,14 +9,16 @@ import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
+import { createRequestKeys } from "../spec/request_keys.ts";
+import { answerError } from "./answer_error.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
-import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
+import { presentError } from "./errors.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
-import { type RestContext, type RestEnv, sendJson, sendText } from "./routes.ts";
+import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
 import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
@@ -53,10 +55,11 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
   addAboutRoutes(app);
   addConsumerRoutes(app, parts.db);
-  const { db, spec, watchers, sourceId = "maestro" } = parts;
-  addResourceRoutes(app, { db, spec, sourceId });
-  addBundleRoutes(app, { db, spec, sourceId, watchers });
-  addCloudEventRoutes(app, { spec, log: parts.log });
+  const { db, spec, log, watchers, sourceId = "maestro" } = parts;
+  const writing = { db, spec, log, sourceId, keys: createRequestKeys(db) };
+  addResourceRoutes(app, writing);
+  addBundleRoutes(app, { ...writing, watchers });
+  addCloudEventRoutes(app, { spec, log });
   return app;
 }
 
@@ -147,13 +150,6 @@ async function withDeadline(next: Next, timeoutMs: number): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function answerError(error: Error, c: RestContext): Response {
-  const { status, number, reason, headers } = explainError(error);
-  for (const [name, value] of Object.entries(headers)) c.header(name, value);
-  if (status === 401) return sendText(c, 401, JSON.stringify(presentUnauthenticated(reason)));
-  return sendJson(c, status, presentError(number, reason, c.get("operationId")));
 }
 
 function answerUnknownPath(c: RestContext): Response {
