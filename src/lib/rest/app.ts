@@ -11,6 +11,7 @@ import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { createRequestKeys } from "../spec/request_keys.ts";
 import { answerError } from "./answer_error.ts";
+import { authorize } from "./authorize.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
@@ -124,6 +125,7 @@ async function login(
     const authorization = c.req.header("Authorization");
     refuseCrossSite(c, authorization);
     c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
+    authorize(c);
   }
   await next();
 }
