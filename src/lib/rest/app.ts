@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { createRequestKeys } from "../spec/request_keys.ts";
+import { refuseUnacceptable } from "./acceptable.ts";
 import { answerError } from "./answer_error.ts";
 import { authorize } from "./authorize.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
@@ -17,9 +18,12 @@ import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
 import { presentError } from "./errors.ts";
+import { createLimits, type RequestLimits } from "./limits.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
+import { formatLogTracing, readTrace } from "./tracing.ts";
+import { refuseRehearsal } from "./write_options.ts";
 import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
@@ -36,6 +40,9 @@ export interface RestParts {
   watchers?: Watchers;
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
+  /** How long its body may take to arrive before it is answered with 408. */
+  bodyTimeoutMs?: number;
+  limits?: RequestLimits;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -50,17 +57,19 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.onError((error, c) => answerError(error, c));
   // An unknown path is told to those who may come in, so this is no `notFound` outside the login.
   app.notFound((c) => answerUnknownPath(c));
-  app.use(identify);
+  app.use((c, next) => identify(parts, c, next));
   app.use((c, next) => observe(parts, c, next));
+  app.use(createLimits(parts.limits ?? {}));
   app.use((c, next) => login(parts.authenticate, c, next));
   app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
+  app.use(checkManners);
   addAboutRoutes(app);
   addConsumerRoutes(app, parts.db);
-  const { db, spec, log, watchers, sourceId = "maestro" } = parts;
-  const writing = { db, spec, log, sourceId, keys: createRequestKeys(db) };
+  const { db, spec, watchers, sourceId = "maestro" } = parts;
+  const writing = { db, spec, sourceId, keys: createRequestKeys(db) };
   addResourceRoutes(app, writing);
   addBundleRoutes(app, { ...writing, watchers });
-  addCloudEventRoutes(app, { spec, log });
+  addCloudEventRoutes(app, { spec });
   return app;
 }
 
@@ -70,15 +79,23 @@ function readPath(request: Request): string {
   return pathname.length > 1 && pathname.endsWith("/") ? pathname.slice(0, -1) : pathname;
 }
 
-async function identify(c: RestContext, next: Next): Promise<void> {
+async function identify(
+  { log, bodyTimeoutMs }: RestParts,
+  c: RestContext,
+  next: Next,
+): Promise<void> {
   const given = c.req.header(OPERATION_ID);
   const id = given && isOperationId(given) ? given : createOperationId(Date.now());
+  const trace = readTrace(c);
   c.set("operationId", id);
+  c.set("log", log.with({ operation_id: id, ...(trace && { trace_id: trace.traceId }) }));
+  c.set("tracing", formatLogTracing(id, trace));
+  c.set("bodyTimeoutMs", bodyTimeoutMs);
   c.header(OPERATION_ID, id);
   await next();
 }
 
-async function observe({ log, metrics }: RestParts, c: RestContext, next: Next): Promise<void> {
+async function observe({ metrics }: RestParts, c: RestContext, next: Next): Promise<void> {
   const start = performance.now();
   await next();
   const seconds = (performance.now() - start) / 1000;
@@ -95,12 +112,11 @@ async function observe({ log, metrics }: RestParts, c: RestContext, next: Next):
     ? "info"
     : "debug";
   const detail = status === 503 ? { reason: c.error?.message } : { error: c.error };
-  log[level]("answered a request", {
+  c.get("log")[level]("answered a request", {
     method: c.req.method,
     path: c.req.path.slice(0, PATH_SHOWN_MAX),
     status,
     elapsed_ms: Math.round(seconds * 1000),
-    operation_id: c.get("operationId"),
     caller: c.get("caller")?.name,
     ...(status >= 500 && detail),
   });
@@ -137,6 +153,15 @@ function refuseCrossSite(c: RestContext, authorization: string | undefined): voi
   if (site === undefined || site === "same-origin" || site === "none") return;
   const message = "Cannot accept a change by cookie: another site sent it";
   throw new MaestroError("permission_denied", message);
+}
+
+/** What is wrong with a request whatever it asks for, before anything is changed. */
+async function checkManners(c: RestContext, next: Next): Promise<void> {
+  if (c.req.path.startsWith("/api/")) {
+    refuseUnacceptable(c);
+    refuseRehearsal(c);
+  }
+  await next();
 }
 
 async function withDeadline(next: Next, timeoutMs: number): Promise<void> {

@@ -29,7 +29,7 @@ const SHOWN_LENGTH_MAX = 32 * 1024 * 1024;
 export function addBatchRoute(app: Hono<RestEnv>, parts: BundleWriteParts): void {
   addRoute(app, PATH, {
     async POST(c) {
-      const body = await readDocuments(c.req.raw, ["json", "yaml"], { bytesMax: BYTES_MAX });
+      const body = await readDocuments(c, ["json", "yaml"], { bytesMax: BYTES_MAX });
       return await answerOnce(c, parts, body.text, async (requestId) => {
         const items = await answerItems(c, parts, readItems(body), requestId);
         const text = `{"items":[${items.join(",")}],"kind":"ResourceBundleBatch",` +
@@ -111,11 +111,9 @@ async function answerItem(
     return await changeByItem(c, parts, item, receipt);
   } catch (thrown) {
     const { status, number, reason } = explainError(thrown);
-    const operation_id = c.get("operationId");
-    if (status >= 500) {
-      parts.log.error("cannot answer an item of a batch", { operation_id, error: thrown });
-    }
-    const text = canonicalJson({ status, error: presentError(number, reason, operation_id) });
+    if (status >= 500) c.get("log").error("cannot answer an item of a batch", { error: thrown });
+    const error = presentError(number, reason, c.get("operationId"));
+    const text = canonicalJson({ status, error });
     return { full: text, short: text };
   }
 }
