@@ -34,7 +34,7 @@ export function createLimits(
     requests++;
     let takenBytes = 0;
     c.set("takeBytes", (bytes) => {
-      if (heldBytes + bytes > bodiesBytesMax) throw overloaded("too many large requests are");
+      if (heldBytes + bytes > bodiesBytesMax) throw overloaded("too many large ones are under way");
       heldBytes += bytes;
       takenBytes += bytes;
     });
