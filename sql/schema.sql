@@ -53,6 +53,8 @@ create table consumers (
   constraint consumers_pkey PRIMARY KEY (id),
   constraint consumers_name_key UNIQUE (name)
 ) with (fillfactor=70);
+CREATE INDEX consumers_created_at_id_idx ON public.consumers USING btree (created_at, id);
+CREATE INDEX consumers_labels_idx ON public.consumers USING gin (labels);
 
 create table events (
   id bigint generated always as identity not null,
@@ -106,6 +108,7 @@ create table resources (
 ) with (fillfactor=80);
 CREATE INDEX resources_consumer_name_id_idx ON public.resources USING btree (consumer_name, id);
 CREATE INDEX resources_created_at_id_idx ON public.resources USING btree (created_at, id);
+CREATE INDEX resources_labels_idx ON public.resources USING gin (((metadata -> 'labels'::text))) WHERE ((metadata -> 'labels'::text) IS NOT NULL);
 CREATE INDEX resources_pending_lane_idx ON public.resources USING btree (consumer_name, ((deleted_at IS NOT NULL)), id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
 CREATE INDEX resources_source_id_idx ON public.resources USING btree (source, id);
 

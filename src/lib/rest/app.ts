@@ -14,6 +14,7 @@ import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
 import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
+import { createListDoor, type ListOptions } from "./list_door.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson, sendText } from "./routes.ts";
@@ -33,6 +34,8 @@ export interface RestParts {
   watchers?: Watchers;
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
+  /** Limits of long lists. */
+  lists?: ListOptions;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -52,10 +55,11 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.use((c, next) => login(parts.authenticate, c, next));
   app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
   addAboutRoutes(app);
-  addConsumerRoutes(app, parts.db);
+  const lists = createListDoor(parts.db, parts.log, parts.lists);
+  addConsumerRoutes(app, parts.db, lists);
   const { db, spec, watchers, sourceId = "maestro" } = parts;
-  addResourceRoutes(app, { db, spec, sourceId });
-  addBundleRoutes(app, { db, spec, sourceId, watchers });
+  addResourceRoutes(app, { db, spec, lists, sourceId });
+  addBundleRoutes(app, { db, spec, lists, sourceId, watchers });
   addCloudEventRoutes(app, { spec, log: parts.log });
   return app;
 }

@@ -13,7 +13,8 @@ import { parseSpec, toSingleSpec } from "../wire/read_spec.ts";
 import { formatTime } from "../wire/time.ts";
 import { readJsonObject } from "./body.ts";
 import { answerDeletion } from "./deletion.ts";
-import { parsePage, presentList } from "./list.ts";
+import type { ListDoor } from "./list_door.ts";
+import { RESOURCE_LIST } from "./list_kinds.ts";
 import { presentResource } from "./present.ts";
 import { parsePatchVersion, parseResourceInput, parseResourcePatch } from "./resource_input.ts";
 import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
@@ -22,6 +23,7 @@ import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
 export interface ResourceParts {
   db: Db;
   spec: SpecDoor;
+  lists: ListDoor;
   /** The source that owns what is created here. */
   sourceId: string;
 }
@@ -37,16 +39,7 @@ const TYPE = "Single";
  */
 export function addResourceRoutes(app: Hono<RestEnv>, parts: ResourceParts): void {
   addRoute(app, PATH, {
-    async GET(c) {
-      const page = parsePage(new URL(c.req.url).searchParams);
-      const [rows, [counted]] = await Promise.all([
-        page.limit === 0 ? [] : q.resourceList(parts.db, TYPE, page.limit, String(page.offset)),
-        q.resourceCount(parts.db, TYPE),
-      ]);
-      const total = Number(counted?.total ?? 0);
-      const list = presentList("ResourceList", rows.map(presentResource), { ...page, total });
-      return sendJson(c, 200, list);
-    },
+    GET: (c) => parts.lists.answer(c, RESOURCE_LIST),
     async POST(c) {
       const row = await createResource(parts, await readJsonObject(c.req.raw));
       return sendJson(c, 201, presentResource(row));

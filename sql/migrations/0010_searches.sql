@@ -1,0 +1,7 @@
+-- Searches by labels read an index, and consumers are listed by one.
+--
+-- None of their columns changes with a status, a send or a sign of life, so these updates stay on their page.
+create index resources_labels_idx on resources using gin ((metadata -> 'labels'))
+  where metadata -> 'labels' is not null;
+create index consumers_labels_idx on consumers using gin (labels);
+create index consumers_created_at_id_idx on consumers (created_at, id);
