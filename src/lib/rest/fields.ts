@@ -41,8 +41,7 @@ export function membersOf(fields: string[]): Set<string> {
 }
 
 /** An item with these fields only. What it does not have is left out. */
-export function project(item: JsonObject, fields: string[] | undefined): JsonObject {
-  if (fields === undefined) return item;
+export function project(item: JsonObject, fields: string[]): JsonObject {
   const part: JsonObject = Object.create(null);
   for (const field of fields) copy(item, part, field);
   return part;

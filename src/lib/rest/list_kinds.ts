@@ -3,9 +3,10 @@
 import * as q from "../../gen/queries.ts";
 import { readConsumers } from "../consumer/consumers.ts";
 import type { Db } from "../db/connect.ts";
-import type { JsonObject } from "../json.ts";
+import { canonicalJson, type JsonObject } from "../json.ts";
 import { CONSUMERS, type Listed, RESOURCES } from "../search/listed.ts";
 import type { ResourceRow } from "../spec/door.ts";
+import { writeBundle } from "./bundle_text.ts";
 import type { Model } from "./fields.ts";
 import { presentConsumer, presentResource } from "./present.ts";
 import { presentBundle } from "./present_bundle.ts";
@@ -16,13 +17,21 @@ export interface Documents {
   status: boolean;
 }
 
+/** One item of a list, which is made when it is asked for. */
+export interface Listing {
+  id: string;
+  item(): JsonObject;
+  /** JSON, in parts. */
+  text(): string[];
+}
+
 export interface ListKind {
   kind: string;
   model: Model;
   listed: Listed;
   type?: "Single" | "Bundle";
   /** Reads items, in no order; who is gone is not among them. */
-  read(db: Db, ids: string[], documents: Documents): Promise<{ id: string; item: JsonObject }[]>;
+  read(db: Db, ids: string[], documents: Documents): Promise<Listing[]>;
 }
 
 const EVERY = { id: false, kind: false, href: false, name: false, created_at: false };
@@ -44,10 +53,17 @@ export const FROM_SPEC = [
 ];
 export const FROM_STATUS = ["status", "delivery"];
 
-const readResources = (present: (row: ResourceRow) => JsonObject): ListKind["read"] => {
+const readResources = (
+  present: (row: ResourceRow) => JsonObject,
+  write: (row: ResourceRow) => string[],
+): ListKind["read"] => {
   return async (db, ids, { spec, status }) => {
     const rows = await q.resourceReadListed(db, ids, spec, status);
-    return rows.map((row) => ({ id: row.id, item: present(row) }));
+    return rows.map((row) => ({
+      id: row.id,
+      item: () => present(row),
+      text: () => write(row),
+    }));
   };
 };
 
@@ -65,7 +81,7 @@ export const BUNDLE_LIST: ListKind = {
       metadata: true,
     },
   },
-  read: readResources((row) => presentBundle(row)),
+  read: readResources((row) => presentBundle(row), writeBundle),
 };
 
 export const RESOURCE_LIST: ListKind = {
@@ -76,7 +92,7 @@ export const RESOURCE_LIST: ListKind = {
     name: "Resource",
     members: { ...RESOURCE, group_resource: true, manifest: true, update_strategy: true },
   },
-  read: readResources(presentResource),
+  read: readResources(presentResource, (row) => [canonicalJson(presentResource(row))]),
 };
 
 export const CONSUMER_LIST: ListKind = {
@@ -95,6 +111,9 @@ export const CONSUMER_LIST: ListKind = {
   },
   async read(db, ids) {
     const consumers = await readConsumers(db, ids);
-    return consumers.map((one) => ({ id: one.id, item: presentConsumer(one) }));
+    return consumers.map((one) => {
+      const item = presentConsumer(one);
+      return { id: one.id, item: () => item, text: () => [canonicalJson(item)] };
+    });
   },
 };
