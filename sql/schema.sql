@@ -107,10 +107,10 @@ create table resources (
   constraint resources_name_key UNIQUE (name)
 ) with (fillfactor=80);
 CREATE INDEX resources_consumer_name_id_idx ON public.resources USING btree (consumer_name, id);
-CREATE INDEX resources_created_at_id_idx ON public.resources USING btree (created_at, id);
 CREATE INDEX resources_labels_idx ON public.resources USING gin (((metadata -> 'labels'::text))) WHERE ((metadata -> 'labels'::text) IS NOT NULL);
 CREATE INDEX resources_pending_lane_idx ON public.resources USING btree (consumer_name, ((deleted_at IS NOT NULL)), id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
 CREATE INDEX resources_source_id_idx ON public.resources USING btree (source, id);
+CREATE INDEX resources_type_created_at_id_idx ON public.resources USING btree (type, created_at, id);
 
 create table tombstones (
   id text not null,

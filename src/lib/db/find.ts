@@ -8,7 +8,7 @@ import { badRequest } from "../search/refusal.ts";
 import type { Db } from "./connect.ts";
 import { type Fragment, joined, render, sql } from "./fragment.ts";
 import { queryOnce, sqlState } from "./query.ts";
-import { asSql, columnOf } from "./search.ts";
+import { asSql, columnOf, isNarrow } from "./search.ts";
 import type { Parameter } from "./types.ts";
 
 export interface Wanted {
@@ -58,10 +58,7 @@ interface Row {
 /** The statement, for those who look at its plan as well. */
 export function findStatement(wanted: Wanted): { text: string; parameters: Parameter[] } {
   const { listed, order, limit, offset = "0", after } = wanted;
-  const from = listed.table === "consumers" ? sql`consumers item` : sql`resources item`;
-  const all = [asSql(listed, wanted.condition)];
-  if (wanted.type !== undefined) all.push(sql`item.type = ${wanted.type}::text`);
-  const condition = joined(all, sql` and `);
+  const passing = passingOf(wanted);
   const behind = after === undefined ? sql`` : sql` and ${behindOf(listed, order, after)}`;
   const terms = order.map((term) => {
     return sql`${orderColumn(listed, term.column)}${term.isDescending ? sql` desc` : sql``}`;
@@ -69,7 +66,7 @@ export function findStatement(wanted: Wanted): { text: string; parameters: Param
   const places = order.map(({ column }) => sql`${orderColumn(listed, column)}::text`);
   const counted = wanted.isUncounted
     ? sql`select 0::bigint as total`
-    : sql`select count(*) as total from ${from} where ${condition}`;
+    : sql`select count(*) as total from ${passing}`;
   return render(sql`
     select counted.total, page.id, page.bytes, page.place
     from (${counted}) counted
@@ -77,13 +74,24 @@ export function findStatement(wanted: Wanted): { text: string; parameters: Param
       select slice.*, row_number() over () as position
       from (
         select item.id, ${bytesOf(wanted)} as bytes, array[${joined(places, sql`, `)}] as place
-        from ${from}
-        where ${condition}${behind}
+        from ${passing}${behind}
         order by ${joined(terms, sql`, `)}
         limit ${limit}::int offset ${offset}::bigint
       ) slice
     ) page on true
     order by page.position`);
+}
+
+/**
+ * The rows that pass. Few are looked up by themselves first: for want of knowledge PostgreSQL takes the type to be
+ * narrower than a label, or walks through all in order until enough are found.
+ */
+function passingOf({ listed, condition, type }: Wanted): Fragment {
+  const from = listed.table === "consumers" ? sql`consumers item` : sql`resources item`;
+  const passes = asSql(listed, condition);
+  const isOfType = type === undefined ? sql`true` : sql`item.type = ${type}::text`;
+  if (!isNarrow(condition)) return sql`${from} where ${passes} and ${isOfType}`;
+  return sql`(select item.* from ${from} where ${passes} offset 0) item where ${isOfType}`;
 }
 
 /** What is null comes last, as PostgreSQL has it by default, but can be compared. */

@@ -68,6 +68,20 @@ export function asSql(listed: Listed, condition: Condition): Fragment {
   return hint === undefined ? test : sql`(${hint} and ${test})`;
 }
 
+const NARROW: readonly Column[] = ["id", "name", "consumer_name"];
+
+/**
+ * True if few rows pass, as far as that can be told from the search alone: PostgreSQL cannot tell of labels at all,
+ * and of columns only once it has looked at them.
+ */
+export function isNarrow(condition: Condition): boolean {
+  if ("all" in condition) return condition.all.some(isNarrow);
+  if ("any" in condition) return condition.any.every(isNarrow);
+  const { field, operator, isNot } = condition;
+  if (isLabels(field)) return operator === "contains" && !isNot || asksForKey(condition);
+  return operator === "in" && !isNot && NARROW.includes(field.column);
+}
+
 function testOf(listed: Listed, { field, operator, isNot, values }: Test): Fragment {
   const value = valueOf(listed, field);
   const not = isNot ? sql`not ` : sql``;
@@ -118,15 +132,21 @@ function labelsOf(listed: Listed): Fragment {
  * What is true of whatever passes a test of a label, and what the index of labels answers: by itself it cannot
  * compare the text of one. A hint is nothing but narrower, since nothing is negated above a test.
  */
-function hintOf(listed: Listed, { field, operator, isNot, values }: Test): Fragment | undefined {
+function hintOf(listed: Listed, test: Test): Fragment | undefined {
+  const { field, operator, isNot, values } = test;
   const [key, ...deeper] = labelPath(field);
-  if (!isLabels(field) || field.type !== "path text" || key === undefined) return undefined;
-  if (operator === "null" && !isNot) return undefined;
+  if (key === undefined || !asksForKey(test)) return undefined;
   const labels = labelsOf(listed);
   if (deeper.length > 0 || operator !== "in" || isNot) return sql`${labels} ? ${key}::text`;
   const pairs = values.flatMap((value) => [value, ...otherThanText(value)])
     .map((value) => sql`${labels} @> ${JSON.stringify({ [key]: value })}::text::jsonb`);
   return sql`(${joined(pairs, sql` or `)})`;
+}
+
+/** True if only what has a label passes. */
+function asksForKey({ field, operator, isNot }: Test): boolean {
+  if (!isLabels(field) || field.type !== "path text") return false;
+  return operator !== "null" || isNot;
 }
 
 /** A label should be a text, but nobody keeps a source from writing `{"replicas": 3}`. */
