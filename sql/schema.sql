@@ -1,5 +1,17 @@
 -- Written by tools/sqlgen.ts (`bun run generate`). Do not edit.
 
+CREATE OR REPLACE FUNCTION public.as_jsonb(document json)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  return document::jsonb;
+exception when others then
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.feed_epoch()
  RETURNS text
  LANGUAGE sql

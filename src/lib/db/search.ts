@@ -93,7 +93,7 @@ function testOf(listed: Listed, { field, operator, isNot, values }: Test): Fragm
     case "null":
       return sql`(${value} is ${not}null)`;
     case "contains":
-      return sql`(${not}${value} @> ${first}::text::jsonb)`;
+      return sql`(${not}${asJsonb(field, value)} @> ${first}::text::jsonb)`;
     case "in":
       if (values.length === 1) {
         return sql`(${value} ${isNot ? sql`<>` : sql`=`} ${first}::text::${cast})`;
@@ -119,9 +119,11 @@ function valueOf(listed: Listed, field: Field): Fragment {
     const isText = field.type === "path text" && index === path.length - 1;
     value = isText ? sql`(${value} ->> ${key}::text)` : sql`(${value} -> ${key}::text)`;
   });
-  if (field.type !== "json") return value;
-  const isDocument = field.column === "spec" || field.column === "status";
-  return isDocument ? sql`(${value})::jsonb` : value;
+  return value;
+}
+
+function asJsonb({ column }: Field, value: Fragment): Fragment {
+  return column === "spec" || column === "status" ? sql`as_jsonb(${value})` : value;
 }
 
 function labelsOf(listed: Listed): Fragment {
