@@ -11,6 +11,8 @@ import type { Outcome, Task } from "./road_load.ts";
 
 export interface Stage extends AsyncDisposable {
   db: Db;
+  /** The process of the server. */
+  pid: number;
   rest: string;
   /** The ports of the gRPC doors. */
   sources: number;

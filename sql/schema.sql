@@ -1,5 +1,17 @@
 -- Written by tools/sqlgen.ts (`bun run generate`). Do not edit.
 
+CREATE OR REPLACE FUNCTION public.as_jsonb(document json)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  return document::jsonb;
+exception when others then
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.feed_epoch()
  RETURNS text
  LANGUAGE sql
@@ -53,6 +65,8 @@ create table consumers (
   constraint consumers_pkey PRIMARY KEY (id),
   constraint consumers_name_key UNIQUE (name)
 ) with (fillfactor=70);
+CREATE INDEX consumers_created_at_id_idx ON public.consumers USING btree (created_at, id);
+CREATE INDEX consumers_labels_idx ON public.consumers USING gin (labels);
 
 create table events (
   id bigint generated always as identity not null,
@@ -128,9 +142,10 @@ create table resources (
   constraint resources_name_key UNIQUE (name)
 ) with (fillfactor=80);
 CREATE INDEX resources_consumer_name_id_idx ON public.resources USING btree (consumer_name, id);
-CREATE INDEX resources_created_at_id_idx ON public.resources USING btree (created_at, id);
+CREATE INDEX resources_labels_idx ON public.resources USING gin (((metadata -> 'labels'::text))) WHERE ((metadata -> 'labels'::text) IS NOT NULL);
 CREATE INDEX resources_pending_lane_idx ON public.resources USING btree (consumer_name, ((deleted_at IS NOT NULL)), id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
 CREATE INDEX resources_source_id_idx ON public.resources USING btree (source, id);
+CREATE INDEX resources_type_created_at_id_idx ON public.resources USING btree (type, created_at, id);
 
 create table tombstones (
   id text not null,

@@ -23,6 +23,8 @@ const ENTRY_LINES_MAX: Record<string, number> = {
 /** From the ground up; a value may be imported from a lower layer, or from the same folder. */
 const FLOWS = ["consumer", "spec", "status", "access", "work"];
 const EDGES = ["rest", "grpc", "mqtt", "cli", "kube", "ops"];
+/** Pure, as `wire` is. */
+const PURE = ["search"];
 const LAYERS = ["ground", "wire", "db", "flow", "edge", "entry"];
 
 /** Who may import a package. Whoever is not named goes through those who are. */
@@ -88,6 +90,7 @@ function layerOf(path: string): number {
   if (folder === undefined) return LAYERS.indexOf("ground");
   if (EDGES.includes(folder)) return LAYERS.indexOf("edge");
   if (FLOWS.includes(folder)) return LAYERS.indexOf("flow");
+  if (PURE.includes(folder)) return LAYERS.indexOf("wire");
   return LAYERS.indexOf(folder);
 }
 

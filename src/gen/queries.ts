@@ -12,13 +12,12 @@ import changePurgeDefaultText from "../../sql/queries/change/purge_default.sql" 
 import changeReadText from "../../sql/queries/change/read.sql" with { type: "text" };
 import clockNowText from "../../sql/queries/clock/now.sql" with { type: "text" };
 import clockProbeText from "../../sql/queries/clock/probe.sql" with { type: "text" };
-import consumerCountText from "../../sql/queries/consumer/count.sql" with { type: "text" };
 import consumerCreateText from "../../sql/queries/consumer/create.sql" with { type: "text" };
 import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { type: "text" };
 import consumerGetText from "../../sql/queries/consumer/get.sql" with { type: "text" };
-import consumerListText from "../../sql/queries/consumer/list.sql" with { type: "text" };
 import consumerNamesAfterText from "../../sql/queries/consumer/names_after.sql" with { type: "text" };
 import consumerPulseText from "../../sql/queries/consumer/pulse.sql" with { type: "text" };
+import consumerReadListedText from "../../sql/queries/consumer/read_listed.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
 import receiptFindText from "../../sql/queries/receipt/find.sql" with { type: "text" };
 import receiptPurgeText from "../../sql/queries/receipt/purge.sql" with { type: "text" };
@@ -31,23 +30,19 @@ import requestKeyReleaseText from "../../sql/queries/request_key/release.sql" wi
 import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
-import resourceCountText from "../../sql/queries/resource/count.sql" with { type: "text" };
-import resourceCountBundlesText from "../../sql/queries/resource/count_bundles.sql" with { type: "text" };
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
 import resourceFindDueText from "../../sql/queries/resource/find_due.sql" with { type: "text" };
 import resourceForeseeText from "../../sql/queries/resource/foresee.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
 import resourceGetManyText from "../../sql/queries/resource/get_many.sql" with { type: "text" };
-import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
-import resourceListBundlesText from "../../sql/queries/resource/list_bundles.sql" with { type: "text" };
 import resourceLoseText from "../../sql/queries/resource/lose.sql" with { type: "text" };
 import resourceObserveText from "../../sql/queries/resource/observe.sql" with { type: "text" };
 import resourceOvertakeText from "../../sql/queries/resource/overtake.sql" with { type: "text" };
-import resourcePageBundlesText from "../../sql/queries/resource/page_bundles.sql" with { type: "text" };
 import resourcePageVersionsText from "../../sql/queries/resource/page_versions.sql" with { type: "text" };
 import resourcePendingConsumersText from "../../sql/queries/resource/pending_consumers.sql" with { type: "text" };
 import resourcePendingConsumersAfterText from "../../sql/queries/resource/pending_consumers_after.sql" with { type: "text" };
+import resourceReadListedText from "../../sql/queries/resource/read_listed.sql" with { type: "text" };
 import resourceUpdateText from "../../sql/queries/resource/update.sql" with { type: "text" };
 import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { type: "text" };
 import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
@@ -230,18 +225,6 @@ export function clockProbe(
   return query<ClockProbeRow>(db, clockProbeText, []);
 }
 
-/** A row of `consumer/count.sql`. */
-export interface ConsumerCountRow {
-  total: string;
-}
-
-/** Counts all consumers. */
-export function consumerCount(
-  db: Db,
-): Promise<ConsumerCountRow[]> {
-  return query<ConsumerCountRow>(db, consumerCountText, []);
-}
-
 /** A row of `consumer/create.sql`. */
 export interface ConsumerCreateRow {
   id: string;
@@ -297,27 +280,6 @@ export function consumerGet(
   return query<ConsumerGetRow>(db, consumerGetText, [id]);
 }
 
-/** A row of `consumer/list.sql`. */
-export interface ConsumerListRow {
-  id: string;
-  name: string;
-  labels: string | null;
-  created_at: string;
-  updated_at: string;
-  last_seen_at: string | null;
-  agent_version: string | null;
-  silent_seconds: number | null;
-}
-
-/** Reads a page of consumers, oldest first. */
-export function consumerList(
-  db: Db,
-  limitCount: number,
-  offsetCount: string | bigint,
-): Promise<ConsumerListRow[]> {
-  return query<ConsumerListRow>(db, consumerListText, [limitCount, offsetCount]);
-}
-
 /** A row of `consumer/names_after.sql`. */
 export interface ConsumerNamesAfterRow {
   name: string;
@@ -348,6 +310,26 @@ export function consumerPulse(
   secondsAgo: readonly (number | null)[],
 ): Promise<number> {
   return execute(db, consumerPulseText, [names, agentVersions, secondsAgo]);
+}
+
+/** A row of `consumer/read_listed.sql`. */
+export interface ConsumerReadListedRow {
+  id: string;
+  name: string;
+  labels: string | null;
+  created_at: string;
+  updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
+}
+
+/** Reads consumers for a list, in no order. */
+export function consumerReadListed(
+  db: Db,
+  ids: readonly (string | null)[],
+): Promise<ConsumerReadListedRow[]> {
+  return query<ConsumerReadListedRow>(db, consumerReadListedText, [ids]);
 }
 
 /** A row of `consumer/update_labels.sql`. */
@@ -587,47 +569,6 @@ export function resourceClaimResync(
   return query<ResourceClaimResyncRow>(db, resourceClaimResyncText, [ids, connectedAt, lackingIds]);
 }
 
-/** A row of `resource/count.sql`. */
-export interface ResourceCountRow {
-  total: string;
-}
-
-/** Counts the resources of a type. */
-export function resourceCount(
-  db: Db,
-  type: string,
-): Promise<ResourceCountRow[]> {
-  return query<ResourceCountRow>(db, resourceCountText, [type]);
-}
-
-/** A row of `resource/count_bundles.sql`. */
-export interface ResourceCountBundlesRow {
-  total: string;
-}
-
-/**
- * Counts the bundles that pass a filter: that of `list_bundles.sql`.
- *
- * `ids`: null for any
- *
- * `names`: null for any
- *
- * `sources`: null for any
- *
- * `consumerNames`: null for any
- */
-export function resourceCountBundles(
-  db: Db,
-  ids: readonly (string | null)[] | null,
-  names: readonly (string | null)[] | null,
-  sources: readonly (string | null)[] | null,
-  consumerNames: readonly (string | null)[] | null,
-  labels: string,
-  labelTerms: string,
-): Promise<ResourceCountBundlesRow[]> {
-  return query<ResourceCountBundlesRow>(db, resourceCountBundlesText, [ids, names, sources, consumerNames, labels, labelTerms]);
-}
-
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   position: number;
@@ -826,96 +767,6 @@ export function resourceGetMany(
   return query<ResourceGetManyRow>(db, resourceGetManyText, [ids]);
 }
 
-/** A row of `resource/list.sql`. */
-export interface ResourceListRow {
-  id: string;
-  name: string;
-  source: string;
-  consumer_name: string;
-  type: string;
-  data_type: string;
-  version: number;
-  spec: string;
-  metadata: string | null;
-  status: string | null;
-  status_version: number | null;
-  status_sequence: string | null;
-  created_at: string;
-  updated_at: string;
-  deleted_at: string | null;
-  observed_version: number;
-  applied_version: number;
-  sent_version: number;
-  sent_at: string | null;
-  attempts: number;
-  next_send_at: string;
-  silent_seconds: number | null;
-}
-
-/** Reads a page of the resources of a type, oldest first, also those that are being deleted. */
-export function resourceList(
-  db: Db,
-  type: string,
-  limitCount: number,
-  offsetCount: string | bigint,
-): Promise<ResourceListRow[]> {
-  return query<ResourceListRow>(db, resourceListText, [type, limitCount, offsetCount]);
-}
-
-/** A row of `resource/list_bundles.sql`. */
-export interface ResourceListBundlesRow {
-  id: string;
-  name: string;
-  source: string;
-  consumer_name: string;
-  type: string;
-  data_type: string;
-  version: number;
-  spec: string;
-  metadata: string | null;
-  status: string | null;
-  status_version: number | null;
-  status_sequence: string | null;
-  created_at: string;
-  updated_at: string;
-  deleted_at: string | null;
-  observed_version: number;
-  applied_version: number;
-  sent_version: number;
-  sent_at: string | null;
-  attempts: number;
-  next_send_at: string;
-  silent_seconds: number | null;
-}
-
-/**
- * Reads a page of the bundles that pass a filter, oldest first, also those that are being deleted.
- *
- * A list that is null lets everything pass. Of a label it is asked that the resource has it, and that its
- * value is among these, or that it is none of these.
- *
- * `ids`: null for any
- *
- * `names`: null for any
- *
- * `sources`: null for any
- *
- * `consumerNames`: null for any
- */
-export function resourceListBundles(
-  db: Db,
-  ids: readonly (string | null)[] | null,
-  names: readonly (string | null)[] | null,
-  sources: readonly (string | null)[] | null,
-  consumerNames: readonly (string | null)[] | null,
-  labels: string,
-  labelTerms: string,
-  limitCount: number,
-  offsetCount: string | bigint,
-): Promise<ResourceListBundlesRow[]> {
-  return query<ResourceListBundlesRow>(db, resourceListBundlesText, [ids, names, sources, consumerNames, labels, labelTerms, limitCount, offsetCount]);
-}
-
 /** A row of `resource/lose.sql`. */
 export interface ResourceLoseRow {
   id: string;
@@ -989,56 +840,6 @@ export function resourceOvertake(
   return query<ResourceOvertakeRow>(db, resourceOvertakeText, [ids, consumerNames, versions, sequences]);
 }
 
-/** A row of `resource/page_bundles.sql`. */
-export interface ResourcePageBundlesRow {
-  id: string;
-  name: string;
-  source: string;
-  consumer_name: string;
-  type: string;
-  data_type: string;
-  version: number;
-  spec: string;
-  metadata: string | null;
-  status: string | null;
-  status_version: number | null;
-  status_sequence: string | null;
-  created_at: string;
-  updated_at: string;
-  deleted_at: string | null;
-  observed_version: number;
-  applied_version: number;
-  sent_version: number;
-  sent_at: string | null;
-  attempts: number;
-  next_send_at: string;
-  silent_seconds: number | null;
-}
-
-/**
- * Pages through the bundles that pass a filter, that of `list_bundles.sql`, by their ids.
- *
- * `ids`: null for any
- *
- * `names`: null for any
- *
- * `sources`: null for any
- *
- * `consumerNames`: null for any
- */
-export function resourcePageBundles(
-  db: Db,
-  ids: readonly (string | null)[] | null,
-  names: readonly (string | null)[] | null,
-  sources: readonly (string | null)[] | null,
-  consumerNames: readonly (string | null)[] | null,
-  labels: string,
-  labelTerms: string,
-  afterId: string,
-): Promise<ResourcePageBundlesRow[]> {
-  return query<ResourcePageBundlesRow>(db, resourcePageBundlesText, [ids, names, sources, consumerNames, labels, labelTerms, afterId]);
-}
-
 /** A row of `resource/page_versions.sql`. */
 export interface ResourcePageVersionsRow {
   id: string;
@@ -1097,6 +898,42 @@ export function resourcePendingConsumersAfter(
   limitCount: number,
 ): Promise<ResourcePendingConsumersAfterRow[]> {
   return query<ResourcePendingConsumersAfterRow>(db, resourcePendingConsumersAfterText, [afterName, limitCount]);
+}
+
+/** A row of `resource/read_listed.sql`. */
+export interface ResourceReadListedRow {
+  id: string;
+  name: string;
+  source: string;
+  consumer_name: string;
+  type: string;
+  data_type: string;
+  version: number;
+  spec: string;
+  metadata: string | null;
+  status: string | null;
+  status_version: number | null;
+  status_sequence: string | null;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
+  observed_version: number;
+  applied_version: number;
+  sent_version: number;
+  sent_at: string | null;
+  attempts: number;
+  next_send_at: string;
+  silent_seconds: number | null;
+}
+
+/** Reads resources for a list, in no order; the documents only if they are to be shown. */
+export function resourceReadListed(
+  db: Db,
+  ids: readonly (string | null)[],
+  withSpec: boolean,
+  withStatus: boolean,
+): Promise<ResourceReadListedRow[]> {
+  return query<ResourceReadListedRow>(db, resourceReadListedText, [ids, withSpec, withStatus]);
 }
 
 /** A row of `resource/update.sql`. */

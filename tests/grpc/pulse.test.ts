@@ -1,15 +1,15 @@
 /** Who is shown as connected behind the gRPC broker. */
 
 import { expect, test } from "bun:test";
-import { listConsumers } from "../../src/lib/consumer/consumers.ts";
 import { EXT } from "../../src/lib/wire/event.ts";
 import { type Doors, openDoors } from "../harness/doors.ts";
 import { statusEvent } from "../harness/events.ts";
+import { allConsumers } from "../consumer/listed.ts";
 import { eventually } from "../harness/eventually.ts";
 import { publish, subscribe } from "../harness/grpc.ts";
 
 async function shown({ db }: Doors) {
-  return (await listConsumers(db, { limit: 10, offset: 0 })).items;
+  return await allConsumers(db);
 }
 
 test("an agent that is connected is shown so, though it has nothing to say", async () => {

@@ -1,16 +1,16 @@
 /** Who is shown as connected behind an MQTT broker. */
 
 import { expect, test } from "bun:test";
-import { listConsumers } from "../../src/lib/consumer/consumers.ts";
 import { openMqttAgentBroker } from "../../src/lib/mqtt/agent_broker.ts";
 import { parseMqttConfig } from "../../src/lib/mqtt/config.ts";
+import { allConsumers } from "../consumer/listed.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startMosquitto } from "../harness/mosquitto.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { brokerFile, type Hub, joinAgent, openHub } from "./hub.ts";
 
 async function shown({ database }: Hub) {
-  return (await listConsumers(database.db, { limit: 10, offset: 0 })).items;
+  return await allConsumers(database.db);
 }
 
 test("our agent is shown with its version as soon as it is there, though it holds nothing", async () => {

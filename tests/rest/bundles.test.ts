@@ -124,18 +124,14 @@ test.each([
   "source=",
   "source='a",
   "source='a' and",
-  "source='a' or source='b'",
   "(source='a'",
-  "(source='a' or name='b')",
   "source='a'; drop table resources",
   "payload='a'",
   "payload->'spec'->'labels'@>'{}'",
-  "payload->'metadata'->'labels'@>'[1]'",
-  "payload->'metadata'->'labels'->>'a' like 'b%'",
   "source in ()",
   "no_such_column='a'",
   "1=1",
-  "source='a' and ".repeat(200) + "source='a'",
+  "source='a' and ".repeat(1_100) + "source='a'",
 ])("a search of another form is refused with its text: %s", async (search) => {
   await using rest = await openRest();
 
@@ -163,9 +159,6 @@ test("pages are those of one stable order, and say how much there is", async () 
     ["ResourceBundleList", 3, 1, 5],
   ]);
   expect(pages.flatMap(({ items }) => items.map(({ id }: { id: string }) => id))).toEqual(ids);
-  expect((await rest.call("GET", `${BUNDLES}?orderBy=name`)).body.reason).toContain(
-    "supported are page, size and search",
-  );
 });
 
 test("a bundle is shown while it is being deleted; one that is none is not found", async () => {

@@ -6,6 +6,7 @@ import type { Logger } from "../../src/lib/log.ts";
 import { createMetrics, type Metrics } from "../../src/lib/metrics.ts";
 import { createRestApp } from "../../src/lib/rest/app.ts";
 import type { RequestLimits } from "../../src/lib/rest/limits.ts";
+import type { ListOptions } from "../../src/lib/rest/list_door.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { createSpecDoor, type SpecDoor } from "../../src/lib/spec/door.ts";
 import { createDatabase, type TestDatabase, testLogger } from "../harness/postgres.ts";
@@ -45,6 +46,7 @@ export async function openRest(
     requestTimeoutMs?: number;
     bodyTimeoutMs?: number;
     limits?: RequestLimits;
+    lists?: ListOptions;
     /** One that another harness has opened, and closes. */
     database?: TestDatabase;
   } = {},

@@ -24,12 +24,6 @@ export interface Consumer {
 
 export type Labels = Record<string, string>;
 
-/** A slice of a list in order of creation. */
-export interface Slice {
-  limit: number;
-  offset: number;
-}
-
 /** Creates a consumer. Without a name it is named by its id. A name that is taken is a conflict. */
 export async function createConsumer(
   db: Db,
@@ -53,16 +47,9 @@ export async function getConsumer(db: Db, id: string): Promise<Consumer> {
   return row ? parseRow(row) : notFound(id);
 }
 
-/** Reads a slice of the consumers, oldest first, and how many there are. */
-export async function listConsumers(
-  db: Db,
-  { limit, offset }: Slice,
-): Promise<{ items: Consumer[]; total: number }> {
-  const [rows, counted] = await Promise.all([
-    limit === 0 ? [] : q.consumerList(db, limit, String(offset)),
-    q.consumerCount(db),
-  ]);
-  return { items: rows.map(parseRow), total: Number(only(counted).total) };
+/** Reads consumers by their ids, in no order. */
+export async function readConsumers(db: Db, ids: string[]): Promise<Consumer[]> {
+  return (await q.consumerReadListed(db, ids)).map(parseRow);
 }
 
 /** Replaces the labels of a consumer, or leaves them as they are if none are given. */

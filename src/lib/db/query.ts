@@ -15,6 +15,18 @@ export async function query<Row>(
   return await run(db, text, parameters) as unknown as Row[];
 }
 
+/**
+ * Runs a query that is made for one request, and returns its rows. It is planned for these parameters, and
+ * nothing of it is kept: there is no end of different ones.
+ */
+export async function queryOnce<Row>(
+  db: Db,
+  text: string,
+  parameters: readonly Parameter[],
+): Promise<Row[]> {
+  return await run(db, text, parameters, { prepare: false }) as unknown as Row[];
+}
+
 /** Runs a statement that returns no rows, and returns how many it touched. */
 export async function execute(
   db: Db,
@@ -44,12 +56,13 @@ function run(
   db: Db,
   text: string,
   parameters: readonly Parameter[],
+  { prepare }: { prepare: boolean } = { prepare: true },
 ): Promise<postgres.RowList<postgres.Row[]>> {
   // Everything leaves as text, so that a statement is prepared once and not once for each mix of
   // JavaScript types.
   const encoded = parameters.map((value) => value === null ? null : encodeText(value));
   // Without `simple: false` a query that has no parameters is never prepared.
-  const options = { prepare: true, simple: false };
+  const options = { prepare, simple: false };
   return attempt(db, () => db.unsafe(text, encoded, options));
 }
 

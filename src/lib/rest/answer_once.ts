@@ -10,7 +10,7 @@ import type { Receipt } from "../spec/accept.ts";
 import type { KeptAnswer, KeyedRequest, RequestKeys } from "../spec/request_keys.ts";
 import { answerError } from "./answer_error.ts";
 import { explainError } from "./errors.ts";
-import { badRequest } from "./list.ts";
+import { badRequest } from "../search/refusal.ts";
 import type { RestContext } from "./routes.ts";
 import { isDryRun } from "./write_options.ts";
 

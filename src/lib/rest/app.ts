@@ -19,6 +19,7 @@ import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
 import { presentError } from "./errors.ts";
 import { createLimits, type RequestLimits } from "./limits.ts";
+import { createListDoor, type ListOptions } from "./list_door.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
@@ -43,6 +44,8 @@ export interface RestParts {
   /** How long its body may take to arrive before it is answered with 408. */
   bodyTimeoutMs?: number;
   limits?: RequestLimits;
+  /** Limits of long lists. */
+  lists?: ListOptions;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -64,11 +67,12 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
   app.use(checkManners);
   addAboutRoutes(app);
-  addConsumerRoutes(app, parts.db);
+  const lists = createListDoor(parts.db, parts.log, parts.lists);
+  addConsumerRoutes(app, parts.db, lists);
   const { db, spec, watchers, sourceId = "maestro" } = parts;
   const writing = { db, spec, sourceId, keys: createRequestKeys(db) };
-  addResourceRoutes(app, writing);
-  addBundleRoutes(app, { ...writing, watchers });
+  addResourceRoutes(app, { ...writing, lists });
+  addBundleRoutes(app, { ...writing, lists, watchers });
   addCloudEventRoutes(app, { spec });
   return app;
 }

@@ -11,7 +11,7 @@ import { parseBundle } from "./bundle_input.ts";
 import { type BundleWriteParts, readMerge, readSteps } from "./bundle_writes.ts";
 import { oneObject, readDocuments, type RequestDocuments } from "./documents.ts";
 import { explainError, presentError } from "./errors.ts";
-import { badRequest } from "./list.ts";
+import { badRequest } from "../search/refusal.ts";
 import { presentBundle } from "./present_bundle.ts";
 import { addRoute, type RestContext, type RestEnv, sendText } from "./routes.ts";
 import { writeOptions } from "./write_options.ts";

@@ -18,7 +18,7 @@ import {
   wrapManifests,
 } from "./bundle_input.ts";
 import { oneObject, readDocuments, type RequestDocuments } from "./documents.ts";
-import { badRequest } from "./list.ts";
+import { badRequest } from "../search/refusal.ts";
 import { onCondition, parsePreconditions } from "./preconditions.ts";
 import { presentBundle } from "./present_bundle.ts";
 import { idOf, type RestContext, sendTagged } from "./routes.ts";

@@ -3,15 +3,19 @@
 import type { Hono } from "hono";
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { RESOURCES } from "../search/listed.ts";
+import { checkFollowed } from "../search/match.ts";
+import { parseSearch } from "../search/parse.ts";
+import { badRequest } from "../search/refusal.ts";
 import { notFound } from "../spec/refusals.ts";
 import type { ResourceRow } from "../spec/door.ts";
-import { asSqlFilter, parseBundleSearch } from "./bundle_search.ts";
 import { addBatchRoute } from "./batch.ts";
 import { patchBundle, postBundle, putBundle } from "./bundle_writes.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
-import { badRequest, parsePage, presentList } from "./list.ts";
+import type { ListDoor } from "./list_door.ts";
+import { BUNDLE_LIST } from "./list_kinds.ts";
 import { presentBundle } from "./present_bundle.ts";
-import { addRoute, idOf, type RestContext, type RestEnv, sendJson, sendTagged } from "./routes.ts";
+import { addRoute, idOf, type RestContext, type RestEnv, sendTagged } from "./routes.ts";
 import type { Watchers } from "./watch.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
@@ -20,26 +24,16 @@ const TYPE = "Bundle";
 /** Adds `/resource-bundles`, as the Go source client uses it (wire.md §7). */
 export function addBundleRoutes(
   app: Hono<RestEnv>,
-  parts: DeletionParts & { watchers: Watchers | undefined },
+  parts: DeletionParts & { watchers: Watchers | undefined; lists: ListDoor },
 ): void {
-  const { db, watchers } = parts;
+  const { db, watchers, lists } = parts;
   const writing = { ...parts, writer: parts.spec.writer };
   addBatchRoute(app, writing);
   addRoute(app, PATH, {
     async GET(c) {
       const query = new URL(c.req.url).searchParams;
       if (isWatch(query)) return await watchBundles(c, query, watchers);
-      const page = parsePage(query, { supported: ["search"] });
-      const filter = asSqlFilter(parseBundleSearch(query.get("search") ?? ""));
-      const [rows, [counted]] = await Promise.all([
-        page.limit === 0
-          ? []
-          : q.resourceListBundles(db, ...filter, page.limit, String(page.offset)),
-        q.resourceCountBundles(db, ...filter),
-      ]);
-      const total = Number(counted?.total ?? 0);
-      const items = rows.map((row) => presentBundle(row));
-      return sendJson(c, 200, presentList("ResourceBundleList", items, { ...page, total }));
+      return await lists.answer(c, BUNDLE_LIST);
     },
     POST: (c) => postBundle(c, writing),
   });
@@ -66,10 +60,13 @@ async function watchBundles(
   query: URLSearchParams,
   watchers: Watchers | undefined,
 ): Promise<Response> {
-  const extra = ["page", "size", "orderBy", "fields"].find((name) => query.has(name));
+  const extra = ["page", "size", "orderBy", "fields", "limit", "continue"].find((name) =>
+    query.has(name)
+  );
   if (extra !== undefined) throw badRequest(`the parameter "${extra}" does not go with "watch"`);
   if (watchers === undefined) throw badRequest("nothing can be watched here");
-  const filter = parseBundleSearch(query.get("search") ?? "");
+  const condition = parseSearch(RESOURCES, query.get("search") ?? "");
+  checkFollowed(condition);
   // Of a client that comes back the header is newer than the address that it began with.
   const cursor = c.req.header("Last-Event-ID") || query.get("cursor") || undefined;
   c.header("Content-Type", "text/event-stream");
@@ -80,7 +77,7 @@ async function watchBundles(
   if (c.req.method === "HEAD") return c.body(null);
   const operationId = c.get("operationId");
   const alive = () => c.env?.stillReads?.();
-  return c.body(await watchers.open({ filter, cursor, operationId, alive }));
+  return c.body(await watchers.open({ condition, cursor, operationId, alive }));
 }
 
 async function getBundle(db: Db, id: string): Promise<ResourceRow> {

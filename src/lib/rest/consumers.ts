@@ -5,13 +5,13 @@ import {
   createConsumer,
   deleteConsumer,
   getConsumer,
-  listConsumers,
   updateConsumer,
 } from "../consumer/consumers.ts";
 import type { Db } from "../db/connect.ts";
 import { invalid, refuseUnknown, textMapMember, textMember } from "./body.ts";
 import { readObject } from "./documents.ts";
-import { parsePage, presentList } from "./list.ts";
+import type { ListDoor } from "./list_door.ts";
+import { CONSUMER_LIST } from "./list_kinds.ts";
 import { presentConsumer } from "./present.ts";
 import { addRoute, idOf, type RestEnv, sendJson, sendNothing } from "./routes.ts";
 
@@ -23,14 +23,9 @@ const KNOWN = [
 ];
 
 /** Adds `/consumers`. */
-export function addConsumerRoutes(app: Hono<RestEnv>, db: Db): void {
+export function addConsumerRoutes(app: Hono<RestEnv>, db: Db, lists: ListDoor): void {
   addRoute(app, PATH, {
-    async GET(c) {
-      const page = parsePage(new URL(c.req.url).searchParams);
-      const { items, total } = await listConsumers(db, page);
-      const list = presentList("ConsumerList", items.map(presentConsumer), { ...page, total });
-      return sendJson(c, 200, list);
-    },
+    GET: (c) => lists.answer(c, CONSUMER_LIST),
     async POST(c) {
       const body = await readObject(c);
       if (textMember(body, "id") !== undefined) throw invalid("id must be empty");

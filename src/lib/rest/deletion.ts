@@ -5,7 +5,7 @@ import type { Db } from "../db/connect.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import type { ResourceType } from "../spec/write.ts";
 import { answerOnce, type OnceParts } from "./answer_once.ts";
-import { badRequest } from "./list.ts";
+import { badRequest } from "../search/refusal.ts";
 import { onCondition, parsePreconditions } from "./preconditions.ts";
 import { idOf, type RestContext, sendNothing } from "./routes.ts";
 import { booleanParameter, isDryRun, writeOptions } from "./write_options.ts";

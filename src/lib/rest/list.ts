@@ -1,8 +1,7 @@
 /** The parameters and the envelope that all lists share. */
 
-import { MaestroError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
-import { BAD_REQUEST } from "./errors.ts";
+import { badRequest } from "../search/refusal.ts";
 
 /** What part of a list is asked for. */
 export interface Page {
@@ -11,9 +10,10 @@ export interface Page {
   offset: number;
 }
 
-const SIZE_DEFAULT = 100;
+/** Rows of a page if nothing else is said. */
+export const SIZE_DEFAULT = 100;
 /** The most rows of one page. A larger or a negative size asks for as many as there may be. */
-const SIZE_MAX = 65_500;
+export const SIZE_MAX = 65_500;
 const PAGE_MAX = 2_147_483_647;
 
 /** Understood by peers' servers. Where they are not here they are refused and not ignored, so that no list is mistaken. */
@@ -44,16 +44,12 @@ export function presentList(
   return { items, kind, page, size: items.length, total };
 }
 
-function integer(query: URLSearchParams, name: string): number | undefined {
+/** A parameter that is a whole number; undefined if it is not there. */
+export function integer(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name)?.trim();
   if (!text) return undefined;
   const number = Number(text);
   if (/^[+-]?\d+$/.test(text) && Math.abs(number) <= PAGE_MAX) return number;
   const shown = JSON.stringify(text.slice(0, 100));
   throw badRequest(`the parameter "${name}" must be a whole number, not ${shown}`);
-}
-
-/** The refusal of a parameter. */
-export function badRequest(reason: string): MaestroError {
-  return new MaestroError("invalid_argument", reason, { peerNumber: BAD_REQUEST });
 }

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { HTTPException } from "hono/http-exception";
 import { MaestroError } from "../errors.ts";
 import type { ResourceRow } from "../spec/door.ts";
-import { badRequest } from "./list.ts";
+import { badRequest } from "../search/refusal.ts";
 import type { RestContext } from "./routes.ts";
 
 /** On what condition a client wants its change. */

@@ -10,15 +10,16 @@ import type { Written } from "../spec/write.ts";
 import { answerOnce } from "./answer_once.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
 import { oneObject, readDocuments } from "./documents.ts";
-import { parsePage, presentList } from "./list.ts";
+import type { ListDoor } from "./list_door.ts";
+import { RESOURCE_LIST } from "./list_kinds.ts";
 import { onCondition, parsePreconditions } from "./preconditions.ts";
 import { presentResource } from "./present.ts";
 import { parsePatchVersion, parseResourceInput, parseResourcePatch } from "./resource_input.ts";
-import { addRoute, idOf, type RestContext, type RestEnv, sendJson, sendTagged } from "./routes.ts";
+import { addRoute, idOf, type RestContext, type RestEnv, sendTagged } from "./routes.ts";
 import { isDryRun, writeOptions } from "./write_options.ts";
 
 /** What the routes of resources stand on. */
-export type ResourceParts = DeletionParts;
+export type ResourceParts = DeletionParts & { lists: ListDoor };
 
 const PATH = "/api/maestro/v1/resources";
 /** Resources of one manifest; bundles have a list of their own. */
@@ -31,16 +32,7 @@ const TYPE = "Single";
  */
 export function addResourceRoutes(app: Hono<RestEnv>, parts: ResourceParts): void {
   addRoute(app, PATH, {
-    async GET(c) {
-      const page = parsePage(new URL(c.req.url).searchParams);
-      const [rows, [counted]] = await Promise.all([
-        page.limit === 0 ? [] : q.resourceList(parts.db, TYPE, page.limit, String(page.offset)),
-        q.resourceCount(parts.db, TYPE),
-      ]);
-      const total = Number(counted?.total ?? 0);
-      const list = presentList("ResourceList", rows.map(presentResource), { ...page, total });
-      return sendJson(c, 200, list);
-    },
+    GET: (c) => parts.lists.answer(c, RESOURCE_LIST),
     POST: (c) => postResource(c, parts),
   });
   addRoute(app, `${PATH}/:id`, {

@@ -2,11 +2,13 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { find } from "../db/find.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { RESOURCES } from "../search/listed.ts";
+import type { Condition } from "../search/tree.ts";
 import type { Feed } from "../status/feed.ts";
 import { type Follower, startFollowing } from "../status/follow.ts";
-import { asSqlFilter, type BundleFilter } from "./bundle_search.ts";
 import { explainError, presentError } from "./errors.ts";
 import { createEventStream, type EventStream } from "./event_stream.ts";
 import { toListedEvent, toWatchEvent } from "./watch_event.ts";
@@ -22,7 +24,7 @@ export interface WatchOptions {
 }
 
 export interface WatchRequest {
-  filter: BundleFilter;
+  condition: Condition;
   /** Where to go on; without one the watcher is told first what is there. */
   cursor: string | undefined;
   operationId: string;
@@ -53,13 +55,13 @@ export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watc
   let isClosed = false;
 
   const openStream = async (request: WatchRequest) => {
-    const { cursor, filter, operationId, alive } = request;
+    const { cursor, condition, operationId, alive } = request;
     const explain = (error: unknown) => {
       const { status, number, reason } = explainError(error);
       return { ...presentError(number, reason, operationId), status };
     };
     const parts: { stream?: EventStream } = {};
-    const follower = createFollower(filter, () => parts.stream, explain);
+    const follower = createFollower(condition, () => parts.stream, explain);
     const { from, run } = await startFollowing(db, options.feed, follower, cursor);
     const stream = createEventStream(from, {
       waitingMax: options.waitingMax ?? WAITING_MAX,
@@ -74,7 +76,7 @@ export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watc
     parts.stream = stream;
     streams.add(stream);
     const watch = async () => {
-      if (cursor === undefined && !await list(db, stream, filter)) return;
+      if (cursor === undefined && !await list(db, stream, condition)) return;
       stream.bookmark();
       if (cursor === undefined && !await stream.waitsFor(NOTHING)) return;
       await run();
@@ -113,7 +115,7 @@ function goodbye() {
 }
 
 function createFollower(
-  filter: BundleFilter,
+  condition: Condition,
   stream: () => EventStream | undefined,
   explain: (error: unknown) => Record<string, unknown>,
 ): Follower {
@@ -123,7 +125,7 @@ function createFollower(
     roomy: async () => await stream()?.waitsFor(LITTLE) ?? false,
     take(changes, next) {
       for (const change of changes) {
-        const event = toWatchEvent(change, filter);
+        const event = toWatchEvent(change, condition);
         if (event === undefined) continue;
         const { xid, id } = change;
         if (stream()?.push(event, { epoch: next.epoch, xid, id }) ?? false) continue;
@@ -137,12 +139,21 @@ function createFollower(
 }
 
 /** Tells what is there. False: the watcher is gone. */
-async function list(db: Db, stream: EventStream, filter: BundleFilter): Promise<boolean> {
+async function list(db: Db, stream: EventStream, condition: Condition): Promise<boolean> {
+  const order = [{ column: "id" as const, isDescending: false }];
+  const documents = { spec: true, status: true };
+  const wanted = {
+    ...{ listed: RESOURCES, condition, type: "Bundle" as const, order, documents },
+    isUncounted: true,
+  };
   for (let after = "";;) {
-    const rows = await q.resourcePageBundles(db, ...asSqlFilter(filter), after);
-    for (const row of rows) stream.push(toListedEvent(row));
+    const { found } = await find(db, { ...wanted, limit: LIST_PAGE, after: [after] });
+    const ids = found.map(({ id }) => id);
+    for (const row of await q.resourceReadListed(db, ids, documents.spec, documents.status)) {
+      stream.push(toListedEvent(row));
+    }
     if (!await stream.waitsFor(LITTLE)) return false;
-    after = rows.at(-1)?.id ?? "";
-    if (rows.length < LIST_PAGE) return true;
+    after = ids.at(-1) ?? "";
+    if (ids.length < LIST_PAGE) return true;
   }
 }

@@ -2,9 +2,9 @@
 
 import type { Change } from "../status/feed_page.ts";
 import { canonicalJson, isObject, parseJson } from "../json.ts";
+import { matches } from "../search/match.ts";
+import type { Condition } from "../search/tree.ts";
 import type { ResourceRow } from "../spec/door.ts";
-import { matchesColumns, matchesLabels } from "./bundle_match.ts";
-import type { BundleFilter } from "./bundle_search.ts";
 import { presentBundle } from "./present_bundle.ts";
 
 export interface WatchEvent {
@@ -19,12 +19,17 @@ export interface WatchEvent {
 const texts = new WeakMap<Change, string>();
 
 /** The event for a change, as this search sees it; undefined if it is no concern of its. */
-export function toWatchEvent(change: Change, filter: BundleFilter): WatchEvent | undefined {
+export function toWatchEvent(change: Change, condition: Condition): WatchEvent | undefined {
   const row = change.is_current ? toRow(change) : undefined;
-  if (row === undefined) return toFarewell(change, filter);
-  if (row.type !== "Bundle" || !matchesColumns(filter, row)) return undefined;
-  const isIn = matchesLabels(filter, labelsOf(row.metadata));
-  const wasIn = change.labels_before === null ? isIn : matchesLabels(filter, change.labels_before);
+  if (row === undefined) return toFarewell(change, condition);
+  if (row.type !== "Bundle") return undefined;
+  const { id, name, source, consumer_name, type: rowType } = row;
+  const fixed = { id, name, source, consumer_name, type: rowType };
+  const isIn = matches(condition, { ...fixed, labels: labelsOf(row.metadata) });
+  const { labels_before } = change;
+  const wasIn = labels_before === null
+    ? isIn
+    : matches(condition, { ...fixed, labels: labels_before });
   if (!isIn && !wasIn) return undefined;
   const type = change.kind === "deleted" || !isIn
     ? "deleted"
@@ -41,12 +46,12 @@ export function toWatchEvent(change: Change, filter: BundleFilter): WatchEvent |
  * Of a bundle that is gone by now the labels may have changed before, so that its deletion passes no search that it
  * passed then: it is told as deleted here, with what is left of it. Whoever never knew it loses nothing.
  */
-function toFarewell(change: Change, filter: BundleFilter): WatchEvent | undefined {
+function toFarewell(change: Change, condition: Condition): WatchEvent | undefined {
   const { kind, resource_id: id, source, consumer_name, labels_before } = change;
   if (kind !== "deleted" && labels_before === null) return undefined;
-  const name = change.name ?? filter.name?.[0] ?? "";
-  if (!matchesColumns(filter, { id, name, source, consumer_name })) return undefined;
-  if (kind !== "deleted" && !matchesLabels(filter, labels_before)) return undefined;
+  const labels = kind === "deleted" ? undefined : labels_before;
+  const known = { id, name: change.name ?? undefined, source, consumer_name, labels };
+  if (!matches(condition, known)) return undefined;
   const href = `/api/maestro/v1/resource-bundles/${id}`;
   const text = canonicalJson({ consumer_name, href, id, kind: "ResourceBundle" });
   return { id, type: "deleted", text };

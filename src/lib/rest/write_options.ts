@@ -2,7 +2,7 @@
 
 import type { Receipt } from "../spec/accept.ts";
 import type { ResourceType, WriteOptions } from "../spec/write.ts";
-import { badRequest } from "./list.ts";
+import { badRequest } from "../search/refusal.ts";
 import type { Preconditions } from "./preconditions.ts";
 import type { RestContext } from "./routes.ts";
 

@@ -1,0 +1,126 @@
+/**
+ * What lists cost: `bun bench/list.ts [--bundles 6000] [--encoding identity] [--rounds 3]`.
+ *
+ * Bundles of 3 KB, then of 49 KB, are listed over a socket: a page of a tenth, and of the large ones all. Promised is that the server grows
+ * by 60 MB at most. One JSON line a list: seconds (the best round), megabytes of JSON a second, and by how much the server's
+ * memory grew at its peak (the worst round).
+ */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import type { Db } from "../src/lib/db/connect.ts";
+import { query } from "../src/lib/db/query.ts";
+import { describeMachine, openStage } from "./stage.ts";
+
+const { values } = parseArgs({
+  options: {
+    bundles: { type: "string", default: "6000" },
+    encoding: { type: "string", default: "identity" },
+    rounds: { type: "string", default: "3" },
+  },
+});
+
+/** A Deployment as people write them, 3 KB of JSON; `@` becomes something else in each bundle. */
+function manifest(index: number): string {
+  const env = Array.from({ length: 22 }, (_, at) => ({
+    name: `SETTING_${index}_${at}`,
+    value: `https://service-${at}.example.svc.cluster.local/${at % 3 === 0 ? "@" : "api/v1"}`,
+  }));
+  const labels = { "app.kubernetes.io/name": `web-${index}`, "app.kubernetes.io/part-of": "shop" };
+  const container = {
+    name: "web",
+    image: "registry.example.com/shop/web@sha256:@",
+    env,
+    resources: { limits: { cpu: "500m", memory: "256Mi" }, requests: { cpu: "50m" } },
+    readinessProbe: { httpGet: { path: "/healthz", port: 8080 }, periodSeconds: 10 },
+  };
+  return JSON.stringify({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: `web-${index}`, namespace: "shop", labels },
+    spec: {
+      replicas: 3,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { containers: [container] } },
+    },
+  });
+}
+
+async function fill(db: Db, source: string, count: number, manifests: number): Promise<number> {
+  const list = Array.from({ length: manifests }, (_, index) => manifest(index)).join();
+  await query(
+    db,
+    "insert into resources (id, name, source, consumer_name, type, version, spec, spec_hash, " +
+      "spec_event, metadata) select id, id, $1, 'bench', 'Bundle', 1, " +
+      "replace($2, '@', md5(id) || md5(id || 'x'))::json, '', '{}', " +
+      "jsonb_build_object('name', id, 'labels', jsonb_build_object('app', 'web')) " +
+      "from (select gen_random_uuid()::text as id from generate_series(1, $3::int)) made",
+    [source, `{"manifests":[${list}]}`, count],
+  );
+  await query(db, "analyze resources", []);
+  return list.length + (list.split("@").length - 1) * "x".repeat(63).length;
+}
+
+/** What is in memory now, and the most that ever was since `forgetPeak`, in MB. */
+function memory(pid: number): { now: number; peak: number } {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  const megabytes = (name: string) =>
+    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) / 1024;
+  return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
+}
+
+function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+/** Reads a list to its end. The bytes are those of the wire. */
+async function read(url: string): Promise<{ seconds: number; bytes: number; firstMs: number }> {
+  const started = performance.now();
+  const response = await fetch(url, {
+    headers: { "Accept-Encoding": values.encoding },
+    ...{ decompress: false },
+  });
+  if (response.status !== 200) throw new Error(await response.text());
+  let bytes = 0;
+  let firstMs = 0;
+  for await (const piece of response.body ?? []) {
+    if (bytes === 0) firstMs = performance.now() - started;
+    bytes += piece.length;
+  }
+  return { seconds: (performance.now() - started) / 1000, bytes, firstMs };
+}
+
+await using stage = await openStage({ directory: undefined, runtimeFlags: [] });
+await query(stage.db, "insert into consumers (id, name) values ('bench', 'bench')", []);
+const bundles = Number(values.bundles);
+const sizes = [["small", 1, [bundles / 10]], ["large", 16, [bundles / 10, bundles]]] as const;
+for (const [source, manifests, lists] of sizes) {
+  const bytesEach = await fill(stage.db, source, bundles, manifests);
+  const url = `${stage.rest}/api/maestro/v1/resource-bundles?search=source='${source}'`;
+  await read(`${url}&size=10`);
+  for (const size of lists) {
+    const rounds = [];
+    for (let round = 0; round < Number(values.rounds); round++) {
+      const before = memory(stage.pid).now;
+      forgetPeak(stage.pid);
+      const outcome = await read(`${url}&size=${size}`);
+      rounds.push({ ...outcome, grown: memory(stage.pid).peak - before, before });
+    }
+    const seconds = Math.min(...rounds.map((round) => round.seconds));
+    process.stdout.write(`${
+      JSON.stringify({
+        bench: "list",
+        what: `${size} of ${bundles} bundles of ${Math.round(bytesEach / 1024)} KB`,
+        value: Number(seconds.toFixed(2)),
+        unit: "s",
+        encoding: values.encoding,
+        megabytes: Math.round((rounds[0]?.bytes ?? 0) / 1e6),
+        json_mb_per_second: Number((size * bytesEach / 1e6 / seconds).toFixed(1)),
+        first_byte_ms: Math.round(Math.min(...rounds.map((round) => round.firstMs))),
+        rss_before_mb: Math.round(rounds[0]?.before ?? 0),
+        rss_growth_mb: Math.round(Math.max(...rounds.map((round) => round.grown))),
+        machine: describeMachine(),
+      })
+    }\n`);
+  }
+}

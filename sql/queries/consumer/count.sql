@@ -1,5 +1,0 @@
--- Counts all consumers.
---
--- not null: total
-select count(*) as total
-from consumers;

@@ -1,0 +1,112 @@
+/** Answers lists: short ones at once, long ones piece by piece. */
+
+import type { Db } from "../db/connect.ts";
+import { find } from "../db/find.ts";
+import { createGarbageLimit } from "../garbage.ts";
+import type { Logger } from "../log.ts";
+import { chooseEncoding, compress } from "./encoding.ts";
+import { membersOf } from "./fields.ts";
+import { FROM_SPEC, FROM_STATUS, type ListKind } from "./list_kinds.ts";
+import { cut, type ListContent, PIECE_ROWS, writePieces } from "./list_pieces.ts";
+import { type ListRequest, parseListRequest } from "./list_request.ts";
+import { createPieceStream } from "./piece_stream.ts";
+import { type RestContext, sendText } from "./routes.ts";
+import { createTurns } from "./turns.ts";
+
+export interface ListOptions {
+  /** Long lists under way at once, and how long another waits for its turn. */
+  longMax?: number;
+  waitMs?: number;
+  /** How long a client may take nothing of a long list, and how long all of it may take. */
+  stallMs?: number;
+  totalMs?: number;
+}
+
+export interface ListDoor {
+  /** Answers with the part of a list that the request asks for. */
+  answer(c: RestContext, kind: ListKind): Promise<Response>;
+}
+
+/** Each holds some 5 MB and a statement now and then. */
+const LONG_MAX = 32;
+const WAITING_MAX = 1_000;
+const WAIT_MS = 10_000;
+const STALL_MS = 60_000;
+const TOTAL_MS = 10 * 60_000;
+
+/** Makes the door to all lists of a server. */
+export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): ListDoor {
+  const { longMax = LONG_MAX, waitMs = WAIT_MS } = options;
+  const { stallMs = STALL_MS, totalMs = TOTAL_MS } = options;
+  const garbage = createGarbageLimit();
+  const turns = createTurns("long lists under way", {
+    most: longMax,
+    waitingMost: WAITING_MAX,
+    waitMs,
+  });
+
+  const stream = (c: RestContext, content: ListContent, over: () => void) => {
+    const encoding = chooseEncoding(c.req.header("Accept-Encoding"));
+    c.header("Content-Type", "application/json");
+    c.header("Vary", "Authorization, Accept-Encoding");
+    if (encoding !== undefined) c.header("Content-Encoding", encoding);
+    if (c.req.method === "HEAD") {
+      over();
+      return c.body(null);
+    }
+    const plain = writePieces(db, content, garbage);
+    const operation_id = c.get("operationId");
+    return c.body(createPieceStream(encoding ? compress(plain, encoding) : plain, {
+      stallMs,
+      totalMs,
+      alive: () => c.env?.stillReads?.(),
+      ended(error) {
+        over();
+        if (error !== undefined) log.warn("a list broke off", { error, operation_id });
+      },
+    }));
+  };
+
+  return {
+    async answer(c, kind) {
+      const request = parseListRequest(kind, new URL(c.req.url).searchParams);
+      // Whoever waits holds no list meanwhile, or a short one.
+      let over = request.limit > PIECE_ROWS ? await turns.take() : undefined;
+      try {
+        const content = await findContent(db, kind, request);
+        if (cut(content.found).length > 1) {
+          over ??= await turns.take();
+          return stream(c, content, over);
+        }
+        const [piece] = await Array.fromAsync(writePieces(db, content, garbage));
+        over?.();
+        return sendText(c, 200, new TextDecoder().decode(piece));
+      } catch (error) {
+        over?.();
+        throw error;
+      }
+    },
+  };
+}
+
+async function findContent(db: Db, kind: ListKind, request: ListRequest): Promise<ListContent> {
+  const { condition, order, fields, page, limit, offset, after, goOn } = request;
+  const members = fields === undefined ? undefined : membersOf(fields);
+  const shows = (names: string[]) => members === undefined || names.some((one) => members.has(one));
+  const documents = { spec: shows(FROM_SPEC), status: shows(FROM_STATUS) };
+  const { total, found } = await find(db, {
+    listed: kind.listed,
+    condition,
+    ...(kind.type && { type: kind.type }),
+    order,
+    // One more shows whether there is more.
+    limit: goOn === undefined ? limit : limit + 1,
+    offset,
+    ...(after && { after }),
+    documents,
+  });
+  const shown = found.slice(0, limit);
+  const last = found.length > limit ? shown.at(-1) : undefined;
+  const next = last && goOn?.(last.place);
+  return { kind, found: shown, documents, fields, page, total, next };
+}
