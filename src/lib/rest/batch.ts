@@ -1,12 +1,11 @@
 /** Many changes of bundles in one request, each answered for itself. */
 
 import type { Hono } from "hono";
-import { canonicalJson, isObject, type JsonObject } from "../json.ts";
+import { canonicalJson, isObject } from "../json.ts";
 import type { Receipt } from "../spec/accept.ts";
 import type { Written } from "../spec/write.ts";
-import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
 import { answerOnce } from "./answer_once.ts";
-import { integerMember, invalid, objectMember, refuseUnknown, textMember } from "./body.ts";
+import { invalid } from "./body.ts";
 import { parseBundle } from "./bundle_input.ts";
 import { type BundleWriteParts, readMerge, readSteps } from "./bundle_writes.ts";
 import { oneObject, readDocuments, type RequestDocuments } from "./documents.ts";
@@ -14,10 +13,11 @@ import { explainError, presentError } from "./errors.ts";
 import { badRequest } from "../search/refusal.ts";
 import { presentBundle } from "./present_bundle.ts";
 import { addRoute, type RestContext, type RestEnv, sendText } from "./routes.ts";
+import { BatchInput, BatchItem, ITEMS_MAX } from "./schemas/batch.ts";
+import { validate } from "./validate.ts";
 import { writeOptions } from "./write_options.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles:batch";
-const ITEMS_MAX = 1_000;
 /** Reading it keeps everybody else waiting for as long as it takes. */
 const BYTES_MAX = 8 * 1024 * 1024;
 /** Changes under way at once: enough for full statements, and for no more bundles in memory than that. */
@@ -42,18 +42,10 @@ export function addBatchRoute(app: Hono<RestEnv>, parts: BundleWriteParts): void
 
 /** The items of a batch: a list, or in YAML a document for each. */
 function readItems(body: RequestDocuments): unknown[] {
-  const items = body.documents.length > 1 ? body.documents : listOf(oneObject(body));
-  if (items.length > ITEMS_MAX) {
-    throw badRequest(`the batch has ${items.length} items, at most are ${ITEMS_MAX}`);
-  }
-  return items;
-}
-
-function listOf(body: JsonObject): unknown[] {
-  refuseUnknown(body, ["items"]);
-  const { items } = body;
-  if (!Array.isArray(items)) throw invalid("items must be a list");
-  return items;
+  const { documents } = body;
+  const items = documents.length > 1 ? documents : validate(BatchInput, oneObject(body)).items;
+  if (items.length <= ITEMS_MAX) return items;
+  throw badRequest(`the batch has ${items.length} items, at most are ${ITEMS_MAX}`);
 }
 
 /** Answers the items as JSON texts, in their order. What is about one bundle is done in that order, too. */
@@ -125,62 +117,33 @@ async function changeByItem(
   receipt: Receipt | undefined,
 ): Promise<ItemAnswer> {
   if (!isObject(item)) throw invalid("an item of a batch must be an object");
-  const action = textMember(item, "action");
-  const options = (version?: number) =>
-    writeOptions(c, "Bundle", {
-      preconditions: { version: version ?? 0, life: undefined },
-      receipt,
-    });
-  switch (action) {
+  const given = validate(BatchItem, item);
+  const options = (version = 0) =>
+    writeOptions(c, "Bundle", { preconditions: { version, life: undefined }, receipt });
+  switch (given.action) {
     case "create": {
-      refuseUnknown(item, ["action", "bundle"]);
-      const { id, version, draft } = bundleOf(item);
+      const { id, version, draft } = parseBundle(given.bundle);
       return presentWritten(await writer.create({ id, draft, firstVersion: version }, options()));
     }
     case "apply": {
-      refuseUnknown(item, ["action", "id", "bundle"]);
-      const { id, version, draft } = bundleOf(item);
-      const applied = textMember(item, "id") ?? id;
+      const { id, version, draft } = parseBundle(given.bundle);
+      const applied = given.id ?? id;
       if (applied === undefined) throw invalid("id is required");
       if ((id ?? applied) !== applied) throw invalid("bundle.id: it is not that of the item");
       return presentWritten(await writer.apply(applied, draft, options(version)));
     }
     case "patch": {
-      refuseUnknown(item, ["action", "id", "patch", "version"]);
-      const id = requiredId(item);
-      const { patch } = item;
-      const { version, change } = Array.isArray(patch)
-        ? readSteps(patch)
-        : readMerge(objectMember(item, "patch") ?? {}, id);
-      return presentWritten(await writer.patch(id, change, options(versionOf(item) ?? version)));
+      const { id, patch } = given;
+      const { version, change } = Array.isArray(patch) ? readSteps(patch) : readMerge(patch, id);
+      return presentWritten(await writer.patch(id, change, options(given.version ?? version)));
     }
     case "delete": {
-      refuseUnknown(item, ["action", "id", "version"]);
-      const id = requiredId(item);
-      await writer.delete(id, options(versionOf(item)));
+      const { id, version } = given;
+      await writer.delete(id, options(version));
       const text = canonicalJson({ status: 204, id });
       return { full: text, short: text };
     }
-    default:
-      throw invalid("action must be create, apply, patch or delete");
   }
-}
-
-function bundleOf(item: JsonObject) {
-  const bundle = objectMember(item, "bundle");
-  if (bundle === undefined) throw invalid("bundle is required");
-  return parseBundle(bundle);
-}
-
-function requiredId(item: JsonObject): string {
-  const id = textMember(item, "id");
-  if (id === undefined) throw invalid("id is required");
-  if (id.includes("\0")) throw invalid("id must not contain \\u0000");
-  return id;
-}
-
-function versionOf(item: JsonObject): number | undefined {
-  return integerMember(item, "version", { min: 0, max: RESOURCE_VERSION_MAX });
 }
 
 function presentWritten({ row, outcome }: Written): ItemAnswer {

@@ -2,7 +2,7 @@
 
 import { HTTPException } from "hono/http-exception";
 import { describeError, MaestroError } from "../errors.ts";
-import { isObject, type JsonObject, rawNumber } from "../json.ts";
+import type { JsonObject } from "../json.ts";
 import { BODY_UNREADABLE } from "./errors.ts";
 import type { RestContext } from "./routes.ts";
 
@@ -90,57 +90,9 @@ export function refuseUnknown(body: JsonObject, known: readonly string[]): void 
   throw invalid(`unknown ${noun} ${shown}; known are ${known.join(", ")}`);
 }
 
-/** Reads text. As in Go, null and an empty text are the same as none. */
-export function textMember(body: JsonObject, path: string): string | undefined {
-  const value = member(body, path);
-  if (value === undefined || value === "") return undefined;
-  if (typeof value !== "string") throw invalid(`${path} must be a string`);
-  return value;
-}
-
-/** Reads an object. */
-export function objectMember(body: JsonObject, path: string): JsonObject | undefined {
-  const value = member(body, path);
-  if (value === undefined) return undefined;
-  if (!isObject(value)) throw invalid(`${path} must be an object`);
-  return value;
-}
-
-/** Reads an object whose values are all text. */
-export function textMapMember(body: JsonObject, path: string): Record<string, string> | undefined {
-  const map = objectMember(body, path);
-  for (const [key, value] of Object.entries(map ?? {})) {
-    if (typeof value !== "string") {
-      throw invalid(`${path}[${JSON.stringify(key)}] must be a string`);
-    }
-  }
-  return map as Record<string, string> | undefined;
-}
-
-/** Reads a whole number within limits. */
-export function integerMember(
-  body: JsonObject,
-  path: string,
-  { min, max }: { min: number; max: number },
-): number | undefined {
-  const value = member(body, path);
-  if (value === undefined) return undefined;
-  const kept = rawNumber(value);
-  const number = kept === undefined ? value : Number(kept);
-  if (typeof number === "number" && Number.isInteger(number) && number >= min && number <= max) {
-    return number;
-  }
-  throw invalid(`${path} must be a whole number from ${min} to ${max}`);
-}
-
 /** A general validation failure. */
 export function invalid(reason: string): MaestroError {
   return new MaestroError("invalid_argument", reason);
-}
-
-function member(body: JsonObject, path: string): unknown {
-  const value = body[path.slice(path.lastIndexOf(".") + 1)];
-  return value === null ? undefined : value;
 }
 
 /** A body that cannot be understood. */

@@ -3,9 +3,10 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import type { ResourceDraft } from "../spec/draft.ts";
-import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
-import { type BundleSpec, identifierOf, type ManifestConfig } from "../wire/work_spec.ts";
-import { integerMember, invalid, objectMember, refuseUnknown, textMember } from "./body.ts";
+import { identifierOf } from "../wire/work_spec.ts";
+import { invalid } from "./body.ts";
+import { BundleInput as BundleInputSchema, BundleMergePatch, READ_ONLY } from "./schemas/bundle.ts";
+import { validate } from "./validate.ts";
 
 /** A bundle that a client wants. */
 export interface BundleInput {
@@ -15,31 +16,30 @@ export interface BundleInput {
   draft: ResourceDraft;
 }
 
-const SPEC = ["manifests", "manifest_configs", "delete_option", "executor"];
-const WRITABLE = ["id", "name", "consumer_name", "version", "metadata", ...SPEC];
-/** Ours to set. They are tolerated, so that what was read can be edited and sent back. */
-const READ_ONLY = [
-  ...["kind", "href", "created_at", "updated_at", "deleted_at", "status", "delivery"],
-];
-const KNOWN = [...WRITABLE, ...READ_ONLY];
+/** Members of a merge patch that change nothing. */
+const UNCHANGED = new Set<string>([...READ_ONLY, "id", "version"]);
 
 /** Where the agent looks for what is shown as a manifest's status. */
 const FEEDBACK_RULES = [{ type: "JSONPaths", jsonPaths: [{ name: "status", path: ".status" }] }];
 
 /** Parses a bundle. Throws `invalid_argument` with the member and what it must be. */
 export function parseBundle(body: JsonObject): BundleInput {
-  refuseUnknown(body, KNOWN);
-  const consumerName = textMember(body, "consumer_name");
-  if (consumerName === undefined) throw invalid("consumer_name is required");
-  const name = textMember(body, "name");
-  const metadata = objectMember(body, "metadata");
+  const bundle = validate(BundleInputSchema, body);
+  const { name, metadata, manifest_configs, delete_option, executor } = bundle;
   return {
-    id: textMember(body, "id"),
-    version: parseVersion(body),
+    id: bundle.id,
+    version: bundle.version || undefined,
     draft: {
       ...(name !== undefined && { name }),
-      consumerName,
-      spec: parseSpecMembers(body),
+      consumerName: bundle.consumer_name,
+      spec: {
+        manifests: bundle.manifests,
+        ...(manifest_configs && manifest_configs.length > 0 &&
+          { manifestConfigs: manifest_configs }),
+        ...(delete_option && Object.keys(delete_option).length > 0 &&
+          { deleteOption: delete_option }),
+        ...(executor && { executer: executor }),
+      },
       ...(metadata !== undefined && { metadata }),
     },
   };
@@ -49,14 +49,9 @@ export function parseBundle(body: JsonObject): BundleInput {
 export function parseBundlePatch(
   body: JsonObject,
 ): { id: string | undefined; version: number | undefined; changes: JsonObject } {
-  refuseUnknown(body, KNOWN);
-  const changes = Object.entries(body)
-    .filter(([key]) => ![...READ_ONLY, "id", "version"].includes(key));
-  return {
-    id: textMember(body, "id"),
-    version: parseVersion(body),
-    changes: Object.fromEntries(changes),
-  };
+  const { id, version } = validate(BundleMergePatch, body);
+  const changes = Object.entries(body).filter(([key]) => !UNCHANGED.has(key));
+  return { id, version: version || undefined, changes: Object.fromEntries(changes) };
 }
 
 /** A stored bundle as a client would send it. */
@@ -113,36 +108,4 @@ export function wrapManifests(
       feedbackRules: FEEDBACK_RULES,
     })),
   };
-}
-
-function parseVersion(body: JsonObject): number | undefined {
-  return integerMember(body, "version", { min: 0, max: RESOURCE_VERSION_MAX }) || undefined;
-}
-
-function parseSpecMembers(body: JsonObject): BundleSpec {
-  const manifests = objects(body, "manifests");
-  if (manifests === undefined) throw invalid("manifests is required");
-  const configs = objects(body, "manifest_configs") ?? [];
-  configs.forEach((config, index) => {
-    if (isObject(config["resourceIdentifier"])) return;
-    throw invalid(`manifest_configs[${index}].resourceIdentifier must be an object`);
-  });
-  const deleteOption = objectMember(body, "delete_option");
-  const executer = objectMember(body, "executor");
-  return {
-    manifests,
-    ...(configs.length > 0 && { manifestConfigs: configs as ManifestConfig[] }),
-    ...(deleteOption && Object.keys(deleteOption).length > 0 && { deleteOption }),
-    ...(executer && { executer }),
-  };
-}
-
-function objects(body: JsonObject, path: string): JsonObject[] | undefined {
-  const value = body[path] ?? undefined;
-  if (value === undefined) return undefined;
-  if (!Array.isArray(value)) throw invalid(`${path} must be a list`);
-  value.forEach((item: unknown, index) => {
-    if (!isObject(item)) throw invalid(`${path}[${index}] must be an object`);
-  });
-  return value as JsonObject[];
 }

@@ -8,30 +8,24 @@ import {
   updateConsumer,
 } from "../consumer/consumers.ts";
 import type { Db } from "../db/connect.ts";
-import { invalid, refuseUnknown, textMapMember, textMember } from "./body.ts";
+import { invalid } from "./body.ts";
 import { readObject } from "./documents.ts";
 import type { ListDoor } from "./list_door.ts";
 import { CONSUMER_LIST } from "./list_kinds.ts";
 import { presentConsumer } from "./present.ts";
 import { addRoute, idOf, type RestEnv, sendJson, sendNothing } from "./routes.ts";
+import { ConsumerCreate, ConsumerPatch } from "./schemas/consumer.ts";
+import { validate } from "./validate.ts";
 
 const PATH = "/api/maestro/v1/consumers";
-/** What a consumer that was read has, so that it can be sent back. */
-const KNOWN = [
-  ...["name", "labels", "id", "kind", "href", "created_at", "updated_at"],
-  ...["connection", "last_seen_at", "agent_version"],
-];
 
 /** Adds `/consumers`. */
 export function addConsumerRoutes(app: Hono<RestEnv>, db: Db, lists: ListDoor): void {
   addRoute(app, PATH, {
     GET: (c) => lists.answer(c, CONSUMER_LIST),
     async POST(c) {
-      const body = await readObject(c);
-      if (textMember(body, "id") !== undefined) throw invalid("id must be empty");
-      refuseUnknown(body, KNOWN);
-      const input = { name: textMember(body, "name"), labels: textMapMember(body, "labels") };
-      const consumer = await createConsumer(db, input);
+      const { name, labels } = validate(ConsumerCreate, await readObject(c));
+      const consumer = await createConsumer(db, { name, labels });
       c.header("Location", `${PATH}/${consumer.id}`);
       return sendJson(c, 201, presentConsumer(consumer));
     },
@@ -42,11 +36,8 @@ export function addConsumerRoutes(app: Hono<RestEnv>, db: Db, lists: ListDoor): 
     },
     async PATCH(c) {
       const id = idOf(c);
-      const body = await readObject(c);
-      refuseUnknown(body, KNOWN);
-      const labels = textMapMember(body, "labels");
-      if ((textMember(body, "id") ?? id) !== id) throw invalid("id: field is immutable");
-      const name = textMember(body, "name");
+      const { labels, name, id: given } = validate(ConsumerPatch, await readObject(c));
+      if ((given ?? id) !== id) throw invalid("id: field is immutable");
       // A name never changes, so what is read here still holds when the labels are written.
       if (name !== undefined && (await getConsumer(db, id)).name !== name) {
         throw invalid("name: field is immutable");

@@ -1,5 +1,6 @@
 /** What clients send to create or change a resource of one manifest, and the bundle it becomes. */
 
+import type { InferOutput } from "valibot";
 import type { JsonObject } from "../json.ts";
 import {
   immutabilityErrors,
@@ -7,7 +8,6 @@ import {
   validateManifest,
   validateResourceName,
 } from "../spec/validate.ts";
-import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
 import {
   type BundleSpec,
   type DeleteOption,
@@ -15,7 +15,9 @@ import {
   type ResourceIdentifier,
   type UpdateStrategy,
 } from "../wire/work_spec.ts";
-import { integerMember, invalid, objectMember, refuseUnknown, textMember } from "./body.ts";
+import { invalid } from "./body.ts";
+import { ResourceCreate, ResourcePatch } from "./schemas/resource.ts";
+import { validate } from "./validate.ts";
 
 /** A resource to create. */
 export interface ResourceInput {
@@ -30,45 +32,30 @@ interface Options {
   updateStrategy: UpdateStrategy | undefined;
 }
 
-const WRITABLE = [
-  ...["consumer_name", "manifest", "version", "name"],
-  ...["group_resource", "delete_option", "update_strategy"],
-];
-/** Ours to set. They are tolerated, so that what was read can be edited and sent back. */
-const READ_ONLY = [
-  ...["id", "kind", "href", "created_at", "updated_at", "deleted_at", "status", "delivery"],
-];
-const KNOWN = [...WRITABLE, ...READ_ONLY];
-
 /** Where the agent looks for what becomes `ContentStatus`. */
 const FEEDBACK_RULES = [{ type: "JSONPaths", jsonPaths: [{ name: "status", path: ".status" }] }];
 
 /** Parses the body of a POST. Throws `invalid_argument` with the member and what it must be. */
 export function parseResourceInput(body: JsonObject): ResourceInput {
-  if (textMember(body, "id") !== undefined) throw invalid("id must be empty");
-  refuseUnknown(body, KNOWN);
-  const consumerName = textMember(body, "consumer_name");
-  if (consumerName === undefined) throw invalid("consumer_name is required");
-  const version = integerMember(body, "version", { min: 0, max: RESOURCE_VERSION_MAX });
-  const { deleteOption, updateStrategy } = parseOptions(body);
+  const given = validate(ResourceCreate, body);
+  const { name, consumer_name: consumerName, manifest = {} } = given;
+  const { deleteOption, updateStrategy } = checkOptions(given);
   if (
     updateStrategy?.type === "ReadOnly" && deleteOption &&
     deleteOption.propagationPolicy !== "Orphan"
   ) {
     throw invalid("update strategy ReadOnly is only allowed with delete option Orphan");
   }
-  const name = textMember(body, "name");
   if (name !== undefined) validateResourceName(name);
-  const manifest = objectMember(body, "manifest") ?? {};
   refuse("the manifest in the resource", validateManifest(manifest));
   const spec = withOptions({
     manifests: [manifest],
     manifestConfigs: [{
-      resourceIdentifier: identify(manifest, parseGroupResource(body)),
+      resourceIdentifier: identify(manifest, given.group_resource ?? undefined),
       feedbackRules: FEEDBACK_RULES,
     }],
   }, { deleteOption, updateStrategy });
-  return { name, consumerName, version: version || 1, spec };
+  return { name, consumerName, version: given.version || 1, spec };
 }
 
 /** The parts of a stored resource that a PATCH must not change. */
@@ -80,50 +67,51 @@ export interface StoredResource {
   spec: BundleSpec;
 }
 
-/** The version that the body of a PATCH replaces; `If-Match` may say it in its place. */
-export function parsePatchVersion(
+/** The body of a PATCH. */
+export type ResourceChange = InferOutput<typeof ResourcePatch>;
+
+/** Parses the body of a PATCH. It must say the version that it replaces, unless `If-Match` does. */
+export function parseResourcePatch(
   body: JsonObject,
   { isTagged }: { isTagged: boolean },
-): number | undefined {
-  const version = integerMember(body, "version", { min: 1, max: RESOURCE_VERSION_MAX });
-  if (version === undefined && !isTagged) throw invalid("version is required");
-  return version;
+): ResourceChange {
+  const change = validate(ResourcePatch, body);
+  if (change.version === undefined && !isTagged) throw invalid("version is required");
+  return change;
 }
 
-/** Parses the body of a PATCH. The manifest is replaced; options that are not given stay. */
-export function parseResourcePatch(body: JsonObject, stored: StoredResource): BundleSpec {
-  refuseUnknown(body, KNOWN);
+/** The spec that a PATCH makes. The manifest is replaced; options that are not given stay. */
+export function changeResource(change: ResourceChange, stored: StoredResource): BundleSpec {
   const fixed = { id: stored.id, name: stored.name, consumer_name: stored.consumerName };
   for (const [key, value] of Object.entries(fixed)) {
-    if ((textMember(body, key) ?? value) !== value) throw invalid(`${key}: field is immutable`);
+    if ((change[key as keyof typeof fixed] ?? value) !== value) {
+      throw invalid(`${key}: field is immutable`);
+    }
   }
-  const options = parseOptions(body);
-  const manifest = objectMember(body, "manifest") ?? {};
+  const options = checkOptions(change);
+  const { manifest = {} } = change;
   const current = stored.spec.manifests[0] ?? {};
   const noun = "the new manifest in the resource";
   refuse(noun, validateManifest(manifest));
   refuse(noun, immutabilityErrors(manifest, current));
-  checkGroupResource(
-    parseGroupResource(body),
-    stored.spec.manifestConfigs?.[0]?.resourceIdentifier,
-  );
   const config = stored.spec.manifestConfigs?.[0];
+  checkGroupResource(change.group_resource ?? undefined, config?.resourceIdentifier);
   return withOptions({ ...stored.spec, manifests: [manifest] }, {
     deleteOption: options.deleteOption ?? stored.spec.deleteOption,
     updateStrategy: options.updateStrategy ?? config?.updateStrategy,
   });
 }
 
-function parseOptions(body: JsonObject): Options {
-  const deleteOption = objectMember(body, "delete_option");
-  if (deleteOption) option("invalid delete option", deleteOption, "propagationPolicy");
-  const updateStrategy = objectMember(body, "update_strategy");
-  if (updateStrategy) option("invalid update strategy", updateStrategy, "type");
-  return { deleteOption, updateStrategy };
+function checkOptions(
+  { delete_option, update_strategy }: Pick<ResourceChange, "delete_option" | "update_strategy">,
+): Options {
+  checkOption("invalid delete option", delete_option, "propagationPolicy");
+  checkOption("invalid update strategy", update_strategy, "type");
+  return { deleteOption: delete_option, updateStrategy: update_strategy };
 }
 
-function option(reason: string, options: JsonObject, key: string): void {
-  const value = options[key];
+function checkOption(reason: string, options: JsonObject | undefined, key: string): void {
+  const value = options?.[key];
   if (value === undefined || value === null || typeof value === "string") return;
   throw invalid(`${reason}: ${key} must be a string`);
 }
@@ -145,21 +133,8 @@ function withOptions(spec: BundleSpec, { deleteOption, updateStrategy }: Options
 }
 
 interface GroupResource {
-  group: string | undefined;
-  resource: string | undefined;
-}
-
-function parseGroupResource(body: JsonObject): GroupResource | undefined {
-  const given = objectMember(body, "group_resource");
-  if (given === undefined) return undefined;
-  const unknown = Object.keys(given).find((key) => key !== "group" && key !== "resource");
-  if (unknown !== undefined) {
-    throw invalid(`unknown field ${JSON.stringify(unknown.slice(0, 100))} in group_resource`);
-  }
-  return {
-    group: textMember(given, "group_resource.group"),
-    resource: textMember(given, "group_resource.resource"),
-  };
+  group?: string | undefined;
+  resource?: string | undefined;
 }
 
 // The agent finds a manifest's options by group and resource: a wrong group would lose them.

@@ -14,7 +14,7 @@ import type { ListDoor } from "./list_door.ts";
 import { RESOURCE_LIST } from "./list_kinds.ts";
 import { onCondition, parsePreconditions } from "./preconditions.ts";
 import { presentResource } from "./present.ts";
-import { parsePatchVersion, parseResourceInput, parseResourcePatch } from "./resource_input.ts";
+import { changeResource, parseResourceInput, parseResourcePatch } from "./resource_input.ts";
 import { addRoute, idOf, type RestContext, type RestEnv, sendTagged } from "./routes.ts";
 import { isDryRun, writeOptions } from "./write_options.ts";
 
@@ -68,18 +68,16 @@ async function patchResource(c: RestContext, parts: ResourceParts): Promise<Resp
   const id = idOf(c);
   const body = await readDocuments(c, ["json", "yaml"]);
   return await answerOnce(c, parts, body.text, async (receipt) => {
-    const patch = oneObject(body);
     const isTagged = c.req.header("If-Match") !== undefined;
-    const preconditions = parsePreconditions(c, {
-      version: parsePatchVersion(patch, { isTagged }),
-    });
+    const patch = parseResourcePatch(oneObject(body), { isTagged });
+    const preconditions = parsePreconditions(c, { version: patch.version });
     const options = writeOptions(c, TYPE, { preconditions, receipt });
     const change = (stored: ResourceDraft, row: ResourceRow): ResourceDraft => {
       const { id, name, consumer_name: consumerName, version } = row;
       const { spec } = stored;
       return {
         ...stored,
-        spec: parseResourcePatch(patch, { id, name, consumerName, version, spec }),
+        spec: changeResource(patch, { id, name, consumerName, version, spec }),
       };
     };
     return sendWritten(
