@@ -1,5 +1,6 @@
 /**
- * Writes everything that is generated: protobuf types, the migration list, the schema and the typed queries.
+ * Writes everything that is generated: protobuf types, the migration list, the schema, the typed queries and the
+ * OpenAPI document with its page.
  *
  * With `--check` it writes elsewhere and fails with the list of committed files that differ.
  */
@@ -7,6 +8,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openapi } from "./openapi/generate.ts";
 import { sqlgen } from "./sqlgen.ts";
 
 const root = join(import.meta.dir, "..");
@@ -21,8 +23,8 @@ function buf(out: string): string[] {
 async function check(): Promise<string[]> {
   const out = mkdtempSync(join(tmpdir(), "maestro-generate-"));
   try {
-    const paths = [...buf(out), ...await sqlgen({ root, out })];
-    const gone = [...new Bun.Glob("src/gen/*.ts").scanSync(root)].filter((path) =>
+    const paths = [...buf(out), ...openapi(out), ...await sqlgen({ root, out })];
+    const gone = [...new Bun.Glob("src/gen/*.{ts,json,html}").scanSync(root)].filter((path) =>
       !paths.includes(path)
     );
     return [...gone, ...paths.filter((path) => read(join(root, path)) !== read(join(out, path)))];
@@ -43,6 +45,7 @@ try {
     }
   } else {
     buf(root);
+    openapi(root);
     await sqlgen({ root, out: root });
   }
 } catch (error) {

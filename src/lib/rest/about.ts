@@ -4,17 +4,24 @@ import type { Hono } from "hono";
 import { MaestroError } from "../errors.ts";
 import { DEFAULT_REASONS, presentError } from "./errors.ts";
 import { parsePage, presentList } from "./list.ts";
+import { answerOpenapi } from "./openapi.ts";
 import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
 
 const ROOT = "/api/maestro";
 const V1 = `${ROOT}/v1`;
+const OPENAPI = `${V1}/openapi`;
 
 /** True for a path that anyone may read. */
 export function isPublic(path: string): boolean {
   return /^\/api\/maestro(\/v1(\/openapi|\/errors(\/.*)?)?)?$/.test(path);
 }
 
-/** Adds `/api/maestro`, `/api/maestro/v1` and `/errors`. */
+/** True for the path that chooses among types of its own. */
+export function isOpenapi(path: string): boolean {
+  return path === OPENAPI;
+}
+
+/** Adds `/api/maestro`, `/api/maestro/v1`, `/openapi` and `/errors`. */
 export function addAboutRoutes(app: Hono<RestEnv>): void {
   addRoute(app, ROOT, {
     GET: (c) =>
@@ -33,10 +40,12 @@ export function addAboutRoutes(app: Hono<RestEnv>): void {
         kind: "APIVersion",
         collections: [
           { id: "resources", href: `${V1}/resources`, kind: "ResourceList" },
+          { id: "resource-bundles", href: `${V1}/resource-bundles`, kind: "ResourceBundleList" },
           { id: "consumers", href: `${V1}/consumers`, kind: "ConsumerList" },
         ],
       }),
   });
+  addRoute(app, OPENAPI, { GET: answerOpenapi });
   const errors = Object.entries(DEFAULT_REASONS).map(([number, reason]) =>
     presentError(Number(number), reason, "")
   );

@@ -13,7 +13,7 @@ import { createRequestKeys } from "../spec/request_keys.ts";
 import { refuseUnacceptable } from "./acceptable.ts";
 import { answerError } from "./answer_error.ts";
 import { authorize } from "./authorize.ts";
-import { addAboutRoutes, isPublic } from "./about.ts";
+import { addAboutRoutes, isOpenapi, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
@@ -162,7 +162,7 @@ function refuseCrossSite(c: RestContext, authorization: string | undefined): voi
 /** What is wrong with a request whatever it asks for, before anything is changed. */
 async function checkManners(c: RestContext, next: Next): Promise<void> {
   if (c.req.path.startsWith("/api/")) {
-    refuseUnacceptable(c);
+    if (!isOpenapi(c.req.path)) refuseUnacceptable(c);
     refuseRehearsal(c);
   }
   await next();

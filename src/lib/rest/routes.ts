@@ -11,6 +11,7 @@ import type { ResourceRow } from "../spec/door.ts";
 import { METHOD_NOT_ALLOWED, presentError } from "./errors.ts";
 import type { TakeBytes } from "./limits.ts";
 import { entityTag, isHeld } from "./preconditions.ts";
+import type { MethodOf, RoutePath } from "./route_table.ts";
 
 /** What a request carries from the first middleware to its handler. */
 export interface RestEnv {
@@ -34,18 +35,17 @@ export type RestContext = Context<RestEnv>;
 /** The longest part of a request that an error repeats. */
 const SHOWN_LENGTH_MAX = 200;
 
-type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 type Handler = (c: RestContext) => Promise<Response> | Response;
 
-/** Adds the handlers of a path; any other method there is refused with the list of these. */
-export function addRoute(
+/** Adds the handlers of a path of the table; any other method there is refused with the list of these. */
+export function addRoute<Path extends RoutePath>(
   app: Hono<RestEnv>,
-  path: string,
-  handlers: Partial<Record<Method, Handler>>,
+  path: Path,
+  handlers: Record<MethodOf<Path>, Handler>,
 ): void {
   const methods = Object.keys(handlers);
   // GET and POST before an `all` of the same path: the first that was added answers.
-  for (const [method, handler] of Object.entries(handlers)) app.on(method, path, handler);
+  for (const [method, handler] of Object.entries<Handler>(handlers)) app.on(method, path, handler);
   // Hono answers HEAD by GET.
   const allow = methods.flatMap((method) => method === "GET" ? ["GET", "HEAD"] : method).join(", ");
   app.all(path, (c) => {
