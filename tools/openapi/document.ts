@@ -28,18 +28,16 @@ const OPERATIONS: { [Path in keyof typeof ROUTES]: object } & AnyOperations = {
   ...ABOUT,
 };
 
-const DESCRIPTION = `Maestro stores Kubernetes objects for many clusters, delivers them to an agent
-in each, and brings their status back.
-
-Where the server asks for a login, send a token: \`Authorization: Bearer …\`, or the cookie
+const DESCRIPTION =
+  `Where the server asks for a login, send a token: \`Authorization: Bearer …\`, or the cookie
 \`cs_jwt\`. A change by cookie that another site has sent is refused.
 
 Names of members are exact, and unknown ones are refused. Null counts as left out. Members that the
 server sets may be sent back as they were read. Numbers keep their digits. Every \`GET\` may be a
 \`HEAD\`. Of another method than those here the answer is 405, with \`Allow\`.`.replaceAll(
-  /(?<!\n)\n(?!\n)/g,
-  " ",
-);
+    /(?<!\n)\n(?!\n)/g,
+    " ",
+  );
 
 /** What any request may be answered with. */
 const ANY_ERROR: Record<number, string> = {

@@ -8,7 +8,7 @@ export class Html {
 type Part = Html | string | number | undefined | readonly Part[];
 
 /** Makes HTML; what is put in is escaped. */
-export function html(texts: TemplateStringsArray, ...parts: Part[]): Html {
+export function markup(texts: TemplateStringsArray, ...parts: Part[]): Html {
   return new Html(texts.map((text, index) => text + write(parts[index])).join(""));
 }
 
@@ -21,21 +21,21 @@ function write(part: Part): string {
 
 /** Prose: paragraphs, and code between backticks. */
 export function prose(text: unknown): Html {
-  if (typeof text !== "string") return html``;
-  return html`${text.split(/\n\n+/).map((paragraph) => html`<p>${inline(paragraph)}</p>`)}`;
+  if (typeof text !== "string") return markup``;
+  return markup`${text.split(/\n\n+/).map((paragraph) => markup`<p>${inline(paragraph)}</p>`)}`;
 }
 
 /** One line of prose. */
 export function inline(text: unknown): Html {
-  if (typeof text !== "string") return html``;
-  return html`${
-    text.split("`").map((part, index) => index % 2 === 1 ? html`<code>${part}</code>` : part)
+  if (typeof text !== "string") return markup``;
+  return markup`${
+    text.split("`").map((part, index) => index % 2 === 1 ? markup`<code>${part}</code>` : part)
   }`;
 }
 
 /** A block of code: JSON, or text as it is. */
 export function code(value: unknown): Html {
-  return html`<pre><code>${
+  return markup`<pre><code>${
     typeof value === "string" ? value.trimEnd() : JSON.stringify(value, null, 2)
   }</code></pre>`;
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonSchema } from "../../src/lib/rest/schemas/members.ts";
-import { code, Html, html, inline, prose } from "./html.ts";
+import { code, Html, inline, markup, prose } from "./html.ts";
 import { renderSchema, typeText } from "./page_schema.ts";
 
 interface Document {
@@ -65,7 +65,7 @@ export function renderPage(given: JsonSchema): string {
   );
   const of = (tag: string) => routes.filter((route) => route.tags[0] === tag);
   const style = readFileSync(join(import.meta.dir, "page.css"), "utf8");
-  return html`
+  return markup`
     <!doctype html>
     <html lang="en">
       <head>
@@ -77,30 +77,35 @@ export function renderPage(given: JsonSchema): string {
       </head>
       <body>
         <nav
-          aria-label="Operations"><a class="home" href="#top">${info.title} <small>${info
-            .version}</small></a>
-    ${tags.map(({ name }) =>
-      html`
+          aria-label="Operations"><a class="home" href="#top">${info.title} <small>${info.version}</small></a>
+    ${
+    tags.map(({ name }) =>
+      markup`
         <h2>${name}</h2>
         <ul>${of(name).map(renderLink)}</ul>
       `
-    )}<h2>Schemas</h2><ul>${Object.keys(components.schemas).map((name) =>
-      html`<li><a href="#${name}"><code>${name}</code></a></li>`
-    )}</ul></nav>
+    )
+  }<h2>Schemas</h2><ul>${
+    Object.keys(components.schemas).map((name) =>
+      markup`<li><a href="#${name}"><code>${name}</code></a></li>`
+    )
+  }</ul></nav>
         <main id="top">
     <h1>${info.title}</h1>
     <p class="lead">${info.summary}.</p>
     ${prose(info.description)}
     <p>The same for programs: <a href="?format=json">JSON</a>, <a href="?format=yaml">YAML</a>.</p>
-    ${tags.map(({ name, description }) =>
-      html`
+    ${
+    tags.map(({ name, description }) =>
+      markup`
         <section><h2>${name}</h2>${prose(description)}
         ${of(name).map((route) => renderRoute(route, document))}</section>
       `
-    )}<section><h2>Schemas</h2>
-    ${Object.entries(components.schemas).map(([name, schema]) =>
-      renderSchema(name, schema)
-    )}</section>
+    )
+  }<section><h2>Schemas</h2>
+    ${
+    Object.entries(components.schemas).map(([name, schema]) => renderSchema(name, schema))
+  }</section>
         </main>
       </body>
     </html>
@@ -108,7 +113,7 @@ export function renderPage(given: JsonSchema): string {
 }
 
 function renderLink({ operationId, method, summary }: Route): Html {
-  return html`<li><a href="#${operationId}"><b class="${method}">${method}</b> ${summary}</a></li>`;
+  return markup`<li><a href="#${operationId}"><b class="${method}">${method}</b> ${summary}</a></li>`;
 }
 
 function renderRoute(route: Route, document: Document): Html {
@@ -116,49 +121,55 @@ function renderRoute(route: Route, document: Document): Html {
   const parameters = route.parameters.map(({ $ref }) =>
     document.components.parameters[lastPart($ref)]
   ).filter((one) => one !== undefined);
-  return html`
+  return markup`
     <details class="route">
-      <summary><b class="${method}">${method}</b> <code>${path.replace(
-        "/api/maestro",
-        "",
-      )}</code> <span class="says">${summary}</span></summary>
+      <summary><b class="${method}">${method}</b> <code>${
+    path.replace(
+      "/api/maestro",
+      "",
+    )
+  }</code> <span class="says">${summary}</span></summary>
       <div id="${operationId}" class="inside">
     <p class="path"><code>${method} ${path}</code>${security ? " needs no token." : ""}</p>
     ${prose(description)}
     ${renderParameters(parameters)}
-    ${route.requestBody ? html`<h4>Body</h4>${renderContent(route.requestBody.content)}` : ""}
+    ${route.requestBody ? markup`<h4>Body</h4>${renderContent(route.requestBody.content)}` : ""}
     <h4>Example</h4>${code(curl(route))}
     <h4>Answers</h4>
-    ${Object.entries(route.responses).map(([status, answer]) =>
+    ${
+    Object.entries(route.responses).map(([status, answer]) =>
       renderAnswer(status, document.components.responses[lastPart(answer.$ref ?? "")] ?? answer)
-    )}</div>
+    )
+  }</div>
     </details>
   `;
 }
 
 function renderParameters(parameters: readonly Parameter[]): Html {
-  return html`
+  return markup`
     <h4>Parameters</h4>
-    <table>${parameters.map(({ name, in: place, description, required, schema }) =>
-      html`
+    <table>${
+    parameters.map(({ name, in: place, description, required, schema }) =>
+      markup`
         <tr>
-          <td><code>${name}</code>${required
-            ? html`<span class="required" title="required">*</span>`
-            : ""}</td>
+          <td><code>${name}</code>${
+        required ? markup`<span class="required" title="required">*</span>` : ""
+      }</td>
           <td class="type">${place}<br>${typeText(schema)}</td>
           <td>${inline(description)}</td>
         </tr>
       `
-    )}</table>
+    )
+  }</table>
   `;
 }
 
 function renderContent(content: Content): Html {
-  return html`${
+  return markup`${
     Object.entries(content).map(([type, { schema, examples = {} }]) =>
-      html`<p><code>${type}</code>: ${typeText(schema)}</p>${
+      markup`<p><code>${type}</code>: ${typeText(schema)}</p>${
         Object.entries(examples).map(([name, { value }]) =>
-          html`<details class="example"><summary>${name}</summary>${code(value)}</details>`
+          markup`<details class="example"><summary>${name}</summary>${code(value)}</details>`
         )
       }`
     )
@@ -167,19 +178,25 @@ function renderContent(content: Content): Html {
 
 function renderAnswer(status: string, { description, headers = {}, content }: Answer): Html {
   const names = Object.keys(headers).filter((name) => name !== "X-Operation-ID");
-  return html`
+  return markup`
     <div
-      class="answer"><b class="s${status[0]}">${status}</b><div>${inline(
-        description,
-      )}${names.length > 0
-        ? html`
-          <span class="headers">with ${names.map((name) =>
-            html`
+      class="answer"><b class="s${status[0]}">${status}</b><div>${
+    inline(
+      description,
+    )
+  }${
+    names.length > 0
+      ? markup`
+          <span class="headers">with ${
+        names.map((name) =>
+          markup`
               <code>${name}</code>
             `
-          )}</span>
+        )
+      }</span>
         `
-        : ""}${content && Number(status) < 400 ? renderContent(content) : ""}</div></div>
+      : ""
+  }${content && Number(status) < 400 ? renderContent(content) : ""}</div></div>
   `;
 }
 

@@ -1,15 +1,17 @@
 /** Shows schemas: a row for each member, with its type in a few words. */
 
 import type { JsonSchema } from "../../src/lib/rest/schemas/members.ts";
-import { Html, html, inline, prose } from "./html.ts";
+import { Html, inline, markup, prose } from "./html.ts";
 
 /** A schema of the document, under its name. */
 export function renderSchema(name: string, schema: JsonSchema): Html {
-  return html`
+  return markup`
     <details class="schema">
-      <summary><code>${name}</code> <span class="says">${inline(
-        firstSentence(schema["description"]),
-      )}</span></summary>
+      <summary><code>${name}</code> <span class="says">${
+    inline(
+      firstSentence(schema["description"]),
+    )
+  }</span></summary>
       <div id="${name}" class="inside">${prose(schema["description"])}${renderMembers(schema)}</div>
     </details>
   `;
@@ -20,26 +22,26 @@ export function renderMembers(schema: JsonSchema): Html {
   const shapes = (schema["oneOf"] ?? schema["anyOf"]) as JsonSchema[] | undefined;
   if (shapes !== undefined) {
     const shown = shapes.filter((one) => one["properties"] !== undefined);
-    return html`${
-      shown.map((one) => html`<p class="shape">${nameShape(one)}</p>${renderMembers(one)}`)
+    return markup`${
+      shown.map((one) => markup`<p class="shape">${nameShape(one)}</p>${renderMembers(one)}`)
     }`;
   }
   if (schema["items"] !== undefined) return renderMembers(schema["items"] as JsonSchema);
   const properties = Object.entries((schema["properties"] ?? {}) as Record<string, JsonSchema>);
-  if (properties.length === 0) return html``;
+  if (properties.length === 0) return markup``;
   const required = (schema["required"] ?? []) as string[];
-  return html`<table>${
+  return markup`<table>${
     properties.map(([name, member]) => renderMember(name, member, required))
   }</table>`;
 }
 
 function renderMember(name: string, member: JsonSchema, required: readonly string[]): Html {
-  const below = hasMembers(member) ? renderMembers(withoutNull(member)) : html``;
-  return html`
+  const below = hasMembers(member) ? renderMembers(withoutNull(member)) : markup``;
+  return markup`
     <tr>
-      <td><code>${name}</code>${required.includes(name)
-        ? html`<span class="required" title="required">*</span>`
-        : ""}</td>
+      <td><code>${name}</code>${
+    required.includes(name) ? markup`<span class="required" title="required">*</span>` : ""
+  }</td>
       <td class="type">${typeText(member)}</td>
       <td>${inline(member["description"])}${below}</td>
     </tr>
@@ -64,25 +66,25 @@ export function typeText(schema: JsonSchema): Html {
   const { $ref, type, items, format, enum: words, const: constant, pattern } = one;
   if (typeof $ref === "string") {
     const name = $ref.slice($ref.lastIndexOf("/") + 1);
-    return html`<a href="#${name}">${name}</a>`;
+    return markup`<a href="#${name}">${name}</a>`;
   }
   const shapes = (one["anyOf"] ?? one["oneOf"]) as JsonSchema[] | undefined;
   if (shapes !== undefined) {
-    return html`${
-      shapes.map((shape, index) => html`${index > 0 ? " or " : ""}${typeText(shape)}`)
+    return markup`${
+      shapes.map((shape, index) => markup`${index > 0 ? " or " : ""}${typeText(shape)}`)
     }`;
   }
-  if (constant !== undefined) return html`<code>${JSON.stringify(constant)}</code>`;
+  if (constant !== undefined) return markup`<code>${JSON.stringify(constant)}</code>`;
   if (Array.isArray(words)) {
-    return html`${
-      words.map((word, at) => html`${at > 0 ? ", " : ""}<code>${String(word)}</code>`)
+    return markup`${
+      words.map((word, at) => markup`${at > 0 ? ", " : ""}<code>${String(word)}</code>`)
     }`;
   }
-  if (items !== undefined) return html`list of ${typeText(items as JsonSchema)}`;
+  if (items !== undefined) return markup`list of ${typeText(items as JsonSchema)}`;
   const name = [type ?? "any"].flat().filter((part) => part !== "null").join(" or ");
   const rest = [format, range(one), pattern === undefined ? undefined : "of a pattern"]
     .filter((part) => part !== undefined);
-  return html`${[name, ...rest].join(", ")}`;
+  return markup`${[name, ...rest].join(", ")}`;
 }
 
 function range({ minimum, maximum, maxLength, maxItems }: JsonSchema): string | undefined {
@@ -97,7 +99,9 @@ function range({ minimum, maximum, maxLength, maxItems }: JsonSchema): string | 
 function nameShape({ properties }: JsonSchema): Html {
   const first = Object.entries((properties ?? {}) as Record<string, JsonSchema>)
     .find(([, member]) => member["const"] !== undefined);
-  return first ? html`<code>${first[0]}: ${JSON.stringify(first[1]["const"])}</code>` : html`or`;
+  return first
+    ? markup`<code>${first[0]}: ${JSON.stringify(first[1]["const"])}</code>`
+    : markup`or`;
 }
 
 function firstSentence(text: unknown): string {
