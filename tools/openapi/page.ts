@@ -124,10 +124,7 @@ function renderRoute(route: Route, document: Document): Html {
   return markup`
     <details class="route">
       <summary><b class="${method}">${method}</b> <code>${
-    path.replace(
-      "/api/maestro",
-      "",
-    )
+    path.replace("/api/maestro/v1/", "/")
   }</code> <span class="says">${summary}</span></summary>
       <div id="${operationId}" class="inside">
     <p class="path"><code>${method} ${path}</code>${security ? " needs no token." : ""}</p>

@@ -48,7 +48,8 @@ export function answerOpenapi(c: RestContext): Response {
     FORMAT_OF_TYPE[chooseType(c, Object.keys(FORMAT_OF_TYPE) as (keyof typeof FORMAT_OF_TYPE)[])];
   const { text, tag, packed } = show(format);
   c.header("Vary", "Accept, Accept-Encoding");
-  c.header("ETag", tag);
+  // Weak: it is the same whatever the encoding.
+  c.header("ETag", `W/${tag}`);
   // Nobody looks at an old one after an upgrade.
   c.header("Cache-Control", "no-cache");
   if (isHeld(c, tag)) return c.body(null, 304);
@@ -76,8 +77,7 @@ function show(format: Format): Shown {
   if (known !== undefined) return known;
   const text = textOf(format);
   const digest = createHash("sha256").update(text).digest("hex").slice(0, 16);
-  // Weak: it is the same whatever the encoding.
-  const made = { text, tag: `W/"${digest}"`, packed: new Map() };
+  const made = { text, tag: `"${digest}"`, packed: new Map() };
   shown.set(format, made);
   return made;
 }
