@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { HTTPException } from "hono/http-exception";
 import { MaestroError } from "../errors.ts";
 import type { ResourceRow } from "../spec/door.ts";
+import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
 import { badRequest } from "../search/refusal.ts";
 import type { RestContext } from "./routes.ts";
 
@@ -23,7 +24,7 @@ export interface Preconditions {
   mustBeNew: boolean;
 }
 
-const TAG = /^(?:W\/)?"(\d{1,10})(?:-([0-9a-z]{1,13})(?:-[0-9a-f]+)?)?"$/;
+const TAG = /^(?:W\/)?"([1-9]\d{0,9})(?:-([0-9a-z]{1,13})(?:-[0-9a-f]+)?)?"$/;
 const TAGS_LENGTH_MAX = 1_000;
 
 /** The entity tag of a resource that is shown by this text. */
@@ -46,7 +47,8 @@ export function parsePreconditions(
   if (mustBeNew) throw badRequest("the headers If-Match and If-None-Match do not go together");
   if (match === "*") return { version, life: undefined, isFromHeader: true, mustBeNew };
   const [, number, life] = TAG.exec(match.slice(0, TAGS_LENGTH_MAX)) ?? [];
-  if (number === undefined) {
+  // No version is 0, which would ask for any, or larger than PostgreSQL can compare with.
+  if (number === undefined || Number(number) > RESOURCE_VERSION_MAX) {
     throw badRequest("the header If-Match must be * or one ETag that was answered here");
   }
   const tagged = Number(number);
