@@ -829,12 +829,14 @@ export interface ResourcePageVersionsRow {
   is_deleting: boolean;
   is_observed: boolean;
   is_on_its_way: boolean;
+  stored_bytes: number;
 }
 
 /**
  * Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
  *
- * On its way is what was sent to this connection and not reported since.
+ * On its way is what was sent to this connection and not reported since. The size is that on disk, which is known
+ * without reading the document.
  */
 export function resourcePageVersions(
   db: Db,

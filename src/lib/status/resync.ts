@@ -2,6 +2,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { portions } from "../portions.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import type { HeldStatus } from "../wire/resync.ts";
 import { toBuriedEvent, toStatusEvent } from "./event.ts";
@@ -9,9 +10,8 @@ import type { Feed } from "./feed.ts";
 
 /** Hashes read at once, and ids looked for among the tombstones: both are small. */
 const PAGE_MAX = 1_000;
-/** Statuses told at once, with their specs, and what they may take on disk. In memory it is some times as much. */
-const TURN_MAX = 100;
-const TURN_STORED_BYTES_MAX = 2 * 1024 * 1024;
+/** Statuses told at once, with their specs. */
+const TURN_LIMITS = { countMax: 100, storedBytesMax: 2 * 1024 * 1024 };
 
 export interface StatusResyncRequest {
   source: string;
@@ -57,7 +57,7 @@ export async function answerStatusResync(
   do {
     page = await q.statusHashesOfSource(db, source, afterId, PAGE_MAX);
     for (const { id } of page) unknown.delete(id);
-    for (const ids of inTurns(page.filter(differs))) {
+    for (const ids of portions(page.filter(differs), TURN_LIMITS)) {
       const tellStatuses = async () => {
         for (const row of await q.statusOfResources(db, source, ids)) {
           asking.tell(toStatusEvent(row));
@@ -69,22 +69,6 @@ export async function answerStatusResync(
     afterId = page.at(-1)?.id ?? "";
   } while (page.length === PAGE_MAX);
   await tellDeletions(db, feed, asking, [...unknown], request);
-}
-
-/** As many ids each as are told at once. */
-function* inTurns(rows: readonly q.StatusHashesOfSourceRow[]): Generator<string[]> {
-  let ids: string[] = [];
-  let bytes = 0;
-  for (const { id, stored_bytes } of rows) {
-    const isFull = ids.length === TURN_MAX || bytes + stored_bytes > TURN_STORED_BYTES_MAX;
-    if (ids.length > 0 && isFull) {
-      yield ids;
-      [ids, bytes] = [[], 0];
-    }
-    ids.push(id);
-    bytes += stored_bytes;
-  }
-  if (ids.length > 0) yield ids;
 }
 
 async function tellDeletions(
