@@ -69,6 +69,12 @@ const REFUSED: [
     { manifests: [], metadata: { labels: { a: 1 } } },
     "the metadata of the resource is invalid, metadata.labels.a: Invalid value: 1: must be a string",
   ],
+  [
+    "an option of another type",
+    "POST",
+    { consumer_name: "c", manifests: [], delete_option: { propagationPolicy: 1 } },
+    "delete_option.propagationPolicy must be a string",
+  ],
   ["another id", "PUT", { consumer_name: "c", id: "x" }, "manifests is required"],
   ["an id that is not the path's", "PUT", {
     ...{ consumer_name: "c", id: "x", manifests: [] },
