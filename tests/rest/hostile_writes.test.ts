@@ -13,7 +13,7 @@ const ODD: unknown[] = [
   ...["\0", "\ud800", "💥", "../..", "__proto__", "a/b/c", "%00"],
   ...[[], {}, [[]], [null], [{}], { "": "" }, { "a\0": 1 }, { a: null }],
 ];
-const TYPES = ["json", "merge-patch+json", "json-patch+json", "yaml"];
+const TYPES = ["json", "json", "json", "yaml", "merge-patch+json"];
 const TAGS = ['"1"', "*", '"0"', '"2147483648"', "x", '"1-zzzzzzzzzzzzz-ff"', '"1-0"'];
 
 /** The value with something else in a place or two. */
@@ -54,7 +54,8 @@ test("no change, however odd, is answered as if it were a fault of ours", async 
   const make = (id: string): [method: string, path: string, body: unknown][] => [
     ["POST", "/resource-bundles", bundle(id)],
     ["PUT", `/resource-bundles/${id}`, bundle(id)],
-    ["PATCH", "/resource-bundles/fixed", bundle("fixed")],
+    ["PATCH", "/resource-bundles/fixed", { ...bundle("fixed"), version: 2 }],
+    ["PATCH", "/resource-bundles/fixed", { metadata: { labels: { turn: id } } }],
     ["PATCH", "/resource-bundles/fixed", steps],
     ["POST", "/resources", single],
     ["POST", "/resource-bundles:batch", {
