@@ -14,6 +14,7 @@ import { type CreateFirst, createFirstOnly } from "./creating.ts";
 import type { ResourceRow } from "./door.ts";
 import { checkNames, draftOf, encodeDraft, type ResourceDraft } from "./draft.ts";
 import { foresee, foreseenRow } from "./foresee.ts";
+import { createIdTurns } from "./id_turns.ts";
 import { createOwnEvent } from "./own_event.ts";
 import { createResourceReader } from "./read_resources.ts";
 import { findReceipt } from "./receipts.ts";
@@ -82,12 +83,16 @@ const ATTEMPTS = 10;
 /** Creates a writer. Resolved means committed (promise I1), unless it is a dry run. */
 export function createResourceWriter({ db, acceptor, sourceId }: WriterParts): ResourceWriter {
   const read = createResourceReader(db);
+  const inTurn = createIdTurns();
   const parts: Parts = { db, acceptor, sourceId, read, first: createFirstOnly() };
   return {
     create: (creation, options) => once(parts, options, () => createOne(parts, creation, options)),
     apply: (id, draft, options) => once(parts, options, () => applyOne(parts, id, draft, options)),
-    patch: (id, change, options) =>
-      once(parts, options, () => patchOne(parts, id, change, options)),
+    patch: (id, change, options) => {
+      const run = () => once(parts, options, () => patchOne(parts, id, change, options));
+      // Those that take whatever is stored would else only overtake each other.
+      return options.version ? run() : inTurn(id, run);
+    },
     delete: (id, options) => deleteOne(parts, id, options),
   };
 }
