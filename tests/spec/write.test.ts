@@ -1,6 +1,7 @@
 /** What becomes of changes that are asked for by their outcome, whichever door they come through. */
 
 import { expect, test } from "bun:test";
+import { connect } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { parseJson } from "../../src/lib/json.ts";
 import type { ResourceDraft } from "../../src/lib/spec/draft.ts";
@@ -103,6 +104,21 @@ test("I10: no more changes of one resource wait for each other than there may be
   expect(third).toBe('resource_exhausted: Cannot change resource "a": 2 others are changing it');
   expect(outcomes).toEqual(["undefined: broken", "accepted"]);
   expect(order).toEqual([1, 2, 3]);
+});
+
+test("I1: what is committed is told as such, though the database is lost before it can be read", async () => {
+  await using specs = await openWriter();
+  const { acceptor, consumer, db } = specs;
+  const lost = connect({ ...specs.address, port: 1 }, { maxConnections: 1, applicationName: "x" });
+  const writer = createResourceWriter({ db: lost, acceptor, sourceId: "maestro" });
+
+  const { row, outcome } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  const unread = await refusal(writer.patch(row.id, labelled("x"), BUNDLE));
+  await lost.end({ timeout: 1 });
+
+  expect([outcome, row.version, row.consumer_name]).toEqual(["created", 1, consumer]);
+  expect(unread).toStartWith("unavailable: ");
+  expect(await count(db, "resources")).toBe(1);
 });
 
 test("of two changes of the same version one is refused with the latest version", async () => {

@@ -148,8 +148,7 @@ async function createOne(
     event: createOwnEvent({ ...subject, version, tracing }),
   };
   await parts.first(id, () => parts.acceptor.create(resource));
-  const row = await parts.read(id);
-  return { row: asWritten(row, foreseenRow(wanted)), outcome: "created" };
+  return { row: await asWritten(parts, foreseenRow(wanted)), outcome: "created" };
 }
 
 async function applyOne(
@@ -250,11 +249,18 @@ async function replaceRow(
   });
   const outcome = isSame && now === row.version ? "unchanged" : "changed";
   const wanted = { ...row, consumerName, ...stored, version: now };
-  return { row: asWritten(await parts.read(id), foreseenRow(wanted, row)), outcome };
+  return { row: await asWritten(parts, foreseenRow(wanted, row)), outcome };
 }
 
-/** The row as it was written, though others may have changed or removed it since. */
-function asWritten(now: ResourceRow | undefined, written: ResourceRow): ResourceRow {
+/**
+ * The row as it was written, though others may have changed or removed it since. What is committed is told as such even
+ * if it cannot be read any more: who hears of a failure writes again.
+ */
+async function asWritten({ read }: Parts, written: ResourceRow): Promise<ResourceRow> {
+  const now = await read(written.id).catch((error) => {
+    if (error instanceof MaestroError) return undefined;
+    throw error;
+  });
   if (now === undefined || now.version < written.version) return written;
   if (now.version === written.version) return now;
   const { version, spec, metadata } = written;
