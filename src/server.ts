@@ -52,6 +52,8 @@ export async function runServer(args: readonly string[], stopped: Promise<string
     metrics,
     sourceId: config["source-id"],
     watchers,
+    bodyTimeoutMs: config["http-body-timeout"],
+    limits: { requestsMax: config["http-requests-max"] },
   });
   const hostname = config["server-hostname"];
   const metricsPort = config["metrics-server-bindport"];

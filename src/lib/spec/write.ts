@@ -14,6 +14,7 @@ import { type CreateFirst, createFirstOnly } from "./creating.ts";
 import type { ResourceRow } from "./door.ts";
 import { checkNames, draftOf, encodeDraft, type ResourceDraft } from "./draft.ts";
 import { foresee, foreseenRow } from "./foresee.ts";
+import { createIdTurns } from "./id_turns.ts";
 import { createOwnEvent } from "./own_event.ts";
 import { createResourceReader } from "./read_resources.ts";
 import { findReceipt } from "./receipts.ts";
@@ -82,12 +83,16 @@ const ATTEMPTS = 10;
 /** Creates a writer. Resolved means committed (promise I1), unless it is a dry run. */
 export function createResourceWriter({ db, acceptor, sourceId }: WriterParts): ResourceWriter {
   const read = createResourceReader(db);
+  const inTurn = createIdTurns();
   const parts: Parts = { db, acceptor, sourceId, read, first: createFirstOnly() };
   return {
     create: (creation, options) => once(parts, options, () => createOne(parts, creation, options)),
     apply: (id, draft, options) => once(parts, options, () => applyOne(parts, id, draft, options)),
-    patch: (id, change, options) =>
-      once(parts, options, () => patchOne(parts, id, change, options)),
+    patch: (id, change, options) => {
+      const run = () => once(parts, options, () => patchOne(parts, id, change, options));
+      // Those that take whatever is stored would else only overtake each other.
+      return options.version ? run() : inTurn(id, run);
+    },
     delete: (id, options) => deleteOne(parts, id, options),
   };
 }
@@ -143,8 +148,7 @@ async function createOne(
     event: createOwnEvent({ ...subject, version, tracing }),
   };
   await parts.first(id, () => parts.acceptor.create(resource));
-  const row = await parts.read(id);
-  return { row: asWritten(row, foreseenRow(wanted)), outcome: "created" };
+  return { row: await asWritten(parts, foreseenRow(wanted)), outcome: "created" };
 }
 
 async function applyOne(
@@ -245,11 +249,18 @@ async function replaceRow(
   });
   const outcome = isSame && now === row.version ? "unchanged" : "changed";
   const wanted = { ...row, consumerName, ...stored, version: now };
-  return { row: asWritten(await parts.read(id), foreseenRow(wanted, row)), outcome };
+  return { row: await asWritten(parts, foreseenRow(wanted, row)), outcome };
 }
 
-/** The row as it was written, though others may have changed or removed it since. */
-function asWritten(now: ResourceRow | undefined, written: ResourceRow): ResourceRow {
+/**
+ * The row as it was written, though others may have changed or removed it since. What is committed is told as such even
+ * if it cannot be read any more: who hears of a failure writes again.
+ */
+async function asWritten({ read }: Parts, written: ResourceRow): Promise<ResourceRow> {
+  const now = await read(written.id).catch((error) => {
+    if (error instanceof MaestroError) return undefined;
+    throw error;
+  });
   if (now === undefined || now.version < written.version) return written;
   if (now.version === written.version) return now;
   const { version, spec, metadata } = written;
