@@ -121,8 +121,8 @@ test("a long list is that of the short ones put together, plain and compressed",
     [null, "gzip", "zstd", "gzip"],
   );
   expect(gzip.headers.get("vary")).toBe("Authorization, Accept-Encoding");
-  expect(gunzipSync(await gzip.arrayBuffer()).toString() === text).toBe(true);
-  expect(zstdDecompressSync(await zstd.arrayBuffer()).toString() === text).toBe(true);
+  expect(gunzipSync(await gzip.arrayBuffer()).toString() === text).toBeTrue();
+  expect(zstdDecompressSync(await zstd.arrayBuffer()).toString() === text).toBeTrue();
   expect(await head.text()).toBe("");
 }, TIMEOUT_MS);
 
@@ -152,7 +152,7 @@ test.each(["", "Accept-Encoding: gzip\r\n"])(
     const answer = await client.readOn();
 
     expect(answer.toString("latin1")).toStartWith("HTTP/1.1 200 OK\r\n");
-    expect(isWhole(answer)).toBe(false);
+    expect(isWhole(answer)).toBeFalse();
     const told = await eventually(() => long.lines.find((line) => line.includes("broke off")));
     expect(told).toContain('relation \\"resources\\" does not exist');
   },
@@ -180,7 +180,7 @@ test(
       reason: "this server has 1 long lists under way, and takes no more",
     });
     expect(short).toBe(200);
-    expect(isWhole(answer)).toBe(false);
+    expect(isWhole(answer)).toBeFalse();
     expect(third.status).toBe(200);
     expect(JSON.parse(await third.text()).size).toBe(MANY);
   },
@@ -192,7 +192,7 @@ test("a list that takes longer than any may is broken off", async () => {
   const client = await beginReading(long.port);
   await eventually(() => long.lines.some((line) => line.includes("it took more than 300 ms")));
 
-  expect(isWhole(await client.readOn())).toBe(false);
+  expect(isWhole(await client.readOn())).toBeFalse();
 }, TIMEOUT_MS);
 
 test(

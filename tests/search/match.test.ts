@@ -104,10 +104,10 @@ test("what is not known of a bundle that is gone lets it pass", () => {
   const passes = (search: string) =>
     matches(parseSearch(RESOURCES, search), { id: "i", source: "s", labels: null });
 
-  expect(passes("name = 'x'")).toBe(true);
-  expect(passes("not name = 'x' and source = 's'")).toBe(true);
-  expect(passes("name = 'x' and source = 't'")).toBe(false);
-  expect(passes("labels->>'a' = 'x' or source = 't'")).toBe(false);
+  expect(passes("name = 'x'")).toBeTrue();
+  expect(passes("not name = 'x' and source = 's'")).toBeTrue();
+  expect(passes("name = 'x' and source = 't'")).toBeFalse();
+  expect(passes("labels->>'a' = 'x' or source = 't'")).toBeFalse();
 });
 
 test.each([
