@@ -187,6 +187,23 @@ test(
   TIMEOUT_MS,
 );
 
+test("whoever goes away before its turn has come keeps nobody waiting", async () => {
+  await using long = await openLong({ longMax: 1, waitMs: 20_000 });
+  const first = await beginReading(long.port);
+  const impatient = connect(long.port, "127.0.0.1");
+  impatient.write(`GET ${BUNDLES}?size=-1 HTTP/1.1\r\nHost: x\r\n\r\n`);
+  // It is there once a request on the same connection would be: the server takes them in order.
+  await long.call("GET", `${BUNDLES}?size=1`);
+  await (await fetch(`${long.url.replace("-1", "1")}`)).text();
+  impatient.destroy();
+  const waiting = fetch(long.url);
+  first.socket.destroy();
+
+  // The stall of a minute is not waited for.
+  expect((await waiting).status).toBe(200);
+  expect(JSON.parse(await (await waiting).text()).size).toBe(MANY);
+}, TIMEOUT_MS);
+
 test("a list that takes longer than any may is broken off", async () => {
   await using long = await openLong({ totalMs: 300 });
   const client = await beginReading(long.port);

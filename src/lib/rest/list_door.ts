@@ -59,6 +59,7 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
     return c.body(createPieceStream(encoding ? compress(plain, encoding) : plain, {
       stallMs,
       totalMs,
+      signal: c.req.raw.signal,
       alive: () => c.env?.stillReads?.(),
       ended(error) {
         over();

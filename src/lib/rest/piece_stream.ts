@@ -4,6 +4,8 @@ export interface PieceStreamOptions {
   /** How long the client may take nothing, and how long all of it may take. */
   stallMs: number;
   totalMs: number;
+  /** Aborted when the client goes away, which it may do before it has read anything. */
+  signal: AbortSignal;
   /** Called whenever the client is seen to read. */
   alive: () => void;
   /** Called once, when the stream is over; with what went wrong, if something did. */
@@ -17,7 +19,7 @@ export interface PieceStreamOptions {
  */
 export function createPieceStream(
   pieces: AsyncGenerator<Uint8Array>,
-  { stallMs, totalMs, alive, ended }: PieceStreamOptions,
+  { stallMs, totalMs, signal, alive, ended }: PieceStreamOptions,
 ): ReadableStream<Uint8Array> {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   let isOver = false;
@@ -26,6 +28,7 @@ export function createPieceStream(
     isOver = true;
     clearTimeout(stall);
     clearTimeout(total);
+    signal.removeEventListener("abort", leave);
     // It may still be waiting for its next piece, and ends behind that.
     pieces.return(undefined).catch(() => {});
     ended(error);
@@ -36,12 +39,14 @@ export function createPieceStream(
     // Bun writes an error that it is given here to stderr.
     controller?.error(undefined);
   };
+  const leave = () => fail(new Error("the client has gone away"));
   const startStall = () => {
     return setTimeout(() => fail(new Error(`the client took nothing for ${stallMs} ms`)), stallMs);
   };
   let stall = startStall();
   const total = setTimeout(() => fail(new Error(`it took more than ${totalMs} ms`)), totalMs);
-  return new ReadableStream<Uint8Array>({
+  signal.addEventListener("abort", leave);
+  const stream = new ReadableStream<Uint8Array>({
     start: (given) => void (controller = given),
     async pull(controller) {
       alive();
@@ -60,6 +65,8 @@ export function createPieceStream(
         fail(error);
       }
     },
-    cancel: () => finish(new Error("the client has gone away")),
+    cancel: leave,
   }, { highWaterMark: 0 });
+  if (signal.aborted) leave();
+  return stream;
 }
