@@ -59,11 +59,11 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
     return c.body(createPieceStream(encoding ? compress(plain, encoding) : plain, {
       stallMs,
       totalMs,
-      signal: c.req.raw.signal,
       alive: () => c.env?.stillReads?.(),
-      ended(error) {
+      ended({ isWhole, ...end }) {
         over();
-        if (error !== undefined) log.warn("a list broke off", { error, operation_id });
+        if (isWhole) return;
+        log["error" in end ? "warn" : "info"]("a list broke off", { ...end, operation_id });
       },
     }));
   };
