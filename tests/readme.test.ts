@@ -43,6 +43,7 @@ const EXECUTORS = {
   // By tests/rest/cloud_events.test.ts, which has what the request needs.
   events: /^curl -i "\$MAESTRO\/api\/maestro\/v1\/cloudevents"/,
   writing: /^curl -X \w+ "\$MAESTRO\/api\/maestro\/v1\/resource-bundles/,
+  search: /^search(\(\) \{| )/,
   watch: /^curl -N .*[\s\S]*watch=true/,
   mqtt: /^bun run maestro server --message-broker-type mqtt .*\nbun run agent .*broker\.yaml$/,
   agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
@@ -215,6 +216,55 @@ test("the requests of the guide to writing do what it says, one after the other"
   expect({ code: await shell.exited, complaints }).toEqual({ code: 0, complaints: "" });
   expect(answers).toEqual(["201", "201", "200", "200", "204", "201", "200"]);
   expect(items.map(({ status }: { status: number }) => status)).toEqual([201, 200, 201, 204]);
+}, TIMEOUT_MS);
+
+test("the requests of the guide to searching find what they ask for", async () => {
+  await using server = await startServer();
+  await createConsumer(server, "cluster1");
+  const labels = { app: "web", tier: "a" };
+  for (const id of ["web-1", "web-2"]) {
+    const event = specEvent({
+      ...{ id, consumerName: "cluster1", source: "a" },
+      extensions: { metadata: JSON.stringify({ labels, annotations: { owner: "me" } }) },
+    });
+    const answer = await fetch(`${server.rest}/api/maestro/v1/cloudevents`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/cloudevents+json",
+        authorization: `Bearer ${server.adminToken}`,
+      },
+      body: encodeStructured(event),
+    });
+    expect(answer.status).toBe(204);
+  }
+  const found = async (part: string) => {
+    const [define, ...others] = blocksOf("search").map(({ text }) => text);
+    const all = [define, ...others].join("\n").split(/\n(?=search [a-z])/);
+    const script = [all[0], ...all.slice(1).filter((one) => one.includes(part))].join("\n");
+    const child = Bun.spawn(["bash", "-c", `set -euo pipefail\n${script}`], {
+      env: {
+        ...{ PATH: process.env.PATH, MAESTRO: server.rest, TOKEN: server.adminToken },
+        CONTINUE: "",
+      },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [said, complaints] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    expect({ part, complaints, code: await child.exited }).toEqual({
+      part,
+      complaints: "",
+      code: 0,
+    });
+    return said.split(/(?<=\})(?=\{"(?:items|continue)")/).map((text) => JSON.parse(text).total);
+  };
+
+  expect((await found("")).length).toBe(13);
+  expect(await found("labels @>")).toEqual([2]);
+  expect(await found("'owner'")).toEqual([2]);
+  expect(await found("not (source")).toEqual([0]);
+  expect(await found("('cluster1', 'cluster2')")).toEqual([1]);
+  expect(await found("deleted_at is null")).toEqual([2]);
+  expect(await found("fields=")).toEqual([2]);
 }, TIMEOUT_MS);
 
 /** What a request that has no end says until this event has come. */

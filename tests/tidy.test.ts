@@ -36,7 +36,7 @@ const DOORS: Record<string, readonly string[]> = {
   "@bufbuild/protobuf": ["src/lib/grpc/", "src/lib/wire/", "src/gen/", "tests/", "bench/"],
   "jose": ["src/lib/access/", "tests/"],
   "prom-client": ["src/lib/metrics.ts", "src/lib/ops/"],
-  "valibot": ["src/"],
+  "valibot": ["src/", "tests/", "tools/"],
   "js-yaml": ["src/lib/yaml.ts"],
   "yaml": [
     "src/lib/access/",

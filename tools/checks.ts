@@ -40,6 +40,7 @@ const FOLDERS = [
   "tests",
   "tests/lib",
   "tests/wire",
+  "tests/search",
   "tests/tools",
   "tests/db",
   "tests/consumer",

@@ -9,10 +9,6 @@ import { openSpecs } from "../spec/specs.ts";
 const QUERIES = join(import.meta.dir, "../../sql/queries");
 /** The statements that read a whole table, each with its reason. */
 const MAY_READ_ALL: Record<string, string> = {
-  "consumer/list.sql":
-    "a page of a list, of tens of thousands at most, in an order of the caller's",
-  "resource/count.sql": "counts all that the caller asks for",
-  "resource/count_bundles.sql": "the same",
   "change/read.sql": "of the feed there is one row",
   "change/purge_default.sql": "the same",
 };

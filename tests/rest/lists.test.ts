@@ -267,7 +267,7 @@ test("labels of consumers are found in all three forms, and resources by any col
       `${mine} and version between 0.5 and '1.5' and updated_at <= '2100-01-01T00:00:00+02:00'`,
       `${mine} and name ilike '${made.body.name.toUpperCase()}' and source = 'maestro'`,
       // Bundles are no part of this list, whatever is said behind an "or".
-      `${mine} or type = 'Bundle'`,
+      `type = 'Bundle' or ${mine}`,
     ]
   ) expect([text, ...await idsOf(RESOURCES, text)]).toEqual([text, 1, made.body.id]);
   expect(await idsOf(CONSUMERS, "deleted_at is not null")).toEqual([0]);
@@ -275,7 +275,12 @@ test("labels of consumers are found in all three forms, and resources by any col
 
 test("a regular expression that is none, and one that would take for ever, are refused", async () => {
   for (
-    const text of ["name ~= '('", "name ~! '[z-a]'", "name ~= '(a*)*\\1'", "name ~= 'a{5,2}'"]
+    const text of [
+      "name ~= '('",
+      "name ~! '[z-a]'",
+      "name ~= '(a*)*\\1'",
+      "name ~= '((a{255}){255}){255}'",
+    ]
   ) {
     const { status, body } = await rest.call("GET", `${BUNDLES}?${search(text)}`);
     expect([text, status, body.code]).toEqual([text, 400, "maestro-21"]);

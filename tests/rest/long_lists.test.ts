@@ -121,15 +121,17 @@ test("a long list is that of the short ones put together, plain and compressed",
     [null, "gzip", "zstd", "gzip"],
   );
   expect(gzip.headers.get("vary")).toBe("Authorization, Accept-Encoding");
-  expect(gunzipSync(await gzip.arrayBuffer()).toString() === text).toBe(true);
-  expect(zstdDecompressSync(await zstd.arrayBuffer()).toString() === text).toBe(true);
+  expect(gunzipSync(await gzip.arrayBuffer()).toString() === text).toBeTrue();
+  expect(zstdDecompressSync(await zstd.arrayBuffer()).toString() === text).toBeTrue();
   expect(await head.text()).toBe("");
 }, TIMEOUT_MS);
 
 test("a list is read from the database no faster than its client takes it", async () => {
   await using long = await openLong();
   const client = await beginReading(long.port);
-  // What comes last has not been read yet, so it is gone before anybody looks.
+  // Another is read to its end meanwhile. What comes last in this one has not been read yet, and is gone before
+  // anybody looks.
+  await (await fetch(long.url)).arrayBuffer();
   await query(long.database.db, "delete from resources where id > 'b00300'", []);
 
   const answer = await client.readOn();
@@ -150,7 +152,7 @@ test.each(["", "Accept-Encoding: gzip\r\n"])(
     const answer = await client.readOn();
 
     expect(answer.toString("latin1")).toStartWith("HTTP/1.1 200 OK\r\n");
-    expect(isWhole(answer)).toBe(false);
+    expect(isWhole(answer)).toBeFalse();
     const told = await eventually(() => long.lines.find((line) => line.includes("broke off")));
     expect(told).toContain('relation \\"resources\\" does not exist');
   },
@@ -178,19 +180,36 @@ test(
       reason: "this server has 1 long lists under way, and takes no more",
     });
     expect(short).toBe(200);
-    expect(isWhole(answer)).toBe(false);
+    expect(isWhole(answer)).toBeFalse();
     expect(third.status).toBe(200);
     expect(JSON.parse(await third.text()).size).toBe(MANY);
   },
   TIMEOUT_MS,
 );
 
+test("whoever goes away before its turn has come keeps nobody waiting", async () => {
+  await using long = await openLong({ longMax: 1, waitMs: 20_000 });
+  const first = await beginReading(long.port);
+  const impatient = connect(long.port, "127.0.0.1");
+  impatient.write(`GET ${BUNDLES}?size=-1 HTTP/1.1\r\nHost: x\r\n\r\n`);
+  // It is there once a request on the same connection would be: the server takes them in order.
+  await long.call("GET", `${BUNDLES}?size=1`);
+  await (await fetch(`${long.url.replace("-1", "1")}`)).text();
+  impatient.destroy();
+  const waiting = fetch(long.url);
+  first.socket.destroy();
+
+  // The stall of a minute is not waited for.
+  expect((await waiting).status).toBe(200);
+  expect(JSON.parse(await (await waiting).text()).size).toBe(MANY);
+}, TIMEOUT_MS);
+
 test("a list that takes longer than any may is broken off", async () => {
   await using long = await openLong({ totalMs: 300 });
   const client = await beginReading(long.port);
   await eventually(() => long.lines.some((line) => line.includes("it took more than 300 ms")));
 
-  expect(isWhole(await client.readOn())).toBe(false);
+  expect(isWhole(await client.readOn())).toBeFalse();
 }, TIMEOUT_MS);
 
 test(

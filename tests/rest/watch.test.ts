@@ -323,12 +323,17 @@ test("HEAD opens no stream, and what does not go together is refused", async () 
 
   const head = await fetch(`${doors.bundles}?watch=true`, { method: "HEAD" });
   const answers = await Promise.all(
-    ["watch=maybe", "watch=true&page=2", "watch=true&search=x"].map(async (text) =>
-      (await fetch(`${doors.bundles}?${text}`)).status
+    ["watch=maybe", "watch=true&page=2", "watch=true&search=x", "watch=true&limit=2"].map((text) =>
+      fetch(`${doors.bundles}?${text}`)
     ),
   );
+  const unfollowed = await fetch(`${doors.bundles}?watch=true&search=updated_at is not null`);
 
   expect(head.status).toBe(200);
   expect(head.headers.get("content-type")).toBe("text/event-stream");
-  expect(answers).toEqual([400, 400, 400]);
+  expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 400]);
+  expect(unfollowed.status).toBe(400);
+  expect(await unfollowed.json()).toMatchObject({
+    reason: expect.stringMatching(/^a watch cannot follow updated_at; it can follow id, name/),
+  });
 });

@@ -3,12 +3,14 @@
 import { expect, test } from "bun:test";
 import * as q from "../../src/gen/queries.ts";
 import { find } from "../../src/lib/db/find.ts";
+import { MaestroError } from "../../src/lib/errors.ts";
 import { RESOURCES } from "../../src/lib/search/listed.ts";
 import { checkFollowed, matches } from "../../src/lib/search/match.ts";
 import { parseOrder } from "../../src/lib/search/order.ts";
 import { parseSearch } from "../../src/lib/search/parse.ts";
 import type { Condition } from "../../src/lib/search/tree.ts";
 import { rollDice } from "../faults/dice.ts";
+import { goodSearch, searchOf, wild } from "./hostile.ts";
 import { openSpecs } from "../spec/specs.ts";
 
 type Specs = Awaited<ReturnType<typeof openSpecs>>;
@@ -41,9 +43,8 @@ async function matched(specs: Specs, condition: Condition): Promise<string[]> {
   const ids = await listed(specs, { all: [] });
   const rows = await q.resourceReadListed(specs.db, ids, ...[true, true] as const);
   const passing = rows.filter((row) => {
-    const labels = JSON.parse(row.metadata ?? "{}").labels;
-    const text = labels === undefined ? null : JSON.stringify(labels);
-    return matches(condition, { ...row, labels: text });
+    const { labels = null } = JSON.parse(row.metadata ?? "{}");
+    return matches(condition, { ...row, labels });
   });
   const found = new Set(passing.map(({ id }) => id));
   return ids.filter((id) => found.has(id));
@@ -100,14 +101,40 @@ test("what dice put together passes in memory exactly where it passes in SQL", a
   }
 });
 
+test("M27: whatever a watch is asked to follow, it is followed or refused with a reason", () => {
+  const seed = Math.floor(Math.random() * 2 ** 31);
+  const dice = rollDice(seed);
+  const bundles = LABELS.map((labels, index) => ({
+    ...{ id: `i${index}`, name: `a${index}`, source: "a", consumer_name: "b", type: "Bundle" },
+    labels: labels ?? null,
+  }));
+  const answers = { followed: 0, refused: 0 };
+
+  for (let count = 0; count < 20_000; count++) {
+    const search = wild(dice, dice.happens(0.5) ? searchOf : goodSearch);
+    try {
+      const condition = parseSearch(RESOURCES, search);
+      checkFollowed(condition);
+      for (const bundle of bundles) matches(condition, bundle);
+      answers.followed++;
+    } catch (error) {
+      const { peerNumber } = error instanceof MaestroError ? error : {};
+      expect([seed, search, peerNumber]).toEqual([seed, search, 21]);
+      answers.refused++;
+    }
+  }
+  expect(answers.followed).toBeGreaterThan(1_000);
+  expect(answers.refused).toBeGreaterThan(1_000);
+});
+
 test("what is not known of a bundle that is gone lets it pass", () => {
   const passes = (search: string) =>
     matches(parseSearch(RESOURCES, search), { id: "i", source: "s", labels: null });
 
-  expect(passes("name = 'x'")).toBe(true);
-  expect(passes("not name = 'x' and source = 's'")).toBe(true);
-  expect(passes("name = 'x' and source = 't'")).toBe(false);
-  expect(passes("labels->>'a' = 'x' or source = 't'")).toBe(false);
+  expect(passes("name = 'x'")).toBeTrue();
+  expect(passes("not name = 'x' and source = 's'")).toBeTrue();
+  expect(passes("name = 'x' and source = 't'")).toBeFalse();
+  expect(passes("labels->>'a' = 'x' or source = 't'")).toBeFalse();
 });
 
 test.each([

@@ -18,7 +18,7 @@ export function renderSchema(name: string, schema: JsonSchema): Html {
 }
 
 /** The members of an object, of what a list has, or of each of several shapes. */
-export function renderMembers(schema: JsonSchema): Html {
+function renderMembers(schema: JsonSchema): Html {
   const shapes = (schema["oneOf"] ?? schema["anyOf"]) as JsonSchema[] | undefined;
   if (shapes !== undefined) {
     const shown = shapes.filter((one) => one["properties"] !== undefined);

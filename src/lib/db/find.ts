@@ -30,8 +30,8 @@ export interface Wanted {
 
 export interface Found {
   id: string;
-  /** What the row takes in the database, compressed. */
-  bytes: number;
+  /** What the row takes on disk, compressed. */
+  stored_bytes: number;
   /** Its place in the order, for whoever goes on behind it. */
   place: string[];
 }
@@ -42,8 +42,8 @@ export async function find(db: Db, wanted: Wanted): Promise<{ total: number; fou
   const rows = await queryOnce<Row>(db, text, parameters).catch((error) => {
     throw explain(error, wanted.condition);
   });
-  const found = rows.flatMap(({ id, bytes, place }) =>
-    id === null ? [] : [{ id, bytes: bytes ?? 0, place: place ?? [] }]
+  const found = rows.flatMap(({ id, stored_bytes, place }) =>
+    id === null ? [] : [{ id, stored_bytes: stored_bytes ?? 0, place: place ?? [] }]
   );
   return { total: Number(rows[0]?.total ?? 0), found };
 }
@@ -51,7 +51,7 @@ export async function find(db: Db, wanted: Wanted): Promise<{ total: number; fou
 interface Row {
   total: string;
   id: string | null;
-  bytes: number | null;
+  stored_bytes: number | null;
   place: string[] | null;
 }
 
@@ -68,12 +68,14 @@ export function findStatement(wanted: Wanted): { text: string; parameters: Param
     ? sql`select 0::bigint as total`
     : sql`select count(*) as total from ${passing}`;
   return render(sql`
-    select counted.total, page.id, page.bytes, page.place
+    select counted.total, page.id, page.stored_bytes, page.place
     from (${counted}) counted
     left join (
       select slice.*, row_number() over () as position
       from (
-        select item.id, ${bytesOf(wanted)} as bytes, array[${joined(places, sql`, `)}] as place
+        select item.id, ${bytesOf(wanted)} as stored_bytes, array[${
+    joined(places, sql`, `)
+  }] as place
         from ${passing}${behind}
         order by ${joined(terms, sql`, `)}
         limit ${limit}::int offset ${offset}::bigint

@@ -11,10 +11,10 @@ import { cut, type ListContent, PIECE_ROWS, writePieces } from "./list_pieces.ts
 import { type ListRequest, parseListRequest } from "./list_request.ts";
 import { createPieceStream } from "./piece_stream.ts";
 import { type RestContext, sendText } from "./routes.ts";
-import { createTurns } from "./turns.ts";
+import { createSlots } from "./slots.ts";
 
 export interface ListOptions {
-  /** Long lists under way at once, and how long another waits for its turn. */
+  /** Long lists under way at once, and how long another waits for one to end. */
   longMax?: number;
   waitMs?: number;
   /** How long a client may take nothing of a long list, and how long all of it may take. */
@@ -39,7 +39,7 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
   const { longMax = LONG_MAX, waitMs = WAIT_MS } = options;
   const { stallMs = STALL_MS, totalMs = TOTAL_MS } = options;
   const garbage = createGarbageLimit();
-  const turns = createTurns("long lists under way", {
+  const slots = createSlots("long lists under way", {
     most: longMax,
     waitingMost: WAITING_MAX,
     waitMs,
@@ -60,9 +60,10 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
       stallMs,
       totalMs,
       alive: () => c.env?.stillReads?.(),
-      ended(error) {
+      ended({ isWhole, ...end }) {
         over();
-        if (error !== undefined) log.warn("a list broke off", { error, operation_id });
+        if (isWhole) return;
+        log["error" in end ? "warn" : "info"]("a list broke off", { ...end, operation_id });
       },
     }));
   };
@@ -71,11 +72,11 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
     async answer(c, kind) {
       const request = parseListRequest(kind, new URL(c.req.url).searchParams);
       // Whoever waits holds no list meanwhile, or a short one.
-      let over = request.limit > PIECE_ROWS ? await turns.take() : undefined;
+      let over = request.limit > PIECE_ROWS ? await slots.take() : undefined;
       try {
         const content = await findContent(db, kind, request);
         if (cut(content.found).length > 1) {
-          over ??= await turns.take();
+          over ??= await slots.take();
           return stream(c, content, over);
         }
         const [piece] = await Array.fromAsync(writePieces(db, content, garbage));

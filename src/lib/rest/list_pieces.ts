@@ -4,6 +4,7 @@ import type { Db } from "../db/connect.ts";
 import type { Found } from "../db/find.ts";
 import type { GarbageLimit } from "../garbage.ts";
 import { canonicalJson } from "../json.ts";
+import { portions } from "../portions.ts";
 import { project } from "./fields.ts";
 import type { Documents, ListKind } from "./list_kinds.ts";
 
@@ -25,19 +26,7 @@ export const PIECE_ROWS = 500;
 
 /** The ids of each piece. */
 export function cut(found: Found[]): string[][] {
-  const pieces: string[][] = [];
-  let bytes = Infinity;
-  for (const one of found) {
-    const last = pieces.at(-1);
-    if (last === undefined || bytes + one.bytes > PIECE_BYTES || last.length >= PIECE_ROWS) {
-      pieces.push([one.id]);
-      bytes = one.bytes;
-    } else {
-      last.push(one.id);
-      bytes += one.bytes;
-    }
-  }
-  return pieces;
+  return [...portions(found, { countMax: PIECE_ROWS, storedBytesMax: PIECE_BYTES })];
 }
 
 /**

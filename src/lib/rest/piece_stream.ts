@@ -6,9 +6,12 @@ export interface PieceStreamOptions {
   totalMs: number;
   /** Called whenever the client is seen to read. */
   alive: () => void;
-  /** Called once, when the stream is over; with what went wrong, if something did. */
-  ended: (error?: unknown) => void;
+  /** Called once, when the stream is over. */
+  ended: (end: StreamEnd) => void;
 }
+
+/** How it ended. The client's doing is told as a reason. */
+export type StreamEnd = { isWhole: boolean; reason?: string; error?: unknown };
 
 /**
  * Makes a stream of pieces, each made when the one before is taken.
@@ -21,26 +24,26 @@ export function createPieceStream(
 ): ReadableStream<Uint8Array> {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   let isOver = false;
-  const finish = (error?: unknown) => {
+  const finish = (end: StreamEnd) => {
     if (isOver) return;
     isOver = true;
     clearTimeout(stall);
     clearTimeout(total);
     // It may still be waiting for its next piece, and ends behind that.
     pieces.return(undefined).catch(() => {});
-    ended(error);
+    ended(end);
   };
-  const fail = (error: unknown) => {
+  const fail = (end: { reason: string } | { error: unknown }) => {
     if (isOver) return;
-    finish(error);
+    finish({ isWhole: false, ...end });
     // Bun writes an error that it is given here to stderr.
     controller?.error(undefined);
   };
   const startStall = () => {
-    return setTimeout(() => fail(new Error(`the client took nothing for ${stallMs} ms`)), stallMs);
+    return setTimeout(() => fail({ reason: `the client took nothing for ${stallMs} ms` }), stallMs);
   };
   let stall = startStall();
-  const total = setTimeout(() => fail(new Error(`it took more than ${totalMs} ms`)), totalMs);
+  const total = setTimeout(() => fail({ reason: `it took more than ${totalMs} ms` }), totalMs);
   return new ReadableStream<Uint8Array>({
     start: (given) => void (controller = given),
     async pull(controller) {
@@ -50,16 +53,16 @@ export function createPieceStream(
         const next = await pieces.next();
         if (isOver) return;
         if (next.done) {
-          finish();
+          finish({ isWhole: true });
           controller.close();
           return;
         }
         controller.enqueue(next.value);
         stall = startStall();
       } catch (error) {
-        fail(error);
+        fail({ error });
       }
     },
-    cancel: () => finish(new Error("the client has gone away")),
+    cancel: () => fail({ reason: "the client has gone away" }),
   }, { highWaterMark: 0 });
 }

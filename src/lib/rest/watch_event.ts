@@ -18,6 +18,14 @@ export interface WatchEvent {
 /** Presented once, however many watch. */
 const texts = new WeakMap<Change, string>();
 
+interface Labels {
+  now: unknown;
+  before: unknown;
+}
+
+/** Read once, however many watch. */
+const labelsByChange = new WeakMap<Change, Labels>();
+
 /** The event for a change, as this search sees it; undefined if it is no concern of its. */
 export function toWatchEvent(change: Change, condition: Condition): WatchEvent | undefined {
   const row = change.is_current ? toRow(change) : undefined;
@@ -25,11 +33,11 @@ export function toWatchEvent(change: Change, condition: Condition): WatchEvent |
   if (row.type !== "Bundle") return undefined;
   const { id, name, source, consumer_name, type: rowType } = row;
   const fixed = { id, name, source, consumer_name, type: rowType };
-  const isIn = matches(condition, { ...fixed, labels: labelsOf(row.metadata) });
-  const { labels_before } = change;
-  const wasIn = labels_before === null
+  const { now, before } = labelsOf(change);
+  const isIn = matches(condition, { ...fixed, labels: now });
+  const wasIn = change.labels_before === null
     ? isIn
-    : matches(condition, { ...fixed, labels: labels_before });
+    : matches(condition, { ...fixed, labels: before });
   if (!isIn && !wasIn) return undefined;
   const type = change.kind === "deleted" || !isIn
     ? "deleted"
@@ -49,7 +57,7 @@ export function toWatchEvent(change: Change, condition: Condition): WatchEvent |
 function toFarewell(change: Change, condition: Condition): WatchEvent | undefined {
   const { kind, resource_id: id, source, consumer_name, labels_before } = change;
   if (kind !== "deleted" && labels_before === null) return undefined;
-  const labels = kind === "deleted" ? undefined : labels_before;
+  const labels = kind === "deleted" ? undefined : labelsOf(change).before;
   const known = { id, name: change.name ?? undefined, source, consumer_name, labels };
   if (!matches(condition, known)) return undefined;
   const href = `/api/maestro/v1/resource-bundles/${id}`;
@@ -85,8 +93,15 @@ function toRow(change: Change): ResourceRow | undefined {
   };
 }
 
-function labelsOf(metadata: string | null): string | null {
+function labelsOf(change: Change): Labels {
+  const known = labelsByChange.get(change);
+  if (known !== undefined) return known;
+  const { metadata, labels_before } = change;
   const parsed = metadata === null ? undefined : parseJson(metadata);
-  const labels = isObject(parsed) ? parsed["labels"] : undefined;
-  return labels === undefined ? null : JSON.stringify(labels);
+  const labels = {
+    now: (isObject(parsed) ? parsed["labels"] : undefined) ?? null,
+    before: labels_before === null ? null : parseJson(labels_before),
+  };
+  labelsByChange.set(change, labels);
+  return labels;
 }

@@ -11,8 +11,8 @@ export interface Known {
   source?: string | undefined;
   consumer_name?: string | undefined;
   type?: string | undefined;
-  /** JSON text; null if there are none. */
-  labels?: string | null | undefined;
+  /** What is kept as its labels, which should be an object; null if there are none. */
+  labels?: unknown;
 }
 
 const FOLLOWED: readonly string[] = ["id", "name", "source", "consumer_name", "type"];
@@ -47,7 +47,7 @@ function valueOf({ field }: Test, known: Known): { value: unknown } | null | "un
     return value === undefined ? "unknown" : { value };
   }
   if (known.labels === undefined) return "unknown";
-  let value: unknown = known.labels === null ? undefined : parseJson(known.labels);
+  let value: unknown = known.labels ?? undefined;
   for (const key of labelPath(field)) {
     value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   }

@@ -100,44 +100,43 @@ function readTest(reading: Reading): Test {
   const { scanner } = reading;
   if (++reading.terms > TERMS_MAX) throw tooMany();
   const field = readField(reading);
-  const test = (operator: Operator, isNot: boolean, values: string[]) => {
+  const test = (operator: Operator, values: string[], isNot = false) => {
     return { field, operator, isNot, values };
   };
   if (scanner.takeWord("is")) {
     const isNot = scanner.takeWord("not");
     if (!scanner.takeWord("null")) throw scanner.unexpected(isNot ? "null" : "null or not null");
-    return test("null", isNot, []);
+    return test("null", [], isNot);
   }
   if (field.type === "json") {
     if (!scanner.take(CONTAINS)) throw scanner.unexpected("->, ->>, @> or is");
-    return test("contains", false, [readValue(reading, field, "contains")]);
+    return test("contains", [readValue(reading, field, "contains")]);
   }
   const isText = field.type === "text" || field.type === "path text";
   const regex = isText ? scanner.take(REGEX) : undefined;
-  if (regex) return test("regex", regex[0] === "~!", [readValue(reading, field, "regex")]);
+  if (regex) return test("regex", [readValue(reading, field, "regex")], regex[0] === "~!");
   const isNot = scanner.takeWord("not");
   for (const like of ["like", "ilike"] as const) {
     if (!isText || !scanner.takeWord(like)) continue;
-    return test(like, isNot, [readValue(reading, field, like)]);
+    return test(like, [readValue(reading, field, like)], isNot);
   }
-  if (scanner.takeWord("in")) return test("in", isNot, readList(reading, field));
+  if (scanner.takeWord("in")) return test("in", readList(reading, field), isNot);
   if (field.type !== "path text" && scanner.takeWord("between")) {
     const low = readValue(reading, field, "between");
     if (!scanner.takeWord("and")) throw scanner.unexpected("and");
-    return test("between", isNot, [low, readValue(reading, field, "between")]);
+    return test("between", [low, readValue(reading, field, "between")], isNot);
   }
   const comparison = isNot ? undefined : scanner.take(COMPARISON)?.[0];
   if (comparison === undefined) {
     throw scanner.unexpected(isNot ? "like, ilike, in or between" : OPERATORS);
   }
-  if (comparison === "=") return test("in", false, [readValue(reading, field, "in")]);
-  if (comparison === "<>" || comparison === "!=") {
-    return test("in", true, [readValue(reading, field, "in")]);
+  if (["=", "<>", "!="].includes(comparison)) {
+    return test("in", [readValue(reading, field, "in")], comparison !== "=");
   }
   // What is in a document has no order that would suit numbers and texts alike.
   if (field.type === "path text") throw scanner.refuse("=, <>, in, like, ilike, ~=, ~! or is");
   const order = comparison as Operator;
-  return test(order, false, [readValue(reading, field, order)]);
+  return test(order, [readValue(reading, field, order)]);
 }
 
 function readField({ listed, scanner }: Reading): Field {

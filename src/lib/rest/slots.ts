@@ -2,20 +2,20 @@
 
 import { MaestroError } from "../errors.ts";
 
-export interface Turns {
-  /** Resolves to what ends the turn, which may be called more than once. Throws `resource_exhausted`. */
+export interface Slots {
+  /** Resolves to what gives the slot back, which may be called more than once. Throws `resource_exhausted`. */
   take(): Promise<() => void>;
 }
 
-export interface TurnLimits {
+export interface SlotLimits {
   /** At once. */
   most: number;
   waitingMost: number;
   waitMs: number;
 }
 
-/** Makes turns for what errors call `what`. */
-export function createTurns(what: string, { most, waitingMost, waitMs }: TurnLimits): Turns {
+/** Makes slots for what errors call `what`. */
+export function createSlots(what: string, { most, waitingMost, waitMs }: SlotLimits): Slots {
   const waiting = new Set<() => void>();
   let taken = 0;
   const begin = () => {
