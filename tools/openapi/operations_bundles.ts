@@ -202,7 +202,7 @@ export const BUNDLES: Operations<
       errors: {
         400: "A parameter is not what it must be.",
         403: "It is not the caller's.",
-        404: "With `If-Match` or `abandon`: there is no such bundle.",
+        404: "With `abandon`: there is no such bundle.",
         409: "The first request with this Idempotency-Key is under way.",
         412: "What is stored is not what `If-Match` says.",
         422: KEY_REUSED,
