@@ -162,6 +162,8 @@ function errorAnswer(status: string, says: string): JsonSchema {
   const isLogin = status === "401";
   const header = HEADERS_OF_STATUS[status];
   const value = isLogin ? LOGIN_REFUSED : status === "404" ? ERROR : undefined;
+  // What is far too large is refused before anybody has read it, with nothing.
+  if (status === "431") return { description: says };
   return writeAnswer({
     says,
     ...(header && { headers: [header] }),

@@ -9,6 +9,7 @@ interface Parameter {
   required?: boolean;
   schema: JsonSchema;
   example?: unknown;
+  allowEmptyValue?: boolean;
 }
 
 const BOOLEAN = { type: "boolean", default: false };
@@ -46,12 +47,19 @@ export const PARAMETERS = {
     schema: { type: "string", enum: "1 4 6 7 8 9 10 11 15 17 21 23 26".split(" ") },
     example: "7",
   },
-  page: query("page", "Which page; below 1 it is the first.", { ...WHOLE, default: 1 }),
-  size: query(
-    "size",
-    "Items of a page. 0 asks for `total` only, a negative number for as many as there may be, 65,500.",
-    { ...WHOLE, default: 100 },
-  ),
+  page: {
+    ...query("page", "Which page; below 1 it is the first.", { ...WHOLE, default: 1 }),
+    allowEmptyValue: true,
+  },
+  size: {
+    ...query(
+      "size",
+      "Items of a page. 0 asks for `total` only, a negative number for as many as there may be, " +
+        "65,500.",
+      { ...WHOLE, default: 100 },
+    ),
+    allowEmptyValue: true,
+  },
   limit: query(
     "limit",
     "Items of a page of a walk by `continue`, which loses and repeats none while others change the " +

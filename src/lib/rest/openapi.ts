@@ -47,7 +47,7 @@ export function answerOpenapi(c: RestContext): Response {
   const format = parseFormat(new URL(c.req.url).searchParams.get("format")) ??
     FORMAT_OF_TYPE[chooseType(c, Object.keys(FORMAT_OF_TYPE) as (keyof typeof FORMAT_OF_TYPE)[])];
   const { text, tag, packed } = show(format);
-  c.header("Vary", "Accept, Accept-Encoding");
+  c.header("Vary", "Authorization, Accept, Accept-Encoding");
   // Weak: it is the same whatever the encoding.
   c.header("ETag", `W/${tag}`);
   // Nobody looks at an old one after an upgrade.
