@@ -204,7 +204,7 @@ function curl({ method, path, requestBody, security }: Route): string {
   for (const [type, { examples }] of Object.entries(requestBody?.content ?? {})) {
     const [example] = Object.values(examples ?? {});
     if (example === undefined) continue;
-    lines.push(`-H "Content-Type: ${type}"`, `-d '${JSON.stringify(example.value)}'`);
+    lines.push(`-H "Content-Type: ${type}"`, `-d '${JSON.stringify(example.value, null, 2)}'`);
     break;
   }
   return lines.join(" \\\n  ").replace("{id}", "$ID");

@@ -31,16 +31,33 @@ function renderMembers(schema: JsonSchema): Html {
   if (properties.length === 0) return markup``;
   const required = (schema["required"] ?? []) as string[];
   return markup`<table>${
-    properties.map(([name, member]) => renderMember(name, member, required))
+    joinAlike(properties).map(({ names, member }) => renderMember(names, member, required))
   }</table>`;
 }
 
-function renderMember(name: string, member: JsonSchema, required: readonly string[]): Html {
+/** Members that are the same, one behind the other, share a row. */
+function joinAlike(
+  properties: readonly [string, JsonSchema][],
+): { names: string[]; member: JsonSchema }[] {
+  const rows: { names: string[]; member: JsonSchema }[] = [];
+  for (const [name, member] of properties) {
+    const last = rows.at(-1);
+    if (JSON.stringify(last?.member) === JSON.stringify(member)) last?.names.push(name);
+    else rows.push({ names: [name], member });
+  }
+  return rows;
+}
+
+function renderMember(names: string[], member: JsonSchema, required: readonly string[]): Html {
   const below = hasMembers(member) ? renderMembers(withoutNull(member)) : markup``;
   return markup`
     <tr>
-      <td><code>${name}</code>${
-    required.includes(name) ? markup`<span class="required" title="required">*</span>` : ""
+      <td>${
+    names.map((name) =>
+      markup`<code>${name}</code>${
+        required.includes(name) ? markup`<span class="required" title="required">*</span>` : ""
+      } `
+    )
   }</td>
       <td class="type">${typeText(member)}</td>
       <td>${inline(member["description"])}${below}</td>
@@ -92,6 +109,7 @@ function range({ minimum, maximum, maxLength, maxItems }: JsonSchema): string | 
     return `${Number(minimum).toLocaleString("en")} to ${Number(maximum).toLocaleString("en")}`;
   }
   if (minimum !== undefined) return `from ${String(minimum)}`;
+  if (maxLength === 0) return "empty";
   if (maxLength !== undefined) return `up to ${String(maxLength)} characters`;
   return maxItems === undefined ? undefined : `up to ${String(maxItems)}`;
 }
