@@ -7,6 +7,7 @@ import { notFound } from "../spec/accept.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import { asSqlFilter, parseBundleSearch } from "./bundle_search.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
+import { createTextPresentation, toEventStream } from "./event_stream.ts";
 import { badRequest, parsePage, presentList } from "./list.ts";
 import { presentBundle } from "./present_bundle.ts";
 import { addRoute, idOf, type RestContext, type RestEnv, sendJson } from "./routes.ts";
@@ -14,6 +15,7 @@ import type { Watchers } from "./watch.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
 const TYPE = "Bundle";
+const presentation = createTextPresentation();
 
 /** Adds `/resource-bundles`, as the Go source client uses it (wire.md §7). */
 export function addBundleRoutes(
@@ -72,7 +74,8 @@ async function watchBundles(
   if (c.req.method === "HEAD") return c.body(null);
   const operationId = c.get("operationId");
   const alive = () => c.env?.stillReads?.();
-  return c.body(await watchers.open({ filter, cursor, operationId, alive }));
+  const queue = await watchers.open({ filter, cursor, operationId }, presentation);
+  return c.body(toEventStream(queue, { operationId, alive }));
 }
 
 async function getBundle(db: Db, id: string): Promise<ResourceRow> {
