@@ -18,6 +18,7 @@ import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { ty
 import consumerGetText from "../../sql/queries/consumer/get.sql" with { type: "text" };
 import consumerListText from "../../sql/queries/consumer/list.sql" with { type: "text" };
 import consumerNamesAfterText from "../../sql/queries/consumer/names_after.sql" with { type: "text" };
+import consumerPageText from "../../sql/queries/consumer/page.sql" with { type: "text" };
 import consumerPulseText from "../../sql/queries/consumer/pulse.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
 import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
@@ -320,6 +321,27 @@ export function consumerNamesAfter(
   limitCount: number,
 ): Promise<ConsumerNamesAfterRow[]> {
   return query<ConsumerNamesAfterRow>(db, consumerNamesAfterText, [afterName, limitCount]);
+}
+
+/** A row of `consumer/page.sql`. */
+export interface ConsumerPageRow {
+  id: string;
+  name: string;
+  labels: string | null;
+  created_at: string;
+  updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
+}
+
+/** Reads a page of consumers in the order of their ids. */
+export function consumerPage(
+  db: Db,
+  afterId: string,
+  limitCount: number,
+): Promise<ConsumerPageRow[]> {
+  return query<ConsumerPageRow>(db, consumerPageText, [afterId, limitCount]);
 }
 
 /**
@@ -817,8 +839,9 @@ export function resourcePageBundles(
   labels: string,
   labelTerms: string,
   afterId: string,
+  limitCount: number,
 ): Promise<ResourcePageBundlesRow[]> {
-  return query<ResourcePageBundlesRow>(db, resourcePageBundlesText, [ids, names, sources, consumerNames, labels, labelTerms, afterId]);
+  return query<ResourcePageBundlesRow>(db, resourcePageBundlesText, [ids, names, sources, consumerNames, labels, labelTerms, afterId, limitCount]);
 }
 
 /** A row of `resource/page_versions.sql`. */

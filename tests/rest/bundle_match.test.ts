@@ -27,13 +27,13 @@ test("a change passes exactly the searches that list its bundle", async () => {
     ...[`${LABELS}->>'a' in ('1','2')`, `${LABELS}->>'a' not in ('1')`],
     ...[`${LABELS}->>'b' = 'null'`, `${LABELS}->>'a' = '1' and ${LABELS}->>'b' = 'x'`],
   ];
-  const all = await q.resourcePageBundles(specs.db, ...asSqlFilter(parseBundleSearch("")), "");
+  const all = await q.resourcePageBundles(specs.db, ...asSqlFilter(parseBundleSearch("")), "", 100);
 
   expect(all).toHaveLength(labels.length + 1);
   for (const search of searches) {
     const filter = tryParse(search);
     if (filter === undefined) continue;
-    const listed = await q.resourcePageBundles(specs.db, ...asSqlFilter(filter), "");
+    const listed = await q.resourcePageBundles(specs.db, ...asSqlFilter(filter), "", 100);
     const matched = all.filter((row) => {
       const known = JSON.parse(row.metadata ?? "{}").labels;
       const text = known === undefined ? null : JSON.stringify(known);

@@ -7,6 +7,7 @@
 -- $5 labels
 -- $6 label_terms
 -- $7 after_id
+-- $8 limit_count
 -- null: silent_seconds
 select resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
   resource.data_type, resource.version, resource.spec, resource.metadata, resource.status,
@@ -29,4 +30,4 @@ where resource.type = 'Bundle'
   )
   and resource.id > $7
 order by resource.id
-limit 100;
+limit $8::int;

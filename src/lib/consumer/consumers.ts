@@ -65,6 +65,14 @@ export async function listConsumers(
   return { items: rows.map(parseRow), total: Number(only(counted).total) };
 }
 
+/** Reads a page of the consumers in the order of their ids, which goes on behind the last one of the page before. */
+export async function pageConsumers(
+  db: Db,
+  { after, limit }: { after: string; limit: number },
+): Promise<Consumer[]> {
+  return (await q.consumerPage(db, after, limit)).map(parseRow);
+}
+
 /** Replaces the labels of a consumer, or leaves them as they are if none are given. */
 export async function updateConsumer(
   db: Db,

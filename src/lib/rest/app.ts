@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import { getCookie } from "hono/cookie";
 import { routePath } from "hono/route";
-import type { Authenticate } from "../access/caller.ts";
+import type { Authenticate, Caller } from "../access/caller.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -11,8 +11,10 @@ import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
-import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
+import type { CloudEventDoor } from "./connect/cloud_events.ts";
+import { addConnectRoutes, isCall } from "./connect/routes.ts";
+import { addConsumerRoutes } from "./consumers.ts";
 import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
@@ -31,6 +33,8 @@ export interface RestParts {
   sourceId?: string;
   /** Without it nothing can be watched. */
   watchers?: Watchers;
+  /** What sources are served by over Connect and gRPC-Web; without it they are not. */
+  cloudEvents?: CloudEventDoor | undefined;
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
 }
@@ -49,14 +53,21 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.notFound((c) => answerUnknownPath(c));
   app.use(identify);
   app.use((c, next) => observe(parts, c, next));
-  app.use((c, next) => login(parts.authenticate, c, next));
-  app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = parts;
+  // Calls do both by themselves, since their errors are told in their protocol.
+  app.use((c, next) => isCall(c.req.path) ? next() : login(parts.authenticate, c, next));
+  app.use((c, next) => isCall(c.req.path) ? next() : withDeadline(next, requestTimeoutMs));
   addAboutRoutes(app);
   addConsumerRoutes(app, parts.db);
-  const { db, spec, watchers, sourceId = "maestro" } = parts;
+  const { db, spec, log, watchers, sourceId = "maestro" } = parts;
   addResourceRoutes(app, { db, spec, sourceId });
   addBundleRoutes(app, { db, spec, sourceId, watchers });
   addCloudEventRoutes(app, { spec, log: parts.log });
+  addConnectRoutes(
+    app,
+    { ...{ db, spec, sourceId, watchers, requestTimeoutMs }, log, cloudEvents: parts.cloudEvents },
+    (c) => enter(parts.authenticate, c),
+  );
   return app;
 }
 
@@ -117,12 +128,21 @@ async function login(
   c: RestContext,
   next: Next,
 ): Promise<void> {
-  if (authenticate && !isPublic(c.req.path)) {
-    const authorization = c.req.header("Authorization");
-    refuseCrossSite(c, authorization);
-    c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
-  }
+  if (!isPublic(c.req.path)) await enter(authenticate, c);
   await next();
+}
+
+/** Finds out who calls. Throws unless the caller may come in. */
+async function enter(
+  authenticate: Authenticate | undefined,
+  c: RestContext,
+): Promise<Caller | undefined> {
+  if (authenticate === undefined) return undefined;
+  const authorization = c.req.header("Authorization");
+  refuseCrossSite(c, authorization);
+  const caller = await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") });
+  c.set("caller", caller);
+  return caller;
 }
 
 // A browser adds the cookie to what any other site makes it send, but says where that came from.

@@ -6,7 +6,7 @@ import { isObject, type JsonObject, parseJsonObject, rawNumber } from "../json.t
 import { BODY_UNREADABLE } from "./errors.ts";
 
 /** As much as a gRPC message may have, so that both doors take the same bundles. */
-const BODY_BYTES_MAX = 4 * 1024 * 1024;
+export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * How much of a body that is too large is read and dropped before the refusal.

@@ -155,7 +155,7 @@ async function list<Shown>(
   presentation: Presentation<Shown>,
 ): Promise<boolean> {
   for (let after = "";;) {
-    const rows = await q.resourcePageBundles(db, ...asSqlFilter(filter), after);
+    const rows = await q.resourcePageBundles(db, ...asSqlFilter(filter), after, LIST_PAGE);
     for (const row of rows) queue.push(toListedEvent(row, presentation));
     if (!await queue.waitsFor(LITTLE)) return false;
     after = rows.at(-1)?.id ?? "";

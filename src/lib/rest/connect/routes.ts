@@ -1,0 +1,68 @@
+/** The paths of Connect and gRPC-Web. What answers there is loaded with the first call. */
+
+import type { DescService } from "@bufbuild/protobuf";
+import type { Hono } from "hono";
+import { getCookie } from "hono/cookie";
+import { CloudEventService } from "../../../gen/cloudevent_pb.ts";
+import { ConsumerService } from "../../../gen/maestro/v1/consumer_pb.ts";
+import { ResourceBundleService } from "../../../gen/maestro/v1/resource_bundle_pb.ts";
+import type { Caller } from "../../access/caller.ts";
+import type { RestContext, RestEnv } from "../routes.ts";
+import type { CallParts } from "./call.ts";
+import type { ConnectParts } from "./router.ts";
+
+/** Answers calls. `alive` is called whenever the client is seen to read. */
+export type Calls = (
+  request: Request,
+  parts: CallParts & { alive: () => void },
+) => Promise<CallAnswer>;
+
+export interface CallAnswer {
+  status: number;
+  headers: Iterable<[string, string]>;
+  body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+}
+
+const PATHS = new Set(
+  [ResourceBundleService, ConsumerService, CloudEventService].flatMap(pathsOf),
+);
+
+/** True for a path of a method, whose errors are told in its protocol, that of a refused login included. */
+export function isCall(path: string): boolean {
+  return PATHS.has(path);
+}
+
+/** Adds all methods. `enter` finds out who calls, or throws; it is asked before a request is read. */
+export function addConnectRoutes(
+  app: Hono<RestEnv>,
+  parts: ConnectParts,
+  enter: (c: RestContext) => Promise<Caller | undefined>,
+): void {
+  let calls: Promise<Calls> | undefined;
+  // 35 ms that only those wait for who call.
+  const load = async () => (await import("./router.ts")).createCalls(parts);
+  for (const path of PATHS) {
+    app.all(path, async (c) => {
+      calls ??= load();
+      const answer = await (await calls)(c.req.raw, {
+        operationId: c.get("operationId"),
+        enter: () => enter(c),
+        authorization: authorizationOf(c),
+        alive: () => c.env?.stillReads?.(),
+      });
+      for (const [name, value] of answer.headers) c.header(name, value);
+      c.header("Vary", "Authorization", { append: true });
+      c.status(answer.status as Parameters<RestContext["status"]>[0]);
+      return answer.body instanceof Uint8Array ? c.body(answer.body) : c.body(answer.body);
+    });
+  }
+}
+
+function pathsOf(service: DescService): string[] {
+  return service.methods.map(({ name }) => `/${service.typeName}/${name}`);
+}
+
+function authorizationOf(c: RestContext): string | undefined {
+  const cookie = getCookie(c, "cs_jwt");
+  return c.req.header("Authorization") ?? (cookie && `Bearer ${cookie}`);
+}
