@@ -72,6 +72,29 @@ create table feed (
   constraint feed_pkey PRIMARY KEY (id)
 );
 
+create table receipts (
+  id text not null,
+  resource_id text not null,
+  version integer not null,
+  created_at timestamp with time zone not null default now(),
+  constraint receipts_pkey PRIMARY KEY (id)
+);
+CREATE INDEX receipts_created_at_idx ON public.receipts USING btree (created_at);
+
+create table request_keys (
+  caller text not null,
+  key text not null,
+  request_id text not null,
+  fingerprint text not null,
+  created_at timestamp with time zone not null default now(),
+  claimed_at timestamp with time zone default now(),
+  status integer,
+  headers json,
+  body text,
+  constraint request_keys_pkey PRIMARY KEY (caller, key)
+);
+CREATE INDEX request_keys_created_at_idx ON public.request_keys USING btree (created_at);
+
 create table resources (
   id text not null,
   name text not null,

@@ -11,6 +11,7 @@ import m6 from "../../sql/migrations/0006_data_type.sql" with { type: "text" };
 import m7 from "../../sql/migrations/0007_pulse.sql" with { type: "text" };
 import m8 from "../../sql/migrations/0008_lanes.sql" with { type: "text" };
 import m9 from "../../sql/migrations/0009_feed.sql" with { type: "text" };
+import m10 from "../../sql/migrations/0010_idempotency.sql" with { type: "text" };
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly { id: string; text: string }[] = [
@@ -23,4 +24,5 @@ export const MIGRATIONS: readonly { id: string; text: string }[] = [
   { id: "0007_pulse", text: m7 },
   { id: "0008_lanes", text: m8 },
   { id: "0009_feed", text: m9 },
+  { id: "0010_idempotency", text: m10 },
 ];

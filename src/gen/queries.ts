@@ -21,6 +21,7 @@ import consumerNamesAfterText from "../../sql/queries/consumer/names_after.sql" 
 import consumerPageText from "../../sql/queries/consumer/page.sql" with { type: "text" };
 import consumerPulseText from "../../sql/queries/consumer/pulse.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
+import receiptFindText from "../../sql/queries/receipt/find.sql" with { type: "text" };
 import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
@@ -29,7 +30,9 @@ import resourceCountBundlesText from "../../sql/queries/resource/count_bundles.s
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
 import resourceFindDueText from "../../sql/queries/resource/find_due.sql" with { type: "text" };
+import resourceForeseeText from "../../sql/queries/resource/foresee.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
+import resourceGetManyText from "../../sql/queries/resource/get_many.sql" with { type: "text" };
 import resourceListText from "../../sql/queries/resource/list.sql" with { type: "text" };
 import resourceListBundlesText from "../../sql/queries/resource/list_bundles.sql" with { type: "text" };
 import resourceLoseText from "../../sql/queries/resource/lose.sql" with { type: "text" };
@@ -383,6 +386,21 @@ export function consumerUpdateLabels(
   return query<ConsumerUpdateLabelsRow>(db, consumerUpdateLabelsText, [id, labels]);
 }
 
+/** A row of `receipt/find.sql`. */
+export interface ReceiptFindRow {
+  id: string;
+  resource_id: string;
+  version: number;
+}
+
+/** Reads which of these changes have been made. */
+export function receiptFind(
+  db: Db,
+  ids: readonly (string | null)[],
+): Promise<ReceiptFindRow[]> {
+  return query<ReceiptFindRow>(db, receiptFindText, [ids]);
+}
+
 /** A row of `resource/abandon.sql`. */
 export interface ResourceAbandonRow {
   id: string;
@@ -520,7 +538,10 @@ export interface ResourceCreateRow {
  * statement.
  *
  * An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
- * which. A resource that is created again takes over the last sequence of its earlier life.
+ * which. A resource that is created again takes over the last sequence of its earlier life. A receipt that exists
+ * fails the statement: the change has been made.
+ *
+ * `receipts`: null for a change that needs none
  */
 export function resourceCreate(
   db: Db,
@@ -535,8 +556,9 @@ export function resourceCreate(
   specEvents: readonly (string | null)[],
   metadatas: readonly (string | null)[],
   dataTypes: readonly (string | null)[],
+  receipts: readonly (string | null)[] | null,
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts]);
 }
 
 /** A row of `resource/delete.sql`. */
@@ -544,21 +566,34 @@ export interface ResourceDeleteRow {
   position: number;
   source: string | null;
   is_marked: boolean | null;
+  version: number | null;
+  is_deleting: boolean;
+  is_other_life: boolean;
 }
 
 /**
  * Marks resources as being deleted, each with the note that its agent must be told and an entry in the change
  * feed, in one statement.
  *
- * What is not there, or being deleted already, or belongs to another source, stays as it is. The time of the
- * deletion is taken with the row locked: whoever read the row alive did so before.
+ * What is not there, or being deleted already, or belongs to another source, or has another version than the caller
+ * has seen, stays as it is. The time of the deletion is taken with the row locked: whoever read the row
+ * alive did so before. A receipt that exists fails the statement: the change has been made.
+ *
+ * `versions`: 0 for whatever is stored
+ *
+ * `lives`: when the resource that is meant was created; null for whichever has the id
+ *
+ * `receipts`: null for a change that needs none
  */
 export function resourceDelete(
   db: Db,
   ids: readonly (string | null)[],
   sources: readonly (string | null)[],
+  versions: readonly (number | null)[],
+  lives: readonly (string | null)[] | null,
+  receipts: readonly (string | null)[] | null,
 ): Promise<ResourceDeleteRow[]> {
-  return query<ResourceDeleteRow>(db, resourceDeleteText, [ids, sources]);
+  return query<ResourceDeleteRow>(db, resourceDeleteText, [ids, sources, versions, lives, receipts]);
 }
 
 /** A row of `resource/find_due.sql`. */
@@ -596,6 +631,31 @@ export function resourceFindDue(
   return query<ResourceFindDueRow>(db, resourceFindDueText, [consumerNames, areDeletions, afterIds, connectedAts, lookCount]);
 }
 
+/** A row of `resource/foresee.sql`. */
+export interface ResourceForeseeRow {
+  spec_hash: string | null;
+  name_owner: string | null;
+  is_known_consumer: boolean;
+  is_storable: boolean | null;
+  now_time: string;
+}
+
+/**
+ * Tells what a change would meet, and that what it would store can be stored. Changes nothing.
+ *
+ * `metadata`: null for none
+ */
+export function resourceForesee(
+  db: Db,
+  id: string,
+  name: string,
+  consumerName: string,
+  spec: string,
+  metadata: string | null,
+): Promise<ResourceForeseeRow[]> {
+  return query<ResourceForeseeRow>(db, resourceForeseeText, [id, name, consumerName, spec, metadata]);
+}
+
 /** A row of `resource/get.sql`. */
 export interface ResourceGetRow {
   id: string;
@@ -628,6 +688,40 @@ export function resourceGet(
   id: string,
 ): Promise<ResourceGetRow[]> {
   return query<ResourceGetRow>(db, resourceGetText, [id]);
+}
+
+/** A row of `resource/get_many.sql`. */
+export interface ResourceGetManyRow {
+  id: string;
+  name: string;
+  source: string;
+  consumer_name: string;
+  type: string;
+  data_type: string;
+  version: number;
+  spec: string;
+  metadata: string | null;
+  status: string | null;
+  status_version: number | null;
+  status_sequence: string | null;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
+  observed_version: number;
+  applied_version: number;
+  sent_version: number;
+  sent_at: string | null;
+  attempts: number;
+  next_send_at: string;
+  silent_seconds: number | null;
+}
+
+/** Reads resources by their ids, in no order, also while they are being deleted. */
+export function resourceGetMany(
+  db: Db,
+  ids: readonly (string | null)[],
+): Promise<ResourceGetManyRow[]> {
+  return query<ResourceGetManyRow>(db, resourceGetManyText, [ids]);
 }
 
 /** A row of `resource/list.sql`. */
@@ -911,6 +1005,7 @@ export interface ResourceUpdateRow {
   source: string | null;
   is_deleting: boolean;
   is_same: boolean;
+  is_other_life: boolean;
   new_version: number | null;
 }
 
@@ -920,9 +1015,14 @@ export interface ResourceUpdateRow {
  *
  * A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
  * another source or is the same already stays as it is; the answer tells which, as seen before the update.
- * A source that has come to speak another data type changes that of its resource, and what kind it is.
+ * A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
+ * that exists fails the statement: the change has been made.
  *
  * `types`: null keeps the stored one
+ *
+ * `lives`: when the resource that is meant was created; null for whichever has the id
+ *
+ * `receipts`: null for a change that needs none
  */
 export function resourceUpdate(
   db: Db,
@@ -935,8 +1035,10 @@ export function resourceUpdate(
   metadatas: readonly (string | null)[],
   dataTypes: readonly (string | null)[],
   types: readonly (string | null)[] | null,
+  lives: readonly (string | null)[] | null,
+  receipts: readonly (string | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts]);
 }
 
 /** A row of `spec_event/claim.sql`. */

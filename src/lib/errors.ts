@@ -32,14 +32,17 @@ export class MaestroError extends Error {
   override readonly name = "MaestroError";
   /** The number that peers see; a door may set one that says more than the code does. */
   readonly peerNumber: number;
+  /** What is stored in place of the version that the caller has seen; 0 if nothing is. */
+  readonly latestVersion: number | undefined;
 
   constructor(
     readonly code: ErrorCode,
     message: string,
-    options?: { cause?: unknown; peerNumber?: number },
+    options?: { cause?: unknown; peerNumber?: number; latestVersion?: number },
   ) {
     super(message, options);
     this.peerNumber = options?.peerNumber ?? PEER_NUMBER[code];
+    this.latestVersion = options?.latestVersion;
   }
 }
 

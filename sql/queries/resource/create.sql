@@ -2,7 +2,8 @@
 -- statement.
 --
 -- An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
--- which. A resource that is created again takes over the last sequence of its earlier life.
+-- which. A resource that is created again takes over the last sequence of its earlier life. A receipt that exists
+-- fails the statement: the change has been made.
 --
 -- $1 ids
 -- $2 names
@@ -15,16 +16,17 @@
 -- $9 spec_events
 -- $10 metadatas
 -- $11 data_types
+-- $12 receipts null for a change that needs none
 -- not null: position, is_known_consumer
 -- null: created_at
 with input as (
   select *
   from unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::text[]
+    $9::text[], $10::text[], $11::text[], $12::text[]
   ) with ordinality as input (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
-    position
+    receipt, position
   )
 ), created as (
   insert into resources (
@@ -45,6 +47,12 @@ with input as (
 ), fed as (
   insert into changes (kind, resource_id, source, consumer_name, resource_created_at)
   select 'spec', id, source, consumer_name, created_at from created
+), receipted as (
+  insert into receipts (id, resource_id, version)
+  select input.receipt, input.id, input.version
+  from input
+  join created on created.id = input.id
+  where input.receipt is not null
 ), reborn as (
   delete from tombstones using created where tombstones.id = created.id
 ), woken as (

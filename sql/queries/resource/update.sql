@@ -3,7 +3,8 @@
 --
 -- A version of 0 takes whatever is stored. What is being deleted, has another version, belongs to
 -- another source or is the same already stays as it is; the answer tells which, as seen before the update.
--- A source that has come to speak another data type changes that of its resource, and what kind it is.
+-- A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
+-- that exists fails the statement: the change has been made.
 --
 -- $1 ids
 -- $2 sources
@@ -14,15 +15,18 @@
 -- $7 metadatas
 -- $8 data_types
 -- $9 types null keeps the stored one
--- not null: position, is_deleting, is_same
+-- $10 lives when the resource that is meant was created; null for whichever has the id
+-- $11 receipts null for a change that needs none
+-- not null: position, is_deleting, is_same, is_other_life
 -- null: version, source, new_version
 with input as (
   select *
   from unnest(
     $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[]
+    $9::text[], $10::timestamptz[], $11::text[]
   ) with ordinality as input (
-    id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, position
+    id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, life, receipt,
+    position
   )
 ), updated as (
   update resources resource
@@ -48,6 +52,7 @@ with input as (
     and resource.deleted_at is null
     and resource.version in (input.version, case input.version when 0 then resource.version end)
     and resource.source = coalesce(input.source, resource.source)
+    and resource.created_at = coalesce(input.life, resource.created_at)
     and resource.spec_hash <> input.spec_hash
   returning resource.id, resource.source, resource.consumer_name, resource.version,
     resource.labels_before, resource.created_at
@@ -59,6 +64,23 @@ with input as (
     kind, resource_id, source, consumer_name, labels_before, resource_created_at
   )
   select 'spec', id, source, consumer_name, labels_before, created_at from updated
+), receipted as (
+  insert into receipts (id, resource_id, version)
+  select input.receipt, input.id, coalesce(updated.version, resource.version)
+  from input
+  join resources resource on resource.id = input.id
+  left join updated on updated.id = input.id
+  where input.receipt is not null
+    and (
+      updated.id is not null
+      or (
+        resource.deleted_at is null
+        and resource.version in (input.version, case input.version when 0 then resource.version end)
+        and resource.source = coalesce(input.source, resource.source)
+        and resource.created_at = coalesce(input.life, resource.created_at)
+        and resource.spec_hash = input.spec_hash
+      )
+    )
 ), woken as (
   select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
   from updated
@@ -69,6 +91,7 @@ with input as (
 select input.position::int as position, resource.version, resource.source,
   resource.deleted_at is not null as is_deleting,
   coalesce(resource.spec_hash = input.spec_hash, false) as is_same,
+  coalesce(resource.created_at <> input.life, false) as is_other_life,
   updated.version as new_version
 from input
 left join resources resource on resource.id = input.id

@@ -3,7 +3,7 @@
 import type { Hono } from "hono";
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import { notFound } from "../spec/accept.ts";
+import { notFound } from "../spec/refusals.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import { asSqlFilter, parseBundleSearch } from "./bundle_search.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";

@@ -3,7 +3,7 @@
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
-import { notFound } from "../spec/accept.ts";
+import { notFound } from "../spec/refusals.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { BAD_REQUEST } from "./errors.ts";
 import { idOf, type RestContext, sendNothing } from "./routes.ts";

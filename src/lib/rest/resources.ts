@@ -5,7 +5,7 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import { canonicalJson, type JsonObject } from "../json.ts";
-import { notFound } from "../spec/accept.ts";
+import { notFound } from "../spec/refusals.ts";
 import type { ResourceRow, SpecDoor } from "../spec/door.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";

@@ -14,7 +14,7 @@ import { EXT } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 import { formatTime } from "../wire/time.ts";
-import { notFound } from "./accept.ts";
+import { notFound } from "./refusals.ts";
 import type { ResourceRow } from "./door.ts";
 
 export interface Abandonment {

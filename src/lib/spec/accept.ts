@@ -1,15 +1,22 @@
 /** From the outside world into the database: creates, updates and deletions of resources. */
 
-import { createHash } from "node:crypto";
 import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
-import { canonicalJson, type JsonObject, parseJsonObject } from "../json.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
+import {
+  alreadyExists,
+  foreign,
+  notFound,
+  staleVersion,
+  underDeletion,
+  unknownConsumer,
+} from "./refusals.ts";
+import { specHash } from "./spec_hash.ts";
 
 export interface NewResource {
   id: string;
@@ -25,7 +32,14 @@ export interface NewResource {
   metadata?: string;
   /** The event that brought it. Its data type is the one by which agents are told; its data is not looked at. */
   event: CloudEvent;
+  receipt?: Receipt;
 }
+
+/**
+ * By which it is known later that a change was made; no other change may have the same. It is stored by the statement
+ * that makes the change, which fails if there is one already.
+ */
+export type Receipt = string;
 
 export interface ResourceUpdate {
   id: string;
@@ -33,17 +47,25 @@ export interface ResourceUpdate {
   source?: string;
   /** The version that the caller has seen; 0 takes whatever is stored. */
   version: number;
+  /** When the resource that the caller has seen was created: one that came after it is another. */
+  life?: string;
   /** What the resource becomes if the event is of another data type than the one before. */
   type?: "Single" | "Bundle";
   spec: string;
   metadata?: string;
   event: CloudEvent;
+  receipt?: Receipt;
 }
 
 export interface ResourceDeletion {
   id: string;
   /** Only a resource of this source is touched; undefined touches any. */
   source?: string;
+  /** The version that the caller has seen; 0 or none takes whatever is stored. */
+  version?: number;
+  /** When the resource that the caller has seen was created. */
+  life?: string;
+  receipt?: Receipt;
 }
 
 /** Resolved means committed: the change, and the note that the agent must be told (promise I1). */
@@ -77,25 +99,34 @@ export function createAcceptor(db: Db): Acceptor {
     create: async (resource) => {
       await accept({ action: "create", id: resource.id, input: resource });
     },
-    update: async (update) => {
-      for (let attempt = 0; attempt < UPDATE_ATTEMPTS; attempt++) {
-        const version = await accept({ action: "update", id: update.id, input: update });
-        if (version !== RACED) return version;
-      }
-      throw new MaestroError(
-        "conflict",
-        `Cannot update resource "${update.id}": others update it all the time`,
-      );
-    },
+    update: (update) =>
+      insist("update", update.id, () => accept({ action: "update", id: update.id, input: update })),
     delete: async (deletion) => {
-      await accept({ action: "delete", id: deletion.id, input: deletion });
+      await insist(
+        "delete",
+        deletion.id,
+        () => accept({ action: "delete", id: deletion.id, input: deletion }),
+      );
     },
   };
 }
 
-/** Somebody else's update came between the reading and the writing of one statement: look again. */
+/** Somebody else's change came between the reading and the writing of one statement: look again. */
 const RACED = 0;
-const UPDATE_ATTEMPTS = 10;
+const ATTEMPTS = 10;
+/** A deletion that has nothing left to ask for. */
+const DONE = -1;
+
+async function insist(verb: string, id: string, attempt: () => Promise<number>): Promise<number> {
+  for (let count = 0; count < ATTEMPTS; count++) {
+    const answer = await attempt();
+    if (answer !== RACED) return answer;
+  }
+  throw new MaestroError(
+    "conflict",
+    `Cannot ${verb} resource "${id}": others change it all the time`,
+  );
+}
 
 type Entry =
   | { action: "create"; id: string; input: NewResource }
@@ -165,18 +196,11 @@ async function createAll(db: Db, resources: NewResource[]): Promise<(number | Er
     resources.map(({ event }) => storedEvent(event)),
     resources.map(({ metadata }) => metadata ?? null),
     resources.map(dataTypeOf),
+    resources.map(({ receipt }) => receipt ?? null),
   );
   return inOrder(resources, rows, (resource, row) => {
     if (row?.created_at) return resource.version;
-    if (!row?.is_known_consumer) {
-      // Clients of the Go server look for the name of the constraint.
-      return new MaestroError(
-        "invalid_argument",
-        `Unable to create Resource: consumer "${resource.consumerName}" does not exist ` +
-          `(it violates foreign key constraint "fk_resources_consumers")`,
-      );
-    }
-    return new MaestroError("conflict", "This Resource already exists");
+    return row?.is_known_consumer ? alreadyExists() : unknownConsumer(resource.consumerName);
   });
 }
 
@@ -192,6 +216,8 @@ async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | E
     updates.map(({ metadata }) => metadata ?? null),
     updates.map(dataTypeOf),
     updates.map(({ type }) => type ?? null),
+    updates.map(({ life }) => life ?? null),
+    updates.map(({ receipt }) => receipt ?? null),
   );
   return inOrder(updates, rows, (update, row) => {
     if (row?.new_version) return row.new_version;
@@ -199,15 +225,8 @@ async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | E
     if (update.source !== undefined && row.source !== update.source) {
       return foreign(update.id, row.source, update.source);
     }
-    if (row.is_deleting) {
-      return new MaestroError("conflict", `the resource is under deletion, id: ${update.id}`);
-    }
-    if (update.version !== 0 && update.version !== row.version) {
-      return new MaestroError(
-        "conflict",
-        `the resource version is not the latest, the latest version: ${row.version}`,
-      );
-    }
+    if (row.is_deleting) return underDeletion(update.id);
+    if (isSuperseded(update, { ...row, version: row.version })) return staleVersion(row.version);
     return row.is_same ? row.version : RACED;
   });
 }
@@ -217,15 +236,27 @@ async function deleteAll(db: Db, deletions: ResourceDeletion[]): Promise<(number
     db,
     deletions.map(({ id }) => id),
     deletions.map(({ source }) => source ?? null),
+    deletions.map(({ version }) => version ?? 0),
+    deletions.map(({ life }) => life ?? null),
+    deletions.map(({ receipt }) => receipt ?? null),
   );
-  return inOrder(
-    deletions,
-    rows,
-    ({ id, source }, row) =>
-      row?.source && source !== undefined && row.source !== source
-        ? foreign(id, row.source, source)
-        : 0,
-  );
+  return inOrder(deletions, rows, (deletion, row) => {
+    const { id, source } = deletion;
+    if (!row?.source || !row.version) return DONE;
+    if (source !== undefined && row.source !== source) return foreign(id, row.source, source);
+    // What is being deleted already is what the caller wants, whatever it has seen.
+    if (row.is_marked || row.is_deleting) return DONE;
+    const { version } = row;
+    return isSuperseded(deletion, { ...row, version }) ? staleVersion(version) : RACED;
+  });
+}
+
+/** True if the caller has seen something else than what is stored. */
+function isSuperseded(
+  { version = 0 }: { version?: number },
+  stored: { version: number; is_other_life: boolean },
+): boolean {
+  return stored.is_other_life || (version !== 0 && version !== stored.version);
 }
 
 function inOrder<In, Row extends { position: number }>(
@@ -237,18 +268,6 @@ function inOrder<In, Row extends { position: number }>(
   return inputs.map((input, index) => answer(input, byPosition.get(index + 1)));
 }
 
-/** The error for an id that is not stored, in the words that clients know. */
-export function notFound(id: string): MaestroError {
-  return new MaestroError("not_found", `Resource with id='${id}' not found`);
-}
-
-function foreign(id: string, owner: string | null, caller: string): MaestroError {
-  return new MaestroError(
-    "permission_denied",
-    `Cannot change resource "${id}": it belongs to source "${owner}", not to "${caller}"`,
-  );
-}
-
 function dataTypeOf({ event }: { event: CloudEvent }): string {
   return parseEventType(event.type).dataType;
 }
@@ -257,25 +276,4 @@ function dataTypeOf({ event }: { event: CloudEvent }): string {
 function storedEvent(event: CloudEvent): string {
   const { metadata: _, ...extensions } = event.extensions;
   return encodeStructured({ ...event, extensions, data: undefined });
-}
-
-/** What clients fill in anew each time, and what therefore makes no difference. */
-const VOLATILE_METADATA = [
-  "resourceVersion",
-  "generation",
-  "creationTimestamp",
-  "deletionTimestamp",
-  "managedFields",
-];
-
-/** By which an update that changes nothing is known. */
-function specHash({ spec, metadata }: { spec: string; metadata?: string }): string {
-  const hash = createHash("sha256").update(spec);
-  if (metadata !== undefined) hash.update("\n").update(canonicalJson(stable(metadata)));
-  return hash.digest("hex");
-}
-
-function stable(metadata: string): JsonObject {
-  const members = Object.entries(parseJsonObject(metadata, "the metadata"));
-  return Object.fromEntries(members.filter(([key]) => !VOLATILE_METADATA.includes(key)));
 }

@@ -142,7 +142,8 @@ function checkMetadata(event: CloudEvent): void {
   if (metadata !== undefined) parseJsonObject(metadata, "the metadata extension");
 }
 
-function checkId(id: string): void {
+/** Throws `invalid_argument` if an id that somebody chose could not be delivered. */
+export function checkId(id: string): void {
   const errors = dns1123SubdomainErrors(id);
   if (id.length > ID_LENGTH_MAX) errors.push(`must be no more than ${ID_LENGTH_MAX} characters`);
   if (errors.length === 0) return;

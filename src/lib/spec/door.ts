@@ -7,11 +7,11 @@ import { type Abandonment, abandonResource } from "./abandon.ts";
 import {
   type Acceptor,
   type NewResource,
-  notFound,
   type ResourceDeletion,
   type ResourceUpdate,
 } from "./accept.ts";
 import type { SpecChange } from "./change.ts";
+import { notFound } from "./refusals.ts";
 
 /** A resource as people see it. Documents are JSON text, times RFC 3339. */
 export type ResourceRow = q.ResourceGetRow;

@@ -40,6 +40,29 @@ export function validateBundle(
   if (errors.length > 0) throw invalid(noun, errors);
 }
 
+/**
+ * What is wrong with the manifests of a bundle, each message with the place of its manifest, for those who wrote them
+ * by hand.
+ */
+export function bundleErrors({ manifests }: BundleSpec): string[] {
+  const seen = new Map<string, number>();
+  return manifests.flatMap((manifest, index) => {
+    const faults = validateManifest(manifest).map((fault) => `manifests[${index}].${fault}`);
+    if (faults.length > 0) return faults;
+    const identity = describeIdentity(manifest);
+    const first = seen.get(identity);
+    if (first === undefined) seen.set(identity, index);
+    return first === undefined ? [] : [
+      `manifests[${index}]: duplicate manifest for ${identity}, which is manifests[${first}]`,
+    ];
+  });
+}
+
+/** What is wrong with the labels and annotations of a bundle, by which it is searched. */
+export function bundleMetadataErrors({ labels, annotations }: JsonObject): string[] {
+  return [...labelErrors(labels), ...annotationErrors(annotations)];
+}
+
 /** The same for a manifest that came by itself. */
 export function validateSingle(
   manifest: JsonObject | undefined,

@@ -1,0 +1,241 @@
+/** What becomes of changes that are asked for by their outcome, whichever door they come through. */
+
+import { expect, test } from "bun:test";
+import { query } from "../../src/lib/db/query.ts";
+import { parseJson } from "../../src/lib/json.ts";
+import type { ResourceDraft } from "../../src/lib/spec/draft.ts";
+import { createResourceWriter, type WriteOptions } from "../../src/lib/spec/write.ts";
+import { newUpdate, openSpecs } from "./specs.ts";
+
+const BUNDLE: WriteOptions = { type: "Bundle" };
+
+async function openWriter() {
+  const specs = await openSpecs();
+  const { db, acceptor, consumer } = specs;
+  const writer = createResourceWriter({ db, acceptor, sourceId: "maestro" });
+  return { ...specs, writer, [Symbol.asyncDispose]: () => specs[Symbol.asyncDispose](), consumer };
+}
+
+const updateEvent = (id: string) => newUpdate(id, 0, "").event;
+
+function draft(consumerName: string, content = "1"): ResourceDraft {
+  const metadata = { name: "settings", namespace: "default" };
+  const manifest = { apiVersion: "v1", kind: "ConfigMap", metadata, data: { content } };
+  return { consumerName, spec: { manifests: [manifest] } };
+}
+
+/** Adds a label, which keeps those of others. */
+const labelled = (key: string) => (stored: ResourceDraft): ResourceDraft => ({
+  ...stored,
+  metadata: { ...stored.metadata, labels: { ...Object(stored.metadata?.["labels"]), [key]: "" } },
+});
+
+/** The code and the message of a refusal. */
+const refusal = (call: Promise<unknown>) =>
+  call.then(() => "accepted", ({ code, message }) => `${code}: ${message}`);
+
+async function count(db: Parameters<typeof query>[0], table: string): Promise<number> {
+  const [row] = await query<{ n: string }>(db, `select count(*) as n from ${table}`, []);
+  return Number(row?.n);
+}
+
+test("a patch does not lose what somebody else has changed between its reading and its writing", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer } = specs;
+  const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+
+  let others: Promise<unknown> | undefined;
+  const { row } = await writer.patch(id, (stored) => {
+    // In the queue before ours, for the same id: it is stored first.
+    others ??= specs.acceptor.update({
+      ...{ id, version: 0, spec: JSON.stringify(stored.spec), metadata: '{"labels":{"their":""}}' },
+      event: updateEvent(id),
+    });
+    return labelled("our")(stored);
+  }, BUNDLE);
+  await others;
+
+  expect(parseJson(row.metadata ?? "")).toEqual({ labels: { their: "", our: "" } });
+  expect(row.version).toBe(3);
+});
+
+test("of two changes of the same version one is refused with the latest version", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer } = specs;
+  const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+
+  const options = { ...BUNDLE, version: 1 };
+  const outcomes = await Promise.all([
+    refusal(writer.patch(id, labelled("one"), options)),
+    refusal(writer.apply(id, draft(consumer, "2"), options)),
+  ]);
+
+  expect(outcomes.toSorted()).toEqual([
+    "accepted",
+    "conflict: the resource version is not the latest, the latest version: 2",
+  ]);
+});
+
+test("a change of a resource that was seen does not meet another that was created in its place", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer, db } = specs;
+  const { row } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  await query(db, "delete from resources where id = $1", [row.id]);
+  await writer.create({ id: row.id, draft: draft(consumer, "new life") }, BUNDLE);
+  const seen = { ...BUNDLE, version: row.version, life: row.created_at };
+
+  const outcomes = await Promise.all([
+    refusal(writer.patch(row.id, labelled("old"), seen)),
+    refusal(writer.apply(row.id, draft(consumer, "old"), seen)),
+    refusal(writer.delete(row.id, seen)),
+    // Past the writer's own look at the row.
+    refusal(specs.acceptor.delete({ id: row.id, life: row.created_at })),
+    refusal(specs.acceptor.update({
+      ...{ id: row.id, version: 1, life: row.created_at, spec: "{}", event: updateEvent(row.id) },
+    })),
+  ]);
+
+  const stale = "conflict: the resource version is not the latest, the latest version: 1";
+  expect(outcomes).toEqual([stale, stale, stale, stale, stale]);
+});
+
+test("two that apply the same id at once both succeed, and only one has created it", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer } = specs;
+  const id = crypto.randomUUID();
+
+  const written = await Promise.all([
+    writer.apply(id, draft(consumer, "a"), BUNDLE),
+    writer.apply(id, draft(consumer, "b"), BUNDLE),
+    writer.apply(id, draft(consumer, "b"), BUNDLE),
+  ]);
+
+  expect(written.map(({ outcome }) => outcome).filter((one) => one === "created")).toHaveLength(1);
+  expect(written.map(({ row }) => row.version).toSorted()).toEqual([1, 2, 2]);
+});
+
+test("applying what is stored keeps the version, also if a peer has written it in another order", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer, db } = specs;
+  const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  const [manifest] = draft(consumer).spec.manifests;
+  const spec = `{"manifests": [${JSON.stringify(manifest)}]}`;
+  await specs.acceptor.update({ id, version: 0, spec, event: updateEvent(id) });
+
+  const { row, outcome } = await writer.apply(id, draft(consumer), BUNDLE);
+
+  expect({ outcome, version: row.version, spec: row.spec }).toEqual({
+    outcome: "unchanged",
+    version: 2,
+    spec,
+  });
+  expect(await count(db, "events")).toBe(2);
+});
+
+test("a dry run tells what would become and what would be refused, and stores nothing", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer, db } = specs;
+  const named = { ...draft(consumer), name: "taken" };
+  const { row: { id } } = await writer.create({ draft: named }, BUNDLE);
+  const before = [await count(db, "events"), await count(db, "changes")];
+  const dry = { ...BUNDLE, isDryRun: true };
+
+  const created = await writer.create({ id: "new", draft: draft(consumer) }, dry);
+  const changed = await writer.apply(id, { ...named, ...draft(consumer, "2") }, dry);
+  const same = await writer.apply(id, named, dry);
+  const patched = await writer.patch(id, labelled("x"), dry);
+  await writer.delete(id, dry);
+  const refusals = await Promise.all([
+    refusal(writer.create({ draft: draft("nowhere") }, dry)),
+    refusal(writer.create({ id, draft: draft(consumer) }, dry)),
+    refusal(writer.create({ draft: named }, dry)),
+    refusal(writer.patch(id, labelled("x"), { ...dry, version: 7 })),
+    refusal(writer.delete(id, { ...dry, version: 7 })),
+    refusal(writer.patch("missing", labelled("x"), dry)),
+  ]);
+
+  const outcomes = [created, changed, same, patched]
+    .map(({ outcome, row }) => `${outcome} ${row.version}`);
+  expect(outcomes).toEqual(["created 1", "changed 2", "unchanged 1", "changed 2"]);
+  expect(refusals).toEqual([
+    expect.stringMatching(/^invalid_argument: .*"nowhere" does not exist/),
+    "conflict: This Resource already exists",
+    "conflict: This Resource already exists",
+    "conflict: the resource version is not the latest, the latest version: 1",
+    "conflict: the resource version is not the latest, the latest version: 1",
+    "not_found: Resource with id='missing' not found",
+  ]);
+  expect(await count(db, "resources")).toBe(1);
+  expect([await count(db, "events"), await count(db, "changes")]).toEqual(before);
+});
+
+test("M28: a caller that speaks for one source touches only what is that source's", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer } = specs;
+  const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  const other = { ...BUNDLE, owner: "another" };
+
+  const outcomes = await Promise.all([
+    refusal(writer.apply(id, draft(consumer, "2"), other)),
+    refusal(writer.patch(id, labelled("x"), other)),
+    refusal(writer.delete(id, other)),
+  ]);
+  const own = await writer.create({ draft: draft(consumer) }, other);
+
+  const foreign = `permission_denied: Cannot change resource "${id}": ` +
+    'it belongs to source "maestro", not to "another"';
+  expect(outcomes).toEqual([foreign, foreign, foreign]);
+  expect(own.row.source).toBe("another");
+  expect(await refusal(writer.delete(own.row.id, other))).toBe("accepted");
+});
+
+test("a change with a receipt is made once, however often and from wherever it is tried", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer, db } = specs;
+  const other = createResourceWriter({ ...specs, sourceId: "maestro" });
+  const once = (id: string, mayExist: boolean) => ({ ...BUNDLE, receipt: { id, mayExist } });
+  const add = (stored: ResourceDraft): ResourceDraft => ({
+    ...stored,
+    spec: { manifests: [...stored.spec.manifests, named(`m${stored.spec.manifests.length}`)] },
+  });
+
+  const creation = { draft: draft(consumer) };
+  const created = await Promise.all([
+    writer.create(creation, once("c", false)),
+    other.create(creation, once("c", false)),
+    other.create(creation, once("c", true)),
+  ]);
+  const id = created[0].row.id;
+  const patched = await Promise.all([
+    writer.patch(id, add, once("p", false)),
+    other.patch(id, add, once("p", false)),
+  ]);
+  const late = await other.patch(id, add, once("p", true));
+
+  expect(created.map(({ row }) => row.id)).toEqual([id, id, id]);
+  expect(await count(db, "resources")).toBe(1);
+  expect([...patched, late].map(({ row }) => row.version)).toEqual([2, 2, 2]);
+  expect(JSON.parse(late.row.spec).manifests).toHaveLength(2);
+});
+
+test("a deletion with a receipt does not meet what was created since under the same id", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer, db } = specs;
+  const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  await writer.delete(id, { ...BUNDLE, receipt: { id: "d", mayExist: false } });
+  await query(db, "delete from resources where id = $1", [id]);
+  await writer.create({ id, draft: draft(consumer) }, BUNDLE);
+
+  await writer.delete(id, { ...BUNDLE, receipt: { id: "d", mayExist: true } });
+
+  const [row] = await query<{ deleted_at: string | null }>(
+    db,
+    "select deleted_at from resources where id = $1",
+    [id],
+  );
+  expect(row).toEqual({ deleted_at: null });
+});
+
+function named(name: string) {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "default" } };
+}
