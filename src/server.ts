@@ -15,6 +15,7 @@ import { createRestApp } from "./lib/rest/app.ts";
 import { serveRest } from "./lib/rest/serve.ts";
 import { createWatchers } from "./lib/rest/watch.ts";
 import { createSpecDoor } from "./lib/spec/door.ts";
+import { createResourceWriter } from "./lib/spec/write.ts";
 import { VERSION } from "./lib/version.ts";
 import { openLog } from "./program.ts";
 import { startFlows } from "./server_flows.ts";
@@ -49,6 +50,11 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   const app = createRestApp({
     db: database.db,
     spec: createSpecDoor(database.db, flows.acceptor, log),
+    writer: createResourceWriter({
+      db: database.db,
+      acceptor: flows.acceptor,
+      sourceId: config["source-id"],
+    }),
     authenticate: config["enable-jwt"] ? authenticate : undefined,
     log,
     metrics,

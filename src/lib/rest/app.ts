@@ -9,6 +9,7 @@ import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
+import type { ResourceWriter } from "../spec/write.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addBundleRoutes } from "./bundles.ts";
@@ -25,6 +26,8 @@ import type { Watchers } from "./watch.ts";
 export interface RestParts {
   db: Db;
   spec: SpecDoor;
+  /** Without it nothing is written over Connect. */
+  writer?: ResourceWriter | undefined;
   /** Without it, whoever reaches the port may do everything. */
   authenticate?: Authenticate | undefined;
   log: Logger;
@@ -65,7 +68,7 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   addCloudEventRoutes(app, { spec, log: parts.log });
   addConnectRoutes(
     app,
-    { ...{ db, spec, sourceId, watchers, requestTimeoutMs }, log, cloudEvents: parts.cloudEvents },
+    { db, writer: parts.writer, log, watchers, cloudEvents: parts.cloudEvents, requestTimeoutMs },
     (c) => enter(parts.authenticate, c),
   );
   return app;

@@ -5,13 +5,14 @@ import * as q from "../../../gen/queries.ts";
 import type { ResourceBundleService } from "../../../gen/maestro/v1/resource_bundle_pb.ts";
 import type { Db } from "../../db/connect.ts";
 import { MaestroError } from "../../errors.ts";
-import { notFound } from "../../spec/accept.ts";
 import type { ResourceRow } from "../../spec/door.ts";
+import { notFound } from "../../spec/refusals.ts";
 import { asSqlFilter, type BundleFilter, parseBundleSearch } from "../bundle_search.ts";
 import { readPageSize, readPageToken, writePageToken } from "./page.ts";
 import { createMessagePresentation, presentBundle } from "./present.ts";
 import type { ConnectParts } from "./router.ts";
 import { createWatchCall } from "./watch.ts";
+import { createWriteCalls } from "./writes.ts";
 
 /** A page of larger bundles is shorter than it was asked for. */
 const PAGE_BYTES_MAX = 4 * 1024 * 1024;
@@ -21,7 +22,7 @@ const FIRST_ROWS = 10;
 type BundleCalls = Partial<ServiceImpl<typeof ResourceBundleService>>;
 
 /** Makes the methods of `maestro.v1.ResourceBundleService`. */
-export function createBundleCalls({ db, watchers }: ConnectParts): BundleCalls {
+export function createBundleCalls({ db, watchers, writer }: ConnectParts): BundleCalls {
   return {
     async list({ search, pageSize, pageToken }) {
       const filter = parseBundleSearch(search);
@@ -36,6 +37,7 @@ export function createBundleCalls({ db, watchers }: ConnectParts): BundleCalls {
       };
     },
     get: async ({ id }) => ({ resourceBundle: presentBundle(await getBundle(db, id)) }),
+    ...(writer && createWriteCalls(db, writer)),
     ...(watchers && { watch: createWatchCall(watchers, createMessagePresentation()) }),
   };
 }

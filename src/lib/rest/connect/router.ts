@@ -14,7 +14,7 @@ import { ResourceBundleService } from "../../../gen/maestro/v1/resource_bundle_p
 import type { Db } from "../../db/connect.ts";
 import { MaestroError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
-import type { SpecDoor } from "../../spec/door.ts";
+import type { ResourceWriter } from "../../spec/write.ts";
 import { BODY_BYTES_MAX } from "../body.ts";
 import type { Watchers } from "../watch.ts";
 import { createBundleCalls } from "./bundles.ts";
@@ -27,10 +27,9 @@ import type { CallAnswer, Calls } from "./routes.ts";
 
 export interface ConnectParts {
   db: Db;
-  spec: SpecDoor;
+  /** Without it nothing is written. */
+  writer: ResourceWriter | undefined;
   log: Logger;
-  /** Who the server is to its agents. */
-  sourceId: string;
   /** Without it nothing can be watched. */
   watchers: Watchers | undefined;
   /** What sources are served by; undefined if they are not served here. */
@@ -46,6 +45,8 @@ export function createCalls(parts: ConnectParts): Calls {
     // Plain gRPC needs trailers, which this port cannot send; it has ports of its own.
     grpc: false,
     readMaxBytes: BODY_BYTES_MAX,
+    // As on REST: a mistyped name must not pass for something that was left out.
+    jsonOptions: { ignoreUnknownFields: false },
     acceptCompression: [GZIP],
     // Never: it costs eight times the throughput.
     compressMinBytes: Number.MAX_SAFE_INTEGER,
