@@ -60,6 +60,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
     metrics,
     sourceId: config["source-id"],
     watchers,
+    allowedOrigins: config["cors-allowed-origins"],
     cloudEvents: config["enable-grpc-server"]
       ? { ...refuseWhile(flows.cutOff, flows.sources.methods), statusOf }
       : undefined,

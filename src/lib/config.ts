@@ -1,6 +1,7 @@
 /** The server's settings, as flags and environment give them. */
 
 import { CERTIFICATE_FLAGS, withPeersNames } from "./certificate_config.ts";
+import { CORS_FLAGS } from "./cors_config.ts";
 import { MaestroError } from "./errors.ts";
 import {
   boolean,
@@ -87,6 +88,7 @@ export const SERVER_FLAGS = {
   "grpc-broker-client-ca-file": optionalText("file", "CA that agents' certificates must come from"),
   ...GRPC_FLAGS,
   ...CERTIFICATE_FLAGS,
+  ...CORS_FLAGS,
   "message-broker-type": choice(["grpc", "mqtt"], "grpc", "how agents are reached"),
   "message-broker-config-file": text(
     "file",

@@ -16,6 +16,7 @@ import { addBundleRoutes } from "./bundles.ts";
 import type { CloudEventDoor } from "./connect/cloud_events.ts";
 import { addConnectRoutes, isCall } from "./connect/routes.ts";
 import { addConsumerRoutes } from "./consumers.ts";
+import { allowOrigins } from "./cors.ts";
 import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
@@ -38,6 +39,8 @@ export interface RestParts {
   watchers?: Watchers;
   /** What sources are served by over Connect and gRPC-Web; without it they are not. */
   cloudEvents?: CloudEventDoor | undefined;
+  /** Web pages of these addresses may call. */
+  allowedOrigins?: readonly string[];
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
 }
@@ -56,6 +59,7 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.notFound((c) => answerUnknownPath(c));
   app.use(identify);
   app.use((c, next) => observe(parts, c, next));
+  app.use((c, next) => allowOrigins(parts.allowedOrigins ?? [], c, next));
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = parts;
   // Calls do both by themselves, since their errors are told in their protocol.
   app.use((c, next) => isCall(c.req.path) ? next() : login(parts.authenticate, c, next));
