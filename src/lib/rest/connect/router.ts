@@ -80,7 +80,7 @@ async function answer(
     url: request.url,
     header: request.headers,
     body: request.body ?? toBody([]),
-    signal: AbortSignal.any([request.signal, gone.signal]),
+    signal: gone.signal,
     contextValues: createContextValues().set(CALLER, call),
   });
   const { status, header } = answered;
