@@ -84,7 +84,7 @@ async function answer(
     contextValues: createContextValues().set(CALLER, call),
   });
   const { status, header } = answered;
-  const isWhole = answered.body === undefined || (header?.has("content-length") ?? false);
+  const isWhole = method.method.methodKind === "unary" || answered.body === undefined;
   const cancelled = () => gone.abort(new ConnectError("the client is gone", Code.Canceled));
   const body = isWhole ? await readAll(answered) : toStream(answered, { alive, cancelled });
   return { status, headers: header ?? [], body };
