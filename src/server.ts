@@ -15,7 +15,6 @@ import { createRestApp } from "./lib/rest/app.ts";
 import { serveRest } from "./lib/rest/serve.ts";
 import { createWatchers } from "./lib/rest/watch.ts";
 import { createSpecDoor } from "./lib/spec/door.ts";
-import { createResourceWriter } from "./lib/spec/write.ts";
 import { VERSION } from "./lib/version.ts";
 import { openLog } from "./program.ts";
 import { startFlows } from "./server_flows.ts";
@@ -49,12 +48,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   });
   const app = createRestApp({
     db: database.db,
-    spec: createSpecDoor(database.db, flows.acceptor, log),
-    writer: createResourceWriter({
-      db: database.db,
-      acceptor: flows.acceptor,
-      sourceId: config["source-id"],
-    }),
+    spec: createSpecDoor(database.db, flows.acceptor, log, { sourceId: config["source-id"] }),
     authenticate: config["enable-jwt"] ? authenticate : undefined,
     log,
     metrics,

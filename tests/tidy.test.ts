@@ -43,6 +43,7 @@ const DOORS: Record<string, readonly string[]> = {
   "jose": ["src/lib/access/", "tests/"],
   "prom-client": ["src/lib/metrics.ts", "src/lib/ops/"],
   "valibot": ["src/"],
+  "js-yaml": ["src/lib/yaml.ts"],
   "yaml": [
     "src/lib/access/",
     "src/lib/cli/",

@@ -22,6 +22,13 @@ import consumerPageText from "../../sql/queries/consumer/page.sql" with { type: 
 import consumerPulseText from "../../sql/queries/consumer/pulse.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
 import receiptFindText from "../../sql/queries/receipt/find.sql" with { type: "text" };
+import receiptPurgeText from "../../sql/queries/receipt/purge.sql" with { type: "text" };
+import requestKeyClaimText from "../../sql/queries/request_key/claim.sql" with { type: "text" };
+import requestKeyGetText from "../../sql/queries/request_key/get.sql" with { type: "text" };
+import requestKeyKeepText from "../../sql/queries/request_key/keep.sql" with { type: "text" };
+import requestKeyMeasureText from "../../sql/queries/request_key/measure.sql" with { type: "text" };
+import requestKeyPurgeText from "../../sql/queries/request_key/purge.sql" with { type: "text" };
+import requestKeyReleaseText from "../../sql/queries/request_key/release.sql" with { type: "text" };
 import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
@@ -399,6 +406,123 @@ export function receiptFind(
   ids: readonly (string | null)[],
 ): Promise<ReceiptFindRow[]> {
   return query<ReceiptFindRow>(db, receiptFindText, [ids]);
+}
+
+/** A row of `receipt/purge.sql`. */
+export interface ReceiptPurgeRow {
+  id: string;
+}
+
+/** Forgets receipts whose requests are forgotten. */
+export function receiptPurge(
+  db: Db,
+  ageSeconds: number,
+  limitCount: number,
+): Promise<ReceiptPurgeRow[]> {
+  return query<ReceiptPurgeRow>(db, receiptPurgeText, [ageSeconds, limitCount]);
+}
+
+/** A row of `request_key/claim.sql`. */
+export interface RequestKeyClaimRow {
+  request_id: string;
+}
+
+/**
+ * Begins the work on a request, if it is new, was given up, or is so old that it does not count any more.
+ *
+ * No row means that somebody else is at it, that it is answered, or that it is another request.
+ *
+ * `requestId`: the one of a new request
+ *
+ * `claimSeconds`: after so long whoever began is taken for dead
+ */
+export function requestKeyClaim(
+  db: Db,
+  caller: string,
+  key: string,
+  requestId: string,
+  fingerprint: string,
+  claimSeconds: number,
+  ageSeconds: number,
+): Promise<RequestKeyClaimRow[]> {
+  return query<RequestKeyClaimRow>(db, requestKeyClaimText, [caller, key, requestId, fingerprint, claimSeconds, ageSeconds]);
+}
+
+/** A row of `request_key/get.sql`. */
+export interface RequestKeyGetRow {
+  fingerprint: string;
+  status: number | null;
+  headers: string | null;
+  body: string | null;
+}
+
+/** Reads what is known of a request. */
+export function requestKeyGet(
+  db: Db,
+  caller: string,
+  key: string,
+  ageSeconds: number,
+): Promise<RequestKeyGetRow[]> {
+  return query<RequestKeyGetRow>(db, requestKeyGetText, [caller, key, ageSeconds]);
+}
+
+/**
+ * Keeps the answer of a request, unless there is one.
+ *
+ * Returns how many rows it touched.
+ */
+export function requestKeyKeep(
+  db: Db,
+  caller: string,
+  key: string,
+  requestId: string,
+  status: number,
+  headers: string,
+  body: string,
+): Promise<number> {
+  return execute(db, requestKeyKeepText, [caller, key, requestId, status, headers, body]);
+}
+
+/** A row of `request_key/measure.sql`. */
+export interface RequestKeyMeasureRow {
+  kept: number;
+  body_bytes: number;
+}
+
+/** Counts the requests that are kept, up to a number, and the bytes of their answers. */
+export function requestKeyMeasure(
+  db: Db,
+  countMax: number,
+): Promise<RequestKeyMeasureRow[]> {
+  return query<RequestKeyMeasureRow>(db, requestKeyMeasureText, [countMax]);
+}
+
+/** A row of `request_key/purge.sql`. */
+export interface RequestKeyPurgeRow {
+  request_id: string;
+}
+
+/** Forgets requests that are too old to come again. */
+export function requestKeyPurge(
+  db: Db,
+  ageSeconds: number,
+  limitCount: number,
+): Promise<RequestKeyPurgeRow[]> {
+  return query<RequestKeyPurgeRow>(db, requestKeyPurgeText, [ageSeconds, limitCount]);
+}
+
+/**
+ * Lets a request be tried again at once.
+ *
+ * Returns how many rows it touched.
+ */
+export function requestKeyRelease(
+  db: Db,
+  caller: string,
+  key: string,
+  requestId: string,
+): Promise<number> {
+  return execute(db, requestKeyReleaseText, [caller, key, requestId]);
 }
 
 /** A row of `resource/abandon.sql`. */

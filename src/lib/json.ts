@@ -106,6 +106,12 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJson(value);
 }
 
+/** The number that these digits of JSON write: a plain one if a double has all of it. */
+export function keepNumber(digits: string): unknown {
+  const number = Number(digits);
+  return JSON.stringify(number) === digits ? number : rawJson(digits);
+}
+
 /** The digits of a number that was kept as text, or undefined for any other value. */
 export function rawNumber(value: unknown): string | undefined {
   return isRawJson(value) ? value.rawJSON : undefined;

@@ -5,9 +5,15 @@ import { canonicalJson, isObject, type JsonObject } from "./json.ts";
 
 /** One step of a patch. */
 export type PatchStep =
-  | { op: "add" | "replace" | "test"; path: string[]; value: unknown }
-  | { op: "remove"; path: string[] }
-  | { op: "move" | "copy"; path: string[]; from: string[] };
+  & { path: string[] }
+  & (
+    | { op: "add"; value: unknown }
+    | { op: "replace"; value: unknown }
+    | { op: "test"; value: unknown }
+    | { op: "remove" }
+    | { op: "move"; from: string[] }
+    | { op: "copy"; from: string[] }
+  );
 
 /** More would be a document of its own, sent whole. */
 const STEPS_MAX = 10_000;

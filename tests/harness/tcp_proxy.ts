@@ -28,6 +28,8 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void;
   /** From now on new connections are closed at once. */
   refuse(): void;
+  /** True once bytes have been dropped on a connection that is still open. */
+  hasLost(): boolean;
   /** Carries everything again. Connections that lost bytes are reset, as nothing could mend them. */
   heal(): void;
 }
@@ -101,6 +103,7 @@ export async function startTcpProxy(
     slow: (direction, pace) => void state.paces.set(direction, pace),
     cut: () => links.forEach(endLink),
     refuse: () => void (state.isRefusing = true),
+    hasLost: () => [...links].some((link) => link.hasLost),
     heal() {
       state.isFrozen = false;
       state.isRefusing = false;

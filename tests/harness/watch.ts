@@ -7,7 +7,6 @@ import { createRestApp } from "../../src/lib/rest/app.ts";
 import { serveRest } from "../../src/lib/rest/serve.ts";
 import { createWatchers, type Watchers, type WatchOptions } from "../../src/lib/rest/watch.ts";
 import { createSpecDoor } from "../../src/lib/spec/door.ts";
-import { createResourceWriter } from "../../src/lib/spec/write.ts";
 import { type Doors, type DoorsOptions, openDoors } from "./doors.ts";
 import { eventually } from "./eventually.ts";
 import { testLogger } from "./postgres.ts";
@@ -34,7 +33,6 @@ export async function openWatchDoors(
     ...(options.authenticate && { authenticate: options.authenticate }),
     cloudEvents: { ...flows.sources.methods, statusOf },
     spec: createSpecDoor(db, flows.acceptor, log),
-    writer: createResourceWriter({ db, acceptor: flows.acceptor, sourceId: "maestro" }),
   });
   const rest = stack.use(serveRest(app, { hostname: "127.0.0.1", port: 0 }));
   stack.defer(() => watchers.close());

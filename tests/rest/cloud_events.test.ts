@@ -9,7 +9,7 @@ import { encodeMqtt } from "../../src/lib/wire/mqtt.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
 import { bundle, specEvent, statusEvent, statusResync } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { type Answer, openRest, type RestHarness, V1 } from "./harness.ts";
+import { type Answer, openRest, type RestHarness, specDoor, V1 } from "./harness.ts";
 
 const PATH = `${V1}/cloudevents`;
 const STRUCTURED = { "Content-Type": "application/cloudevents+json" };
@@ -308,7 +308,7 @@ test("a batch of a thousand is accepted, one of more is refused whole, an empty 
 test("an event of a batch that fails for no fault of its own says so, and the log says why", async () => {
   const lines: string[] = [];
   const fail = () => Promise.reject(new Error("secret of the house"));
-  const spec = { create: fail, update: fail, delete: fail, abandon: fail, accept: fail };
+  const spec = specDoor(fail);
   await using broken = await openRest({ spec, log: testLogger((line) => lines.push(line)) });
 
   const { body } = await broken.call("POST", PATH, `[${encodeStructured(create())}]`, BATCH);

@@ -4,10 +4,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createAuthenticator } from "../../src/lib/access/authenticate.ts";
 import { MaestroError } from "../../src/lib/errors.ts";
 import { serveRest } from "../../src/lib/rest/serve.ts";
-import type { SpecDoor } from "../../src/lib/spec/door.ts";
 import { createIssuer, type Issuer } from "../access/tokens.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { NGINX, openRest, type RestHarness, specDoor, V1 } from "./harness.ts";
 
 const ADMIN = "admin-token-of-this-test-0123456789";
 
@@ -33,14 +32,7 @@ afterAll(async () => {
 
 /** A door whose creations end as the function says. */
 function openWith(create: () => Promise<never>, requestTimeoutMs = 10_000): Promise<RestHarness> {
-  const spec: SpecDoor = {
-    create,
-    update: create,
-    delete: create,
-    abandon: create,
-    accept: create,
-  };
-  return openRest({ spec, requestTimeoutMs });
+  return openRest({ spec: specDoor(create), requestTimeoutMs });
 }
 
 const post = (harness: RestHarness) =>
@@ -238,7 +230,7 @@ test("what is unavailable now says when to come back", async () => {
 test("a bug is logged with its cause, and says nothing of itself to the client", async () => {
   const lines: string[] = [];
   const fail = () => Promise.reject(new Error("secret of the house"));
-  const spec: SpecDoor = { create: fail, update: fail, delete: fail, abandon: fail, accept: fail };
+  const spec = specDoor(fail);
   await using broken = await openRest({ spec, log: testLogger((line) => lines.push(line)) });
 
   const { status, body } = await post(broken);

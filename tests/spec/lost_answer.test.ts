@@ -39,7 +39,8 @@ test("creates whose answer is lost are unavailable, not refused as if they were 
   const count = "select count(*)::int as total from resources where id = any ($1::text[])";
   await eventually(async () => {
     const [row] = await query<{ total: number }>(database.db, count, [lost.ids]);
-    return row?.total === lost.ids.length;
+    // What is committed is seen before the answer is on its way.
+    return row?.total === lost.ids.length && proxy.hasLost();
   });
   proxy.heal();
 

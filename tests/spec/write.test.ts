@@ -179,12 +179,13 @@ test("M28: a caller that speaks for one source touches only what is that source'
     refusal(writer.apply(id, draft(consumer, "2"), other)),
     refusal(writer.patch(id, labelled("x"), other)),
     refusal(writer.delete(id, other)),
+    refusal(writer.patch(id, labelled("x"), { ...other, isDryRun: true })),
   ]);
   const own = await writer.create({ draft: draft(consumer) }, other);
 
   const foreign = `permission_denied: Cannot change resource "${id}": ` +
     'it belongs to source "maestro", not to "another"';
-  expect(outcomes).toEqual([foreign, foreign, foreign]);
+  expect(outcomes).toEqual([foreign, foreign, foreign, foreign]);
   expect(own.row.source).toBe("another");
   expect(await refusal(writer.delete(own.row.id, other))).toBe("accepted");
 });
@@ -193,7 +194,7 @@ test("a change with a receipt is made once, however often and from wherever it i
   await using specs = await openWriter();
   const { writer, consumer, db } = specs;
   const other = createResourceWriter({ ...specs, sourceId: "maestro" });
-  const once = (id: string, mayExist: boolean) => ({ ...BUNDLE, receipt: { id, mayExist } });
+  const once = (receipt: string) => ({ ...BUNDLE, receipt });
   const add = (stored: ResourceDraft): ResourceDraft => ({
     ...stored,
     spec: { manifests: [...stored.spec.manifests, named(`m${stored.spec.manifests.length}`)] },
@@ -201,16 +202,16 @@ test("a change with a receipt is made once, however often and from wherever it i
 
   const creation = { draft: draft(consumer) };
   const created = await Promise.all([
-    writer.create(creation, once("c", false)),
-    other.create(creation, once("c", false)),
-    other.create(creation, once("c", true)),
+    writer.create(creation, once("c")),
+    other.create(creation, once("c")),
+    other.create(creation, once("c")),
   ]);
   const id = created[0].row.id;
   const patched = await Promise.all([
-    writer.patch(id, add, once("p", false)),
-    other.patch(id, add, once("p", false)),
+    writer.patch(id, add, once("p")),
+    other.patch(id, add, once("p")),
   ]);
-  const late = await other.patch(id, add, once("p", true));
+  const late = await other.patch(id, add, once("p"));
 
   expect(created.map(({ row }) => row.id)).toEqual([id, id, id]);
   expect(await count(db, "resources")).toBe(1);
@@ -222,11 +223,11 @@ test("a deletion with a receipt does not meet what was created since under the s
   await using specs = await openWriter();
   const { writer, consumer, db } = specs;
   const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
-  await writer.delete(id, { ...BUNDLE, receipt: { id: "d", mayExist: false } });
+  await writer.delete(id, { ...BUNDLE, receipt: "d" });
   await query(db, "delete from resources where id = $1", [id]);
   await writer.create({ id, draft: draft(consumer) }, BUNDLE);
 
-  await writer.delete(id, { ...BUNDLE, receipt: { id: "d", mayExist: true } });
+  await writer.delete(id, { ...BUNDLE, receipt: "d" });
 
   const [row] = await query<{ deleted_at: string | null }>(
     db,

@@ -9,7 +9,8 @@ import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
-import type { ResourceWriter } from "../spec/write.ts";
+import { createRequestKeys } from "../spec/request_keys.ts";
+import { answerError } from "./answer_error.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addBundleRoutes } from "./bundles.ts";
@@ -17,18 +18,16 @@ import type { CloudEventDoor } from "./connect/cloud_events.ts";
 import { addConnectRoutes, isCall } from "./connect/routes.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { allowOrigins } from "./cors.ts";
-import { explainError, presentError, presentUnauthenticated } from "./errors.ts";
+import { presentError } from "./errors.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
-import { type RestContext, type RestEnv, sendJson, sendText } from "./routes.ts";
+import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
 import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
 export interface RestParts {
   db: Db;
   spec: SpecDoor;
-  /** Without it nothing is written over Connect. */
-  writer?: ResourceWriter | undefined;
   /** Without it, whoever reaches the port may do everything. */
   authenticate?: Authenticate | undefined;
   log: Logger;
@@ -67,14 +66,13 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   addAboutRoutes(app);
   addConsumerRoutes(app, parts.db);
   const { db, spec, log, watchers, sourceId = "maestro" } = parts;
-  addResourceRoutes(app, { db, spec, sourceId });
-  addBundleRoutes(app, { db, spec, sourceId, watchers });
-  addCloudEventRoutes(app, { spec, log: parts.log });
-  addConnectRoutes(
-    app,
-    { db, writer: parts.writer, log, watchers, cloudEvents: parts.cloudEvents, requestTimeoutMs },
-    (c) => enter(parts.authenticate, c),
-  );
+  const writing = { db, spec, log, sourceId, keys: createRequestKeys(db) };
+  addResourceRoutes(app, writing);
+  addBundleRoutes(app, { ...writing, watchers });
+  addCloudEventRoutes(app, { spec, log });
+  const { cloudEvents } = parts;
+  const calls = { db, writer: spec.writer, log, watchers, cloudEvents, requestTimeoutMs };
+  addConnectRoutes(app, calls, (c) => enter(parts.authenticate, c));
   return app;
 }
 
@@ -174,13 +172,6 @@ async function withDeadline(next: Next, timeoutMs: number): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function answerError(error: Error, c: RestContext): Response {
-  const { status, number, reason, headers } = explainError(error);
-  for (const [name, value] of Object.entries(headers)) c.header(name, value);
-  if (status === 401) return sendText(c, 401, JSON.stringify(presentUnauthenticated(reason)));
-  return sendJson(c, status, presentError(number, reason, c.get("operationId")));
 }
 
 function answerUnknownPath(c: RestContext): Response {

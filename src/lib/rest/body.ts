@@ -2,32 +2,31 @@
 
 import { HTTPException } from "hono/http-exception";
 import { describeError, MaestroError } from "../errors.ts";
-import { isObject, type JsonObject, parseJsonObject, rawNumber } from "../json.ts";
+import { isObject, type JsonObject, rawNumber } from "../json.ts";
 import { BODY_UNREADABLE } from "./errors.ts";
 
 /** As much as a gRPC message may have, so that both doors take the same bundles. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * How much of a body that is too large is read and dropped before the refusal.
+ * How much of a body that is too large is read and dropped before the refusal, in such bodies.
  *
  * Over HTTP/2 a client that is still sending may never see an answer.
  */
-const DROPPED_BYTES_MAX = 4 * BODY_BYTES_MAX;
+const DROPPED_FACTOR = 4;
 
-/** Reads a JSON object. Throws what the client did wrong. */
-export async function readJsonObject(request: Request): Promise<JsonObject> {
-  const text = await readText(request);
-  try {
-    return parseJsonObject(text, "the request body");
-  } catch (error) {
-    const syntax = error instanceof MaestroError ? error.cause ?? error : error;
-    throw invalidFormat(describeError(syntax), error);
-  }
+/** Slow or hostile: whoever sends for so long keeps a connection and memory. */
+const BODY_TIMEOUT_MS = 20_000;
+
+export interface BodyLimits {
+  charset?: string;
+  bytesMax?: number;
+  timeoutMs?: number;
 }
 
 /** Reads a body as text. Throws what the client did wrong. */
-export async function readText(request: Request, charset = "utf-8"): Promise<string> {
+export async function readText(request: Request, limits: BodyLimits = {}): Promise<string> {
+  const { charset = "utf-8", bytesMax = BODY_BYTES_MAX, timeoutMs = BODY_TIMEOUT_MS } = limits;
   let decoder: TextDecoder;
   try {
     // The client's word: the constructor throws if it knows no such charset.
@@ -36,7 +35,7 @@ export async function readText(request: Request, charset = "utf-8"): Promise<str
     const message = `Unable to read request body: unknown charset "${charset.slice(0, 100)}"`;
     throw new HTTPException(415, { message, cause });
   }
-  const bytes = await readBytes(request);
+  const bytes = await readBytes(request, { bytesMax, timeoutMs });
   try {
     return decoder.decode(bytes);
   } catch (cause) {
@@ -44,22 +43,36 @@ export async function readText(request: Request, charset = "utf-8"): Promise<str
   }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
-  if (Number(request.headers.get("content-length") ?? 0) > DROPPED_BYTES_MAX) throw tooLarge();
+async function readBytes(
+  request: Request,
+  { bytesMax, timeoutMs }: { bytesMax: number; timeoutMs: number },
+): Promise<Uint8Array> {
+  const droppedMax = DROPPED_FACTOR * bytesMax;
+  if (Number(request.headers.get("content-length") ?? 0) > droppedMax) throw tooLarge(bytesMax);
   const chunks: Uint8Array[] = [];
   let length = 0;
+  const reader = request.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(tooSlow(timeoutMs)), timeoutMs);
   try {
-    for await (const chunk of request.body ?? []) {
-      length += chunk.length;
-      if (length > DROPPED_BYTES_MAX) throw tooLarge();
-      if (length <= BODY_BYTES_MAX) chunks.push(chunk);
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), late.promise]);
+      if (done) break;
+      length += value.length;
+      if (length > droppedMax) throw tooLarge(bytesMax);
+      if (length <= bytesMax) chunks.push(value);
     }
   } catch (cause) {
+    // What the client still sends is dropped; that it cannot be stopped any more is no failure.
+    void reader.cancel().catch(() => undefined);
     if (cause instanceof HTTPException) throw cause;
     const reason = `Unable to read request body: ${describeError(cause)}`;
     throw new MaestroError("invalid_argument", reason, { cause, peerNumber: BODY_UNREADABLE });
+  } finally {
+    clearTimeout(timer);
   }
-  if (length > BODY_BYTES_MAX) throw tooLarge();
+  if (length > bytesMax) throw tooLarge(bytesMax);
   return Buffer.concat(chunks, length);
 }
 
@@ -125,13 +138,20 @@ function member(body: JsonObject, path: string): unknown {
   return value === null ? undefined : value;
 }
 
-function invalidFormat(reason: string, cause?: unknown): MaestroError {
+/** A body that cannot be understood. */
+export function invalidFormat(reason: string, cause?: unknown): MaestroError {
   const message = `Invalid request format: ${reason}`;
   return new MaestroError("invalid_argument", message, { cause, peerNumber: BODY_UNREADABLE });
 }
 
-function tooLarge(): HTTPException {
+function tooLarge(bytesMax: number): HTTPException {
   return new HTTPException(413, {
-    message: `Unable to read request body: it is larger than ${BODY_BYTES_MAX} bytes`,
+    message: `Unable to read request body: it is larger than ${bytesMax} bytes`,
+  });
+}
+
+function tooSlow(timeoutMs: number): HTTPException {
+  return new HTTPException(408, {
+    message: `Unable to read request body: it did not arrive within ${timeoutMs} ms`,
   });
 }

@@ -1,4 +1,4 @@
-/** The routes of resource bundles: what sources have published, read here and deleted. */
+/** The routes of resource bundles: what sources have published, read and changed here. */
 
 import type { Hono } from "hono";
 import * as q from "../../gen/queries.ts";
@@ -6,11 +6,12 @@ import type { Db } from "../db/connect.ts";
 import { notFound } from "../spec/refusals.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import { asSqlFilter, parseBundleSearch } from "./bundle_search.ts";
+import { patchBundle, postBundle, putBundle } from "./bundle_writes.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
 import { createTextPresentation, toEventStream } from "./event_stream.ts";
 import { badRequest, parsePage, presentList } from "./list.ts";
 import { presentBundle } from "./present_bundle.ts";
-import { addRoute, idOf, type RestContext, type RestEnv, sendJson } from "./routes.ts";
+import { addRoute, idOf, type RestContext, type RestEnv, sendJson, sendTagged } from "./routes.ts";
 import type { Watchers } from "./watch.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
@@ -23,6 +24,7 @@ export function addBundleRoutes(
   parts: DeletionParts & { watchers: Watchers | undefined },
 ): void {
   const { db, watchers } = parts;
+  const writing = { ...parts, writer: parts.spec.writer };
   addRoute(app, PATH, {
     async GET(c) {
       const query = new URL(c.req.url).searchParams;
@@ -39,11 +41,15 @@ export function addBundleRoutes(
       const items = rows.map((row) => presentBundle(row));
       return sendJson(c, 200, presentList("ResourceBundleList", items, { ...page, total }));
     },
+    POST: (c) => postBundle(c, writing),
   });
   addRoute(app, `${PATH}/:id`, {
     async GET(c) {
-      return sendJson(c, 200, presentBundle(await getBundle(db, idOf(c))));
+      const row = await getBundle(db, idOf(c));
+      return sendTagged(c, 200, presentBundle(row), row);
     },
+    PATCH: (c) => patchBundle(c, writing),
+    PUT: (c) => putBundle(c, writing),
     DELETE: (c) => answerDeletion(parts, c, TYPE),
   });
 }

@@ -11,6 +11,7 @@ import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { type BatchEntry, decodeBatch, decodeHttpBinary } from "../wire/http.ts";
 import { decodeStructured } from "../wire/structured.ts";
 import { readText } from "./body.ts";
+import { readContentType } from "./documents.ts";
 import { explainError } from "./errors.ts";
 import { addRoute, type RestEnv, sendJson, sendNothing } from "./routes.ts";
 
@@ -33,7 +34,7 @@ export function addCloudEventRoutes(
   addRoute(app, PATH, {
     async POST(c) {
       const { type, charset } = readContentType(c.req.raw.headers);
-      const body = await readText(c.req.raw, charset);
+      const body = await readText(c.req.raw, { charset });
       if (type !== BATCH) {
         const isBinary = type !== STRUCTURED;
         await accept(
@@ -76,14 +77,6 @@ async function accept(spec: SpecDoor, event: CloudEvent): Promise<void> {
 
 function refuse(type: string, reason: string): MaestroError {
   return new MaestroError("invalid_argument", `Cannot accept "${type}" over HTTP: ${reason}`);
-}
-
-function readContentType(headers: Headers): { type: string; charset: string } {
-  const [type = "", ...parameters] = (headers.get("content-type") ?? "").split(";");
-  const charset = parameters
-    .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/i.exec(parameter)?.[1])
-    .find((value) => value !== undefined);
-  return { type: type.trim().toLowerCase(), charset: charset ?? "utf-8" };
 }
 
 function readBinary(headers: Headers, type: string, body: string): CloudEvent {

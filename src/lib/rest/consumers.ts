@@ -9,7 +9,8 @@ import {
   updateConsumer,
 } from "../consumer/consumers.ts";
 import type { Db } from "../db/connect.ts";
-import { invalid, readJsonObject, refuseUnknown, textMapMember, textMember } from "./body.ts";
+import { invalid, refuseUnknown, textMapMember, textMember } from "./body.ts";
+import { readObject } from "./documents.ts";
 import { parsePage, presentList } from "./list.ts";
 import { presentConsumer } from "./present.ts";
 import { addRoute, idOf, type RestEnv, sendJson, sendNothing } from "./routes.ts";
@@ -31,7 +32,7 @@ export function addConsumerRoutes(app: Hono<RestEnv>, db: Db): void {
       return sendJson(c, 200, list);
     },
     async POST(c) {
-      const body = await readJsonObject(c.req.raw);
+      const body = await readObject(c.req.raw);
       if (textMember(body, "id") !== undefined) throw invalid("id must be empty");
       refuseUnknown(body, KNOWN);
       const input = { name: textMember(body, "name"), labels: textMapMember(body, "labels") };
@@ -44,7 +45,7 @@ export function addConsumerRoutes(app: Hono<RestEnv>, db: Db): void {
     },
     async PATCH(c) {
       const id = idOf(c);
-      const body = await readJsonObject(c.req.raw);
+      const body = await readObject(c.req.raw);
       refuseUnknown(body, KNOWN);
       const labels = textMapMember(body, "labels");
       if ((textMember(body, "id") ?? id) !== id) throw invalid("id: field is immutable");

@@ -1,15 +1,17 @@
 /** Deletions over REST: asked of the agent, or abandoned for a cluster that never comes back. */
 
-import * as q from "../../gen/queries.ts";
-import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
-import { notFound } from "../spec/refusals.ts";
+import type { Db } from "../db/connect.ts";
 import type { SpecDoor } from "../spec/door.ts";
-import { BAD_REQUEST } from "./errors.ts";
+import type { ResourceType } from "../spec/write.ts";
+import { answerOnce, type OnceParts } from "./answer_once.ts";
+import { badRequest } from "./list.ts";
+import { onCondition, parsePreconditions } from "./preconditions.ts";
 import { idOf, type RestContext, sendNothing } from "./routes.ts";
+import { booleanParameter, isDryRun, writeOptions } from "./write_options.ts";
 
 /** What deletions stand on. */
-export interface DeletionParts {
+export interface DeletionParts extends OnceParts {
   db: Db;
   spec: SpecDoor;
   /** Who the server is to its agents. */
@@ -18,31 +20,33 @@ export interface DeletionParts {
 
 /** Deletes what the path names, or with `?abandon=true` no longer waits for its agent. */
 export async function answerDeletion(
-  { db, spec, sourceId }: DeletionParts,
+  parts: DeletionParts,
   c: RestContext,
-  type: "Single" | "Bundle",
+  type: ResourceType,
 ): Promise<Response> {
+  const { spec, sourceId } = parts;
   const id = idOf(c);
-  if (isAbandoned(new URL(c.req.url).searchParams)) {
+  const query = new URL(c.req.url).searchParams;
+  if (booleanParameter(query, "abandon")) {
+    if (isDryRun(c)) throw badRequest('the parameter "dryRun" does not go with "abandon"');
+    if (c.get("rights")?.mayChange === "own") throw mayNotAbandon(id);
     const by = c.get("caller")?.name ?? "somebody without a token";
     await spec.abandon({ id, type, by, sourceId });
     return sendNothing(c);
   }
-  const [row] = await q.resourceGet(db, id);
-  if (row && row.type !== type) throw notFound(id);
-  await spec.delete({ id });
-  return sendNothing(c);
+  return await answerOnce(c, parts, "", async (receipt) => {
+    const preconditions = parsePreconditions(c);
+    if (preconditions.mustBeNew) {
+      throw badRequest("the header If-None-Match does not go with DELETE");
+    }
+    const options = writeOptions(c, type, { preconditions, receipt });
+    await onCondition(preconditions, () => spec.writer.delete(id, options));
+    return sendNothing(c);
+  });
 }
 
-// Nothing but the one word: a mistake must not give up a workload, nor seem to have done it.
-function isAbandoned(query: URLSearchParams): boolean {
-  const given = query.get("abandon");
-  if (given === null || given === "false") return false;
-  if (given === "true") return true;
-  const shown = JSON.stringify(given.slice(0, 100));
-  throw new MaestroError(
-    "invalid_argument",
-    `the parameter "abandon" must be true or false, not ${shown}`,
-    { peerNumber: BAD_REQUEST },
-  );
+// It leaves objects on a cluster that nobody sees any more: that is for whoever runs the server to decide.
+function mayNotAbandon(id: string): MaestroError {
+  const message = `Cannot abandon resource "${id}": that is not for the token of a source`;
+  return new MaestroError("permission_denied", message);
 }

@@ -39,6 +39,13 @@ export const METHOD_NOT_ALLOWED = 10;
 export const BODY_UNREADABLE = 17;
 export const BAD_REQUEST = 21;
 
+/** Of what only HTTP knows. */
+const NUMBER_OF_STATUS: Record<number, number> = {
+  408: BODY_UNREADABLE,
+  412: 6,
+  413: BODY_UNREADABLE,
+};
+
 /** Overload and outages pass: clients are told when to come back. */
 const RETRY_AFTER_SECONDS = "1";
 
@@ -53,7 +60,7 @@ export interface ErrorAnswer {
 /** What to answer for anything thrown. What nobody meant to throw says nothing of itself. */
 export function explainError(thrown: unknown): ErrorAnswer {
   if (thrown instanceof HTTPException) {
-    const number = thrown.status === 413 ? BODY_UNREADABLE : BAD_REQUEST;
+    const number = NUMBER_OF_STATUS[thrown.status] ?? BAD_REQUEST;
     return { status: thrown.status, number, reason: thrown.message, headers: {} };
   }
   const error = thrown instanceof MaestroError

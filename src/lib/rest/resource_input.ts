@@ -1,7 +1,6 @@
 /** What clients send to create or change a resource of one manifest, and the bundle it becomes. */
 
 import type { JsonObject } from "../json.ts";
-import { isObject } from "../json.ts";
 import {
   immutabilityErrors,
   refuse,
@@ -12,8 +11,7 @@ import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
 import {
   type BundleSpec,
   type DeleteOption,
-  groupOf,
-  guessResource,
+  identifierOf,
   type ResourceIdentifier,
   type UpdateStrategy,
 } from "../wire/work_spec.ts";
@@ -82,10 +80,13 @@ export interface StoredResource {
   spec: BundleSpec;
 }
 
-/** The version that the body of a PATCH replaces. */
-export function parsePatchVersion(body: JsonObject): number {
+/** The version that the body of a PATCH replaces; `If-Match` may say it in its place. */
+export function parsePatchVersion(
+  body: JsonObject,
+  { isTagged }: { isTagged: boolean },
+): number | undefined {
   const version = integerMember(body, "version", { min: 1, max: RESOURCE_VERSION_MAX });
-  if (version === undefined) throw invalid("version is required");
+  if (version === undefined && !isTagged) throw invalid("version is required");
   return version;
 }
 
@@ -163,18 +164,12 @@ function parseGroupResource(body: JsonObject): GroupResource | undefined {
 
 // The agent finds a manifest's options by group and resource: a wrong group would lose them.
 function identify(manifest: JsonObject, given: GroupResource | undefined): ResourceIdentifier {
-  const { apiVersion, kind, metadata } = manifest;
-  const { name, namespace } = isObject(metadata) ? metadata : {};
-  const group = groupOf(String(apiVersion));
+  const identifier = identifierOf(manifest);
+  const { group } = identifier;
   if (given?.group !== undefined && given.group !== group) {
     throw invalid(`group_resource.group must be ${JSON.stringify(group)}, as in the manifest`);
   }
-  return {
-    group,
-    resource: given?.resource ?? guessResource(String(kind)),
-    name: String(name),
-    namespace: typeof namespace === "string" ? namespace : "",
-  };
+  return { ...identifier, resource: given?.resource ?? identifier.resource };
 }
 
 function checkGroupResource(

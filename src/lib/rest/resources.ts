@@ -3,28 +3,22 @@
 import type { Hono } from "hono";
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import { MaestroError } from "../errors.ts";
-import { canonicalJson, type JsonObject } from "../json.ts";
+import type { ResourceRow } from "../spec/door.ts";
+import type { ResourceDraft } from "../spec/draft.ts";
 import { notFound } from "../spec/refusals.ts";
-import type { ResourceRow, SpecDoor } from "../spec/door.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
-import { ACTION, formatEventType } from "../wire/event_type.ts";
-import { parseSpec, toSingleSpec } from "../wire/read_spec.ts";
-import { formatTime } from "../wire/time.ts";
-import { readJsonObject } from "./body.ts";
-import { answerDeletion } from "./deletion.ts";
+import type { Written } from "../spec/write.ts";
+import { answerOnce } from "./answer_once.ts";
+import { answerDeletion, type DeletionParts } from "./deletion.ts";
+import { oneObject, readDocuments } from "./documents.ts";
 import { parsePage, presentList } from "./list.ts";
+import { onCondition, parsePreconditions } from "./preconditions.ts";
 import { presentResource } from "./present.ts";
 import { parsePatchVersion, parseResourceInput, parseResourcePatch } from "./resource_input.ts";
-import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
+import { addRoute, idOf, type RestContext, type RestEnv, sendJson, sendTagged } from "./routes.ts";
+import { isDryRun, writeOptions } from "./write_options.ts";
 
 /** What the routes of resources stand on. */
-export interface ResourceParts {
-  db: Db;
-  spec: SpecDoor;
-  /** The source that owns what is created here. */
-  sourceId: string;
-}
+export type ResourceParts = DeletionParts;
 
 const PATH = "/api/maestro/v1/resources";
 /** Resources of one manifest; bundles have a list of their own. */
@@ -47,20 +41,14 @@ export function addResourceRoutes(app: Hono<RestEnv>, parts: ResourceParts): voi
       const list = presentList("ResourceList", rows.map(presentResource), { ...page, total });
       return sendJson(c, 200, list);
     },
-    async POST(c) {
-      const row = await createResource(parts, await readJsonObject(c.req.raw));
-      return sendJson(c, 201, presentResource(row));
-    },
+    POST: (c) => postResource(c, parts),
   });
   addRoute(app, `${PATH}/:id`, {
     async GET(c) {
-      const id = idOf(c);
-      return sendJson(c, 200, presentResource(await getResource(parts.db, id)));
+      const row = await getResource(parts.db, idOf(c));
+      return sendTagged(c, 200, presentResource(row), row);
     },
-    async PATCH(c) {
-      const row = await patchResource(parts, idOf(c), await readJsonObject(c.req.raw));
-      return sendJson(c, 200, presentResource(row));
-    },
+    PATCH: (c) => patchResource(c, parts),
     DELETE: (c) => answerDeletion(parts, c, TYPE),
   });
 }
@@ -71,90 +59,47 @@ async function getResource(db: Db, id: string): Promise<ResourceRow> {
   return row;
 }
 
-async function createResource(parts: ResourceParts, body: JsonObject): Promise<ResourceRow> {
-  const { name, consumerName, version, spec } = parseResourceInput(body);
-  const id = crypto.randomUUID();
-  return await parts.spec.create({
-    id,
-    name: name ?? id,
-    source: parts.sourceId,
-    consumerName,
-    type: TYPE,
-    version,
-    spec: canonicalJson(spec),
-    event: createEvent(parts.sourceId, ACTION.create, {
-      dataType: MANIFEST_BUNDLES,
-      id,
-      consumerName,
-      version,
-    }),
+/** Creates what the body says. */
+async function postResource(c: RestContext, parts: ResourceParts): Promise<Response> {
+  const body = await readDocuments(c.req.raw, ["json", "yaml"]);
+  return await answerOnce(c, parts, body.text, async (receipt) => {
+    const { name, consumerName, version, spec } = parseResourceInput(oneObject(body));
+    const draft = { ...(name !== undefined && { name }), consumerName, spec };
+    const options = writeOptions(c, TYPE, { receipt });
+    const creation = { draft, firstVersion: version };
+    return sendWritten(c, await parts.spec.writer.create(creation, options));
   });
 }
 
-async function patchResource(
-  parts: ResourceParts,
-  id: string,
-  body: JsonObject,
-): Promise<ResourceRow> {
-  const version = parsePatchVersion(body);
-  const row = await getResource(parts.db, id);
-  checkCurrent(row, version);
-  const spec = parseResourcePatch(body, {
-    id,
-    name: row.name,
-    consumerName: row.consumer_name,
-    version: row.version,
-    spec: parseSpec(row.data_type, row.spec),
-  });
-  // It goes on travelling as it came: its agent may know no other data type.
-  const data = row.data_type === MANIFESTS ? toSingleSpec(spec) : spec;
-  return await parts.spec.update({
-    id,
-    version,
-    spec: canonicalJson(data),
-    ...(row.metadata !== null && { metadata: row.metadata }),
-    event: createEvent(parts.sourceId, ACTION.update, {
-      dataType: row.data_type,
-      id,
-      consumerName: row.consumer_name,
-      version,
-    }),
+/** Replaces the manifest, and the options that the body has. */
+async function patchResource(c: RestContext, parts: ResourceParts): Promise<Response> {
+  const id = idOf(c);
+  const body = await readDocuments(c.req.raw, ["json", "yaml"]);
+  return await answerOnce(c, parts, body.text, async (receipt) => {
+    const patch = oneObject(body);
+    const isTagged = c.req.header("If-Match") !== undefined;
+    const preconditions = parsePreconditions(c, {
+      version: parsePatchVersion(patch, { isTagged }),
+    });
+    const options = writeOptions(c, TYPE, { preconditions, receipt });
+    const change = (stored: ResourceDraft, row: ResourceRow): ResourceDraft => {
+      const { id, name, consumer_name: consumerName, version } = row;
+      const { spec } = stored;
+      return {
+        ...stored,
+        spec: parseResourcePatch(patch, { id, name, consumerName, version, spec }),
+      };
+    };
+    return sendWritten(
+      c,
+      await onCondition(preconditions, () => parts.spec.writer.patch(id, change, options)),
+    );
   });
 }
 
-// What a patch leaves out is taken from the row that was read, so it must be the row that is replaced:
-// the update is conditional on the same version.
-function checkCurrent(row: ResourceRow, version: number): void {
-  if (row.deleted_at !== null) {
-    throw new MaestroError("conflict", `the resource is under deletion, id: ${row.id}`);
-  }
-  if (row.version === version) return;
-  throw new MaestroError(
-    "conflict",
-    `the resource version is not the latest, the latest version: ${row.version}`,
-  );
-}
-
-function createEvent(
-  source: string,
-  action: string,
-  { dataType, id, consumerName, version }: {
-    dataType: string;
-    id: string;
-    consumerName: string;
-    version: number;
-  },
-): CloudEvent {
-  return {
-    id: crypto.randomUUID(),
-    source,
-    type: formatEventType({ dataType, subresource: "spec", action }),
-    time: formatTime(Date.now()),
-    datacontenttype: "application/json",
-    extensions: {
-      [EXT.resourceId]: id,
-      [EXT.resourceVersion]: version,
-      [EXT.clusterName]: consumerName,
-    },
-  };
+function sendWritten(c: RestContext, { row, outcome }: Written): Response {
+  const isReal = !isDryRun(c);
+  if (outcome === "created" && isReal) c.header("Location", `${PATH}/${row.id}`);
+  const status = outcome === "created" ? 201 : 200;
+  return sendTagged(c, status, presentResource(row), isReal ? row : undefined);
 }

@@ -3,22 +3,31 @@
 import type { Context, Hono } from "hono";
 import { canonicalJson, type JsonObject } from "../json.ts";
 import type { Caller } from "../access/caller.ts";
+import type { Rights } from "../access/rights.ts";
 import type { RequestControl } from "../http_server.ts";
 import { MaestroError } from "../errors.ts";
+import type { ResourceRow } from "../spec/door.ts";
 import { METHOD_NOT_ALLOWED, presentError } from "./errors.ts";
+import { entityTag, isHeld } from "./preconditions.ts";
 
 /** What a request carries from the first middleware to its handler. */
 export interface RestEnv {
   /** What the listener offers; nothing without a socket. */
   Bindings: Partial<RequestControl>;
-  Variables: { operationId: string; caller?: Caller };
+  Variables: {
+    operationId: string;
+    caller?: Caller;
+    rights?: Rights;
+    /** What the client traces the request by, as the `logtracing` extension has it. */
+    tracing?: string;
+  };
 }
 export type RestContext = Context<RestEnv>;
 
 /** The longest part of a request that an error repeats. */
 const SHOWN_LENGTH_MAX = 200;
 
-type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 type Handler = (c: RestContext) => Promise<Response> | Response;
 
 /** Adds the handlers of a path; any other method there is refused with the list of these. */
@@ -51,6 +60,23 @@ export function sendText(c: RestContext, status: number, json: string): Response
   c.header("Vary", "Authorization");
   c.status(status as Parameters<RestContext["status"]>[0]);
   return c.body(json);
+}
+
+/** Answers with a resource and its entity tag, or that the client holds it already. */
+export function sendTagged(
+  c: RestContext,
+  status: number,
+  body: JsonObject,
+  row: ResourceRow | undefined,
+): Response {
+  const text = canonicalJson(body);
+  if (row === undefined) return sendText(c, status, text);
+  const tag = entityTag(row, text);
+  c.header("ETag", tag);
+  const isRead = c.req.method === "GET" || c.req.method === "HEAD";
+  if (!isRead || !isHeld(c, tag)) return sendText(c, status, text);
+  c.header("Vary", "Authorization");
+  return c.body(null, 304);
 }
 
 /** Answers that there is nothing to say. */

@@ -32,8 +32,8 @@ export interface WriteOptions {
   life?: string | undefined;
   /** Everything is checked and nothing is stored. */
   isDryRun?: boolean | undefined;
-  /** By which it is known that the change was made; looked for first if an earlier try may have made it. */
-  receipt?: { id: Receipt; mayExist: boolean } | undefined;
+  /** Of changes with the same receipt one is made; the others are answered as it was. */
+  receipt?: Receipt | undefined;
   /** For the agent's log: the `logtracing` extension. */
   tracing?: string | undefined;
 }
@@ -61,7 +61,7 @@ export interface ResourceWriter {
   /** Changes a resource to what `change` makes of it, which may be asked again if others change it meanwhile. */
   patch(
     id: string,
-    change: (stored: ResourceDraft) => ResourceDraft,
+    change: (stored: ResourceDraft, row: ResourceRow) => ResourceDraft,
     options: WriteOptions,
   ): Promise<Written>;
   /** Deletes; what is gone or being deleted already is fine. */
@@ -95,31 +95,27 @@ interface Parts extends WriterParts {
   read: ReturnType<typeof createResourceReader>;
 }
 
-/** Runs a change unless its receipt says that it was made, also if another try makes it at the same time. */
+/** Runs a change; if that fails because another try of it has made it before, tells what became of that. */
 async function once(
   { db, read }: Parts,
   { receipt, isDryRun }: WriteOptions,
   run: () => Promise<Written>,
 ): Promise<Written> {
-  if (receipt === undefined || isDryRun) return await run();
-  const find = async (): Promise<Written | undefined> => {
-    const found = await findReceipt(db, receipt.id);
-    if (found === undefined) return undefined;
-    const row = await read(found.resource_id);
-    if (row !== undefined) return { row, outcome: found.version === 1 ? "created" : "changed" };
-    const reason = `Resource with id='${found.resource_id}' was changed as asked and is gone since`;
-    throw new MaestroError("gone", reason);
-  };
-  const earlier = receipt.mayExist ? await find() : undefined;
-  if (earlier !== undefined) return earlier;
   try {
     return await run();
   } catch (error) {
-    if (error instanceof MaestroError && error.code === "unavailable") throw error;
-    const made = await find();
+    const made = isDryRun ? undefined : await findMade(db, receipt, error);
     if (made === undefined) throw error;
-    return made;
+    const row = await read(made.resource_id);
+    if (row !== undefined) return { row, outcome: made.version === 1 ? "created" : "changed" };
+    const reason = `Resource with id='${made.resource_id}' was changed as asked and is gone since`;
+    throw new MaestroError("gone", reason);
   }
+}
+
+async function findMade(db: Db, receipt: Receipt | undefined, error: unknown) {
+  const isPassing = error instanceof MaestroError && error.code === "unavailable";
+  return receipt === undefined || isPassing ? undefined : await findReceipt(db, receipt);
 }
 
 async function createOne(
@@ -139,7 +135,7 @@ async function createOne(
   await parts.acceptor.create(
     {
       ...wanted,
-      ...optional({ metadata: stored.metadata, receipt: options.receipt?.id }),
+      ...optional({ metadata: stored.metadata, receipt: options.receipt }),
       event: createOwnEvent({
         ...{ source, action: ACTION.create, dataType: MANIFEST_BUNDLES, id, consumerName, version },
         tracing: options.tracing,
@@ -180,7 +176,7 @@ async function applyOne(
 async function patchOne(
   parts: Parts,
   id: string,
-  change: (stored: ResourceDraft) => ResourceDraft,
+  change: (stored: ResourceDraft, row: ResourceRow) => ResourceDraft,
   options: WriteOptions,
 ): Promise<Written> {
   for (let attempt = 1;; attempt++) {
@@ -188,7 +184,7 @@ async function patchOne(
     if (row === undefined) throw notFound(id);
     checkOwn(row, options);
     checkSeen(row, options);
-    const draft = change(draftOf(row));
+    const draft = change(draftOf(row), row);
     checkFixed(row, draft);
     try {
       const seen = { ...options, version: row.version, life: row.created_at };
@@ -202,17 +198,15 @@ async function patchOne(
 
 async function deleteOne(parts: Parts, id: string, options: WriteOptions): Promise<void> {
   const { version = 0, life, owner, receipt, isDryRun } = options;
-  if (receipt?.mayExist && await findReceipt(parts.db, receipt.id)) return;
   const row = await parts.read(id);
   if (row !== undefined) checkOwn(row, options);
   if (row !== undefined && row.deleted_at === null) checkSeen(row, options);
   if (isDryRun) return;
   try {
-    const members = optional({ life, source: owner, receipt: receipt?.id });
+    const members = optional({ life, source: owner, receipt });
     await parts.acceptor.delete({ id, version, ...members });
   } catch (error) {
-    // Another try of the same request may have been faster.
-    if (receipt === undefined || !(await findReceipt(parts.db, receipt.id))) throw error;
+    if (await findMade(parts.db, receipt, error) === undefined) throw error;
   }
 }
 
@@ -240,7 +234,7 @@ async function replaceRow(
       source: options.owner,
       // A replacement is for the resource that was checked, not for one that has come in its place.
       life: options.life ?? row.created_at,
-      receipt: options.receipt?.id,
+      receipt: options.receipt,
     }),
     event: createOwnEvent({
       ...{ source: row.source, action: ACTION.update, dataType, id, consumerName },

@@ -1,6 +1,6 @@
 /** The spec of a work: what a source wants on a cluster, and how (OCM work/v1 on the wire). */
 
-import type { JsonObject } from "../json.ts";
+import { isObject, type JsonObject } from "../json.ts";
 
 export interface ResourceIdentifier {
   group: string;
@@ -91,4 +91,15 @@ export function guessResource(kind: string): string {
 export function groupOf(apiVersion: string): string {
   const slash = apiVersion.indexOf("/");
   return slash < 0 ? "" : apiVersion.slice(0, slash);
+}
+
+/** How a manifest is named in the options that are about it. */
+export function identifierOf({ apiVersion, kind, metadata }: JsonObject): ResourceIdentifier {
+  const { name, namespace } = isObject(metadata) ? metadata : {};
+  return {
+    group: groupOf(String(apiVersion)),
+    resource: guessResource(String(kind)),
+    name: String(name),
+    namespace: typeof namespace === "string" ? namespace : "",
+  };
 }

@@ -7,7 +7,6 @@ import { createMetrics } from "../../../src/lib/metrics.ts";
 import { createRestApp } from "../../../src/lib/rest/app.ts";
 import { createAcceptor } from "../../../src/lib/spec/accept.ts";
 import { createSpecDoor } from "../../../src/lib/spec/door.ts";
-import { createResourceWriter } from "../../../src/lib/spec/write.ts";
 import { createDatabase, type TestDatabase } from "../../harness/postgres.ts";
 
 /** Applies through a door whose writer does this, and whose calls may take so long. */
@@ -22,12 +21,10 @@ async function apply(
     isTerminal: false,
     write: (line) => void (logged += line),
   });
-  const acceptor = createAcceptor(db);
-  const writer = createResourceWriter({ db, acceptor, sourceId: "maestro" });
+  const spec = createSpecDoor(db, createAcceptor(db), log);
   const app = createRestApp({
     ...{ db, log, requestTimeoutMs, metrics: createMetrics() },
-    spec: createSpecDoor(db, acceptor, log),
-    writer: { ...writer, apply: outcome },
+    spec: { ...spec, writer: { ...spec.writer, apply: outcome } },
   });
   const answer = await app.request("/maestro.v1.ResourceBundleService/Apply", {
     method: "POST",

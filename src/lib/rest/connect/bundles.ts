@@ -37,7 +37,7 @@ export function createBundleCalls({ db, watchers, writer }: ConnectParts): Bundl
       };
     },
     get: async ({ id }) => ({ resourceBundle: presentBundle(await getBundle(db, id)) }),
-    ...(writer && createWriteCalls(db, writer)),
+    ...createWriteCalls(db, writer),
     ...(watchers && { watch: createWatchCall(watchers, createMessagePresentation()) }),
   };
 }

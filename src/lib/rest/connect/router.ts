@@ -27,8 +27,7 @@ import type { CallAnswer, Calls } from "./routes.ts";
 
 export interface ConnectParts {
   db: Db;
-  /** Without it nothing is written. */
-  writer: ResourceWriter | undefined;
+  writer: ResourceWriter;
   log: Logger;
   /** Without it nothing can be watched. */
   watchers: Watchers | undefined;
