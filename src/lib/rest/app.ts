@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import { getCookie } from "hono/cookie";
 import { routePath } from "hono/route";
-import type { Authenticate, Caller } from "../access/caller.ts";
+import type { Authenticate } from "../access/caller.ts";
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -138,16 +138,11 @@ async function login(
 }
 
 /** Finds out who calls. Throws unless the caller may come in. */
-async function enter(
-  authenticate: Authenticate | undefined,
-  c: RestContext,
-): Promise<Caller | undefined> {
-  if (authenticate === undefined) return undefined;
+async function enter(authenticate: Authenticate | undefined, c: RestContext): Promise<void> {
+  if (authenticate === undefined) return;
   const authorization = c.req.header("Authorization");
   refuseCrossSite(c, authorization);
-  const caller = await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") });
-  c.set("caller", caller);
-  return caller;
+  c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
 }
 
 // A browser adds the cookie to what any other site makes it send, but says where that came from.

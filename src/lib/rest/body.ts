@@ -16,7 +16,7 @@ export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const DROPPED_FACTOR = 4;
 
 /** Slow or hostile: whoever sends for so long keeps a connection and memory. */
-const BODY_TIMEOUT_MS = 20_000;
+export const BODY_TIMEOUT_MS = 20_000;
 
 export interface BodyLimits {
   charset?: string;
@@ -43,7 +43,8 @@ export async function readText(request: Request, limits: BodyLimits = {}): Promi
   }
 }
 
-async function readBytes(
+/** Reads a body whole. Throws what the client did wrong. */
+export async function readBytes(
   request: Request,
   { bytesMax, timeoutMs }: { bytesMax: number; timeoutMs: number },
 ): Promise<Uint8Array> {

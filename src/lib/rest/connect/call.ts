@@ -1,22 +1,28 @@
-/** What a method may know of its call: the other half of what REST's middleware knows of a request. */
+/** What a method may know of its call. */
 
 import { createContextKey } from "@connectrpc/connect";
+import type { Rights } from "../../access/rights.ts";
 import { MaestroError } from "../../errors.ts";
-import type { Caller } from "../../access/caller.ts";
 
 export interface CallParts {
   operationId: string;
-  /** Finds out who calls. Throws unless the caller may come in. */
-  enter: () => Promise<Caller | undefined>;
   /** The value of the `Authorization` header; of a cookie, what that header would be. */
   authorization: string | undefined;
+  /** Why the call is refused before anything is looked at; undefined if it is not. */
+  refusal?: unknown;
+  /** What the caller may change; everything if nobody is asked who calls. */
+  rights?: Rights | undefined;
+  /** The name of the caller, for the log. */
+  caller?: string | undefined;
+  /** What the client traces the call by. */
+  tracing?: string | undefined;
 }
 
 /** Of a call that nobody has prepared nothing is known, so it comes in nowhere. */
 const UNPREPARED: CallParts = {
   operationId: "",
-  enter: () => Promise.reject(new MaestroError("unauthenticated", "nobody knows who calls")),
   authorization: undefined,
+  refusal: new MaestroError("unauthenticated", "nobody knows who calls"),
 };
 
 export const CALLER = createContextKey<CallParts>(UNPREPARED);

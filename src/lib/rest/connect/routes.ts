@@ -6,16 +6,21 @@ import { getCookie } from "hono/cookie";
 import { CloudEventService } from "../../../gen/cloudevent_pb.ts";
 import { ConsumerService } from "../../../gen/maestro/v1/consumer_pb.ts";
 import { ResourceBundleService } from "../../../gen/maestro/v1/resource_bundle_pb.ts";
-import type { Caller } from "../../access/caller.ts";
 import type { RestContext, RestEnv } from "../routes.ts";
 import type { CallParts } from "./call.ts";
 import type { ConnectParts } from "./router.ts";
 
-/** Answers calls. `alive` is called whenever the client is seen to read. */
-export type Calls = (
-  request: Request,
-  parts: CallParts & { alive: () => void },
-) => Promise<CallAnswer>;
+/** A request for a method. */
+export interface CallRequest extends Pick<CallParts, "operationId" | "authorization"> {
+  request: Request;
+  /** Finds out who calls, and tells what of that matters later. Throws unless the caller may come in. */
+  enter: () => Promise<Pick<CallParts, "rights" | "caller" | "tracing">>;
+  /** Called whenever the client is seen to read. */
+  alive: () => void;
+}
+
+/** Answers calls. */
+export type Calls = (call: CallRequest) => Promise<CallAnswer>;
 
 export interface CallAnswer {
   status: number;
@@ -36,7 +41,7 @@ export function isCall(path: string): boolean {
 export function addConnectRoutes(
   app: Hono<RestEnv>,
   parts: ConnectParts,
-  enter: (c: RestContext) => Promise<Caller | undefined>,
+  enter: (c: RestContext) => Promise<void>,
 ): void {
   let calls: Promise<Calls> | undefined;
   // 35 ms that only those wait for who call.
@@ -44,9 +49,17 @@ export function addConnectRoutes(
   for (const path of PATHS) {
     app.all(path, async (c) => {
       calls ??= load();
-      const answer = await (await calls)(c.req.raw, {
+      const answer = await (await calls)({
+        request: c.req.raw,
         operationId: c.get("operationId"),
-        enter: () => enter(c),
+        enter: async () => {
+          await enter(c);
+          return {
+            rights: c.get("rights"),
+            caller: c.get("caller")?.name,
+            tracing: c.get("tracing"),
+          };
+        },
         authorization: authorizationOf(c),
         alive: () => c.env?.stillReads?.(),
       });

@@ -1,6 +1,6 @@
 /** Apply and Delete over Connect. */
 
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { ContextValues, ServiceImpl } from "@connectrpc/connect";
 import * as q from "../../../gen/queries.ts";
 import {
   type ApplyResourceBundleRequest,
@@ -11,8 +11,9 @@ import type { Db } from "../../db/connect.ts";
 import { MaestroError } from "../../errors.ts";
 import { parseJsonObject } from "../../json.ts";
 import type { ResourceDraft } from "../../spec/draft.ts";
-import type { ResourceWriter, Written } from "../../spec/write.ts";
+import type { ResourceWriter, WriteOptions, Written } from "../../spec/write.ts";
 import type { BundleSpec } from "../../wire/work_spec.ts";
+import { CALLER } from "./call.ts";
 import { presentBundle } from "./present.ts";
 
 const OUTCOMES: Record<Written["outcome"], Outcome> = {
@@ -21,7 +22,15 @@ const OUTCOMES: Record<Written["outcome"], Outcome> = {
   unchanged: Outcome.UNCHANGED,
 };
 
-const TYPE = "Bundle";
+/** What goes with a change by whoever calls. Throws `permission_denied` if that may change nothing. */
+function by(values: ContextValues): WriteOptions {
+  const { rights, tracing } = values.get(CALLER);
+  if (rights?.mayChange === "nothing") {
+    throw new MaestroError("permission_denied", "Cannot change anything: the caller may only read");
+  }
+  const owner = rights?.mayChange === "own" ? rights.source : undefined;
+  return { type: "Bundle", owner, tracing };
+}
 
 /** Makes the two methods. */
 export function createWriteCalls(
@@ -29,10 +38,10 @@ export function createWriteCalls(
   writer: ResourceWriter,
 ): Pick<ServiceImpl<typeof ResourceBundleService>, "apply" | "delete"> {
   return {
-    async apply(request) {
+    async apply(request, { values }) {
       const { expectedVersion } = request;
       const id = required("id", request.id);
-      const options = { type: TYPE, isDryRun: request.dryRun } as const;
+      const options = { ...by(values), isDryRun: request.dryRun };
       const draft = readDraft(request);
       const written = expectedVersion === 0
         ? await writer.create({ id, draft }, options)
@@ -42,10 +51,11 @@ export function createWriteCalls(
         });
       return { resourceBundle: presentBundle(written.row), outcome: OUTCOMES[written.outcome] };
     },
-    async delete(request) {
+    async delete(request, { values }) {
       const id = required("id", request.id);
       const version = readVersion(request.expectedVersion, { min: 1 });
-      await writer.delete(id, { type: TYPE, version, isDryRun: request.dryRun });
+      const options = { ...by(values), version, isDryRun: request.dryRun };
+      await writer.delete(id, options);
       const [row] = await q.resourceGet(db, id);
       return row === undefined ? {} : { resourceBundle: presentBundle(row) };
     },
