@@ -11,6 +11,7 @@ import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
 import { createSpecPublisher } from "./lib/spec/publish.ts";
+import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
 import { createFeed, type Feed } from "./lib/status/feed.ts";
 import { startFollowing } from "./lib/status/follow.ts";
@@ -148,7 +149,9 @@ function startUpkeep(stack: AsyncDisposableStack, db: Db, log: Logger): void {
         retentionSeconds: FEED_RETENTION_SECONDS,
         heldSeconds: FEED_HELD_SECONDS,
       });
-      return await purgeTombstones(db, TOMBSTONE_RETENTION_SECONDS) || hasMoreChanges;
+      const hasMoreKeys = await purgeRequestKeys(db);
+      const hasMoreTombstones = await purgeTombstones(db, TOMBSTONE_RETENTION_SECONDS);
+      return hasMoreTombstones || hasMoreKeys || hasMoreChanges;
     }, { name: "upkeep", intervalMs: PURGE_MS, log }),
   );
 }

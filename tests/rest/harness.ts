@@ -42,9 +42,11 @@ export async function openRest(
     spec?: SpecDoor;
     log?: Logger;
     requestTimeoutMs?: number;
+    /** One that another harness has opened, and closes. */
+    database?: TestDatabase;
   } = {},
 ): Promise<RestHarness> {
-  const database = await createDatabase();
+  const database = options.database ?? await createDatabase();
   const metrics = createMetrics();
   const app = createRestApp({
     db: database.db,
@@ -76,7 +78,9 @@ export async function openRest(
       const { body } = await call("POST", `${V1}/consumers`, {});
       return body.name;
     },
-    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      if (options.database === undefined) await database[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -13,6 +13,7 @@ import { answerError } from "./answer_error.ts";
 import { explainError } from "./errors.ts";
 import { badRequest } from "./list.ts";
 import type { RestContext } from "./routes.ts";
+import { isDryRun } from "./write_options.ts";
 
 const HEADER = "Idempotency-Key";
 const KEY = /^[\x21-\x7e]{1,255}$/;
@@ -37,7 +38,7 @@ export async function answerOnce(
   answer: (receipt: Receipt | undefined) => Promise<Response>,
 ): Promise<Response> {
   const key = parseKey(c.req.header(HEADER));
-  if (key === undefined) return await answer(undefined);
+  if (key === undefined || isDryRun(c)) return await answer(undefined);
   const request: KeyedRequest = { caller: callerKey(c), key, fingerprint: fingerprint(c, text) };
   const claim = await keys.claim(request);
   if (claim.state === "other") {

@@ -11,6 +11,7 @@ import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { createRequestKeys } from "../spec/request_keys.ts";
 import { answerError } from "./answer_error.ts";
+import { authorize } from "./authorize.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
 import { addBundleRoutes } from "./bundles.ts";
@@ -143,6 +144,7 @@ async function enter(authenticate: Authenticate | undefined, c: RestContext): Pr
   const authorization = c.req.header("Authorization");
   refuseCrossSite(c, authorization);
   c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
+  authorize(c);
 }
 
 // A browser adds the cookie to what any other site makes it send, but says where that came from.

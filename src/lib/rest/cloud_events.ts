@@ -10,16 +10,22 @@ import type { CloudEvent } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { type BatchEntry, decodeBatch, decodeHttpBinary } from "../wire/http.ts";
 import { decodeStructured } from "../wire/structured.ts";
+import { authorizeSource } from "./authorize.ts";
 import { readText } from "./body.ts";
 import { readContentType } from "./documents.ts";
 import { explainError } from "./errors.ts";
-import { addRoute, type RestEnv, sendJson, sendNothing } from "./routes.ts";
+import { addRoute, type RestContext, type RestEnv, sendJson, sendNothing } from "./routes.ts";
 
 const PATH = "/api/maestro/v1/cloudevents";
 const STRUCTURED = "application/cloudevents+json";
 const BATCH = "application/cloudevents-batch+json";
 /** Each of them may wait for the database; together they share its statements. */
 const BATCH_MAX = 1_000;
+
+interface EventParts {
+  spec: SpecDoor;
+  log: Logger;
+}
 
 /**
  * Adds `/cloudevents`.
@@ -29,7 +35,7 @@ const BATCH_MAX = 1_000;
  */
 export function addCloudEventRoutes(
   app: Hono<RestEnv>,
-  { spec, log }: { spec: SpecDoor; log: Logger },
+  { spec, log }: EventParts,
 ): void {
   addRoute(app, PATH, {
     async POST(c) {
@@ -38,6 +44,7 @@ export function addCloudEventRoutes(
       if (type !== BATCH) {
         const isBinary = type !== STRUCTURED;
         await accept(
+          c,
           spec,
           isBinary ? readBinary(c.req.raw.headers, type, body) : decodeStructured(body),
         );
@@ -45,17 +52,21 @@ export function addCloudEventRoutes(
       }
       const entries = decodeBatch(body, { max: BATCH_MAX });
       // Started in their order, which those of one resource keep.
-      const items = await Promise.all(entries.map((entry) => answerEntry(spec, log, entry)));
+      const items = await Promise.all(entries.map((entry) => answerEntry(c, { spec, log }, entry)));
       return sendJson(c, 200, { kind: "CloudEventResultList", size: items.length, items });
     },
   });
 }
 
-async function answerEntry(spec: SpecDoor, log: Logger, entry: BatchEntry) {
+async function answerEntry(
+  c: RestContext,
+  { spec, log }: EventParts,
+  entry: BatchEntry,
+) {
   const { id, source } = "error" in entry ? { id: undefined, source: undefined } : entry;
   try {
     if ("error" in entry) throw entry.error;
-    await accept(spec, entry);
+    await accept(c, spec, entry);
     return { id, source, status: 204 };
   } catch (error) {
     const { status, number, reason } = explainError(error);
@@ -64,7 +75,7 @@ async function answerEntry(spec: SpecDoor, log: Logger, entry: BatchEntry) {
   }
 }
 
-async function accept(spec: SpecDoor, event: CloudEvent): Promise<void> {
+async function accept(c: RestContext, spec: SpecDoor, event: CloudEvent): Promise<void> {
   const type = parseEventType(event.type);
   if (type.action === ACTION.resyncRequest) {
     throw refuse(event.type, "its answer is a stream: subscribe and publish it over gRPC");
@@ -72,6 +83,7 @@ async function accept(spec: SpecDoor, event: CloudEvent): Promise<void> {
   if (type.subresource === "status") {
     throw refuse(event.type, "statuses come from agents, over MQTT or gRPC");
   }
+  authorizeSource(c, event.source);
   await spec.accept(readSpecChange(event, type));
 }
 

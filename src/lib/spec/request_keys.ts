@@ -76,7 +76,7 @@ export function createRequestKeys(
       const found = await get(db, request);
       if (found !== undefined && found.state !== "busy") return found;
       if (performance.now() - measuredMs > MEASURE_MS) await measure();
-      if (isFull || kept >= keysMax) {
+      if (found === undefined && (isFull || kept >= keysMax)) {
         const reason = `Cannot remember an Idempotency-Key: ${kept} are kept already`;
         throw new MaestroError("resource_exhausted", reason);
       }

@@ -9,7 +9,8 @@ import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import { MANIFEST_BUNDLES } from "../wire/event.ts";
 import { ACTION } from "../wire/event_type.ts";
-import type { Acceptor, Receipt } from "./accept.ts";
+import type { Acceptor, NewResource, Receipt } from "./accept.ts";
+import { type CreateFirst, createFirstOnly } from "./creating.ts";
 import type { ResourceRow } from "./door.ts";
 import { checkNames, draftOf, encodeDraft, type ResourceDraft } from "./draft.ts";
 import { foresee, foreseenRow } from "./foresee.ts";
@@ -81,7 +82,7 @@ const ATTEMPTS = 10;
 /** Creates a writer. Resolved means committed (promise I1), unless it is a dry run. */
 export function createResourceWriter({ db, acceptor, sourceId }: WriterParts): ResourceWriter {
   const read = createResourceReader(db);
-  const parts: Parts = { db, acceptor, sourceId, read };
+  const parts: Parts = { db, acceptor, sourceId, read, first: createFirstOnly() };
   return {
     create: (creation, options) => once(parts, options, () => createOne(parts, creation, options)),
     apply: (id, draft, options) => once(parts, options, () => applyOne(parts, id, draft, options)),
@@ -93,6 +94,7 @@ export function createResourceWriter({ db, acceptor, sourceId }: WriterParts): R
 
 interface Parts extends WriterParts {
   read: ReturnType<typeof createResourceReader>;
+  first: CreateFirst;
 }
 
 /** Runs a change; if that fails because another try of it has made it before, tells what became of that. */
@@ -132,16 +134,15 @@ async function createOne(
   if (options.isDryRun) {
     return { row: await foresee(parts.db, wanted), outcome: "created" };
   }
-  await parts.acceptor.create(
-    {
-      ...wanted,
-      ...optional({ metadata: stored.metadata, receipt: options.receipt }),
-      event: createOwnEvent({
-        ...{ source, action: ACTION.create, dataType: MANIFEST_BUNDLES, id, consumerName, version },
-        tracing: options.tracing,
-      }),
-    } as Parameters<Acceptor["create"]>[0],
-  );
+  const { receipt, tracing } = options;
+  const { metadata } = stored;
+  const subject = { source, action: ACTION.create, dataType: MANIFEST_BUNDLES, id, consumerName };
+  const resource: NewResource = {
+    ...{ id, name, source, consumerName, type: options.type, version, spec: stored.spec },
+    ...optional({ metadata, receipt }),
+    event: createOwnEvent({ ...subject, version, tracing }),
+  };
+  await parts.first(id, () => parts.acceptor.create(resource));
   const row = await parts.read(id);
   return { row: asWritten(row, foreseenRow(wanted)), outcome: "created" };
 }

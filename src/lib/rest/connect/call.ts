@@ -1,6 +1,6 @@
 /** What a method may know of its call. */
 
-import { createContextKey } from "@connectrpc/connect";
+import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import type { Rights } from "../../access/rights.ts";
 import { MaestroError } from "../../errors.ts";
 
@@ -26,3 +26,14 @@ const UNPREPARED: CallParts = {
 };
 
 export const CALLER = createContextKey<CallParts>(UNPREPARED);
+
+/**
+ * The one source whose resources the caller may change; undefined if it may change any. Throws `permission_denied` if it
+ * may change nothing.
+ */
+export function ownSource(values: ContextValues): string | undefined {
+  const { rights, caller } = values.get(CALLER);
+  if (rights?.mayChange === "own") return rights.source;
+  if (rights?.mayChange !== "nothing") return undefined;
+  throw new MaestroError("permission_denied", `"${caller}" may only look`);
+}

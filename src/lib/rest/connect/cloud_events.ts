@@ -11,9 +11,9 @@ import {
 } from "../../../gen/cloudevent_pb.ts";
 import { MaestroError } from "../../errors.ts";
 import { HEARTBEAT_TYPE } from "../../wire/event.ts";
-import { encodeEvent } from "../../wire/protobuf.ts";
+import { decodePublishRequest, encodeEvent } from "../../wire/protobuf.ts";
 import type { Watchers } from "../watch.ts";
-import { CALLER } from "./call.ts";
+import { CALLER, ownSource } from "./call.ts";
 import { createMessageStream, type MessageStream } from "./message_stream.ts";
 
 /** The methods of the gRPC door, by their paths. */
@@ -48,8 +48,10 @@ export function createCloudEventCalls(
   return {
     async publish(request, context) {
       const method = methodOf(door.unary, PUBLISH);
+      const message = toBinary(PublishRequestSchema, request);
+      checkSource(message, ownSource(context.values));
       try {
-        await method(toBinary(PublishRequestSchema, request), toCall(context));
+        await method(message, toCall(context));
       } catch (error) {
         throw explain(error);
       }
@@ -81,6 +83,15 @@ export function createCloudEventCalls(
       }
     },
   };
+}
+
+/** By the event as it is read, which may say otherwise than the message that it came in. */
+function checkSource(message: Uint8Array, own: string | undefined): void {
+  if (own === undefined) return;
+  const { source } = decodePublishRequest(message);
+  if (source === own) return;
+  const reason = `Cannot accept an event of source "${source}": the token is for "${own}"`;
+  throw new MaestroError("permission_denied", reason);
 }
 
 function methodOf<Method>(methods: Record<string, Method>, path: string): Method {

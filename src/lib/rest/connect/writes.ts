@@ -13,7 +13,7 @@ import { parseJsonObject } from "../../json.ts";
 import type { ResourceDraft } from "../../spec/draft.ts";
 import type { ResourceWriter, WriteOptions, Written } from "../../spec/write.ts";
 import type { BundleSpec } from "../../wire/work_spec.ts";
-import { CALLER } from "./call.ts";
+import { CALLER, ownSource } from "./call.ts";
 import { presentBundle } from "./present.ts";
 
 const OUTCOMES: Record<Written["outcome"], Outcome> = {
@@ -24,12 +24,8 @@ const OUTCOMES: Record<Written["outcome"], Outcome> = {
 
 /** What goes with a change by whoever calls. Throws `permission_denied` if that may change nothing. */
 function by(values: ContextValues): WriteOptions {
-  const { rights, tracing } = values.get(CALLER);
-  if (rights?.mayChange === "nothing") {
-    throw new MaestroError("permission_denied", "Cannot change anything: the caller may only read");
-  }
-  const owner = rights?.mayChange === "own" ? rights.source : undefined;
-  return { type: "Bundle", owner, tracing };
+  const { tracing } = values.get(CALLER);
+  return { type: "Bundle", owner: ownSource(values), tracing };
 }
 
 /** Makes the two methods. */
