@@ -58,7 +58,7 @@ export const DATABASE_FLAGS = {
 export const SERVER_FLAGS = {
   ...DATABASE_FLAGS,
   "server-hostname": text("host", "localhost", "address that every port is opened on"),
-  "http-server-bindport": port(8000, "port of REST"),
+  "http-server-bindport": port(8000, "port of REST, Connect and gRPC-Web"),
   "grpc-server-bindport": port(8090, "port of gRPC for sources"),
   "grpc-broker-bindport": port(8091, "port of gRPC for agents"),
   "metrics-server-bindport": port(8080, "port of /metrics"),
@@ -70,7 +70,7 @@ export const SERVER_FLAGS = {
     "count",
     200,
     { min: 0, max: 100_000 },
-    "streams of resource-bundles?watch=true at once; more are answered with 429",
+    "watches and subscriptions on the port of REST at once; more are refused (429)",
   ),
   "enable-jwt": boolean("on", "ask for a token on REST; false lets everybody in"),
   "jwk-cert-file": optionalText("file", "JWKS that tokens are verified against"),
