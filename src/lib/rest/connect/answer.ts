@@ -11,7 +11,7 @@ import type { CallAnswer, CallRequest } from "./routes.ts";
 /** Answers a request by a method. */
 export async function answerCall(
   method: UniversalHandler,
-  { request, alive, ...call }: CallRequest,
+  { request, path: _, alive, ...call }: CallRequest,
 ): Promise<CallAnswer> {
   const { received, ...caller } = await receive(request, call);
   const gone = new AbortController();
@@ -37,7 +37,7 @@ export async function answerCall(
  */
 async function receive(
   request: Request,
-  { enter, ...call }: Omit<CallRequest, "request" | "alive">,
+  { enter, ...call }: Omit<CallRequest, "request" | "path" | "alive">,
 ): Promise<CallParts & { received: Uint8Array }> {
   try {
     const caller = await enter();

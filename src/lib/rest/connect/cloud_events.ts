@@ -64,6 +64,7 @@ export function createCloudEventCalls(
       );
       stream.onClose(() => leave?.());
       context.signal.addEventListener("abort", stream.close);
+      if (context.signal.aborted) stream.close();
       try {
         const method = methodOf(door.streaming, SUBSCRIBE);
         await method(toBinary(SubscriptionRequestSchema, request), stream, toCall(context));

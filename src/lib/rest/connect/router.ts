@@ -55,7 +55,7 @@ export function createCalls(parts: ConnectParts): Calls {
   }
   const methods = new Map(router.handlers.map((method) => [method.requestPath, method]));
   return async (call) => {
-    const method = methods.get(new URL(call.request.url).pathname);
+    const method = methods.get(call.path);
     if (method !== undefined) return await answerCall(method, call);
     return { status: 404, headers: [], body: new Uint8Array() };
   };

@@ -13,6 +13,8 @@ import type { ConnectParts } from "./router.ts";
 /** A request for a method. */
 export interface CallRequest extends Pick<CallParts, "operationId" | "authorization"> {
   request: Request;
+  /** The path of its method. */
+  path: string;
   /** Finds out who calls, and tells what of that matters later. Throws unless the caller may come in. */
   enter: () => Promise<Pick<CallParts, "rights" | "caller" | "tracing">>;
   /** Called whenever the client is seen to read. */
@@ -51,6 +53,7 @@ export function addConnectRoutes(
       calls ??= load();
       const answer = await (await calls)({
         request: c.req.raw,
+        path,
         operationId: c.get("operationId"),
         enter: async () => {
           await enter(c);
