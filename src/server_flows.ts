@@ -117,8 +117,8 @@ function startUp(
     authenticate: async (authorization) => {
       if (config["grpc-authn-type"] !== "mock") await authenticate({ authorization });
     },
-    answerResync: (deliver, request) =>
-      answerStatusResync(db, deliver, { ...request, sourceId: config["source-id"] }),
+    answerResync: (asking, request) =>
+      answerStatusResync(db, feed, asking, { ...request, sourceId: config["source-id"] }),
     beforeSubscribe: () => feed.open(),
     follow: (follower, cursor) => startFollowing(db, feed, follower, cursor),
     heartbeatMs: heartbeatMs(config),

@@ -47,12 +47,12 @@ export async function openRoad(
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
     answerResync: async (
-      deliver,
+      delivery,
       { name: consumerName, connectedAt },
       { statusDigest, ...request },
     ) => {
       const whole = { consumerName, connectedAt, sourceId, ...request };
-      await answerSpecResync(db, deliver, log, await noteSpecResync(db, whole));
+      await answerSpecResync(db, delivery, log, await noteSpecResync(db, whole));
       if (request.range.through !== undefined) return;
       const { dataType } = request;
       const asked = { consumerName, sourceId, dataType, statusDigest };

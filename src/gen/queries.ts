@@ -56,7 +56,8 @@ import specEventConsumersAfterText from "../../sql/queries/spec_event/consumers_
 import statusConfirmDeletionText from "../../sql/queries/status/confirm_deletion.sql" with { type: "text" };
 import statusDigestsText from "../../sql/queries/status/digests.sql" with { type: "text" };
 import statusHashesOfConsumerText from "../../sql/queries/status/hashes_of_consumer.sql" with { type: "text" };
-import statusPageText from "../../sql/queries/status/page.sql" with { type: "text" };
+import statusHashesOfSourceText from "../../sql/queries/status/hashes_of_source.sql" with { type: "text" };
+import statusOfResourcesText from "../../sql/queries/status/of_resources.sql" with { type: "text" };
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
 import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
 import tombstoneGetText from "../../sql/queries/tombstone/get.sql" with { type: "text" };
@@ -1069,12 +1070,14 @@ export interface ResourcePageVersionsRow {
   is_deleting: boolean;
   is_observed: boolean;
   is_on_its_way: boolean;
+  stored_bytes: number;
 }
 
 /**
  * Pages through what a consumer should hold of a data type, without the documents, for a spec resync.
  *
- * On its way is what was sent to this connection and not reported since.
+ * On its way is what was sent to this connection and not reported since. The size is that on disk, which is known
+ * without reading the document.
  */
 export function resourcePageVersions(
   db: Db,
@@ -1302,26 +1305,46 @@ export function statusHashesOfConsumer(
   return query<StatusHashesOfConsumerRow>(db, statusHashesOfConsumerText, [consumerName, afterId, limitCount]);
 }
 
-/** A row of `status/page.sql`. */
-export interface StatusPageRow {
+/** A row of `status/hashes_of_source.sql`. */
+export interface StatusHashesOfSourceRow {
   id: string;
-  spec: string;
-  metadata: string | null;
-  status: string | null;
-  status_event: string | null;
   status_hash: string | null;
-  created_at: string;
-  deleted_at: string | null;
+  has_status: boolean;
+  stored_bytes: number;
 }
 
-/** Pages through the statuses of a source, for a status resync. */
-export function statusPage(
+/**
+ * Pages through the hashes of the statuses of a source, for a status resync.
+ *
+ * The size is that on disk, which is known without reading the documents.
+ */
+export function statusHashesOfSource(
   db: Db,
   source: string,
   afterId: string,
   limitCount: number,
-): Promise<StatusPageRow[]> {
-  return query<StatusPageRow>(db, statusPageText, [source, afterId, limitCount]);
+): Promise<StatusHashesOfSourceRow[]> {
+  return query<StatusHashesOfSourceRow>(db, statusHashesOfSourceText, [source, afterId, limitCount]);
+}
+
+/** A row of `status/of_resources.sql`. */
+export interface StatusOfResourcesRow {
+  id: string;
+  spec: string;
+  metadata: string | null;
+  status: string;
+  status_event: string;
+  created_at: string;
+  deleted_at: string | null;
+}
+
+/** Reads the statuses of resources of a source, for a status resync. */
+export function statusOfResources(
+  db: Db,
+  source: string,
+  ids: readonly (string | null)[],
+): Promise<StatusOfResourcesRow[]> {
+  return query<StatusOfResourcesRow>(db, statusOfResourcesText, [source, ids]);
 }
 
 /** A row of `status/refuse.sql`. */

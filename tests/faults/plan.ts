@@ -88,7 +88,8 @@ function faultKinds({ broker }: Topology): FaultKind[] {
     kind === "cluster_wiped" ? [kind] : [kind, kind]
   );
   const links = LINKS.flatMap((link) => LINK_FAULTS.map((fault) => `${link}.${fault}` as const));
-  return [...programs, ...links, ...(broker === "mqtt" ? [...MQTT_FAULTS, ...MQTT_FAULTS] : [])];
+  if (broker !== "mqtt") return [...programs, ...links];
+  return [...programs, ...links, ...MQTT_FAULTS, ...MQTT_FAULTS, "late_specs", "late_specs"];
 }
 
 function chooseTarget(dice: Dice, kind: FaultKind, { servers, agents }: Topology): number {

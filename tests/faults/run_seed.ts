@@ -37,6 +37,8 @@ export interface Verdict {
 const QUIET_TIMEOUT_MS = 90_000;
 const QUIET_WINDOW_MS = 3_000;
 const POLL_MS = 250;
+/** About a quarter of what the least of the first hundred seeds brought. */
+const CALLS_OK_PER_SECOND_MIN = 5;
 
 /** Runs a seed. It decides topology, workload and faults; how they interleave is the machine's. */
 export async function runSeed(options: RunOptions): Promise<Verdict> {
@@ -87,7 +89,7 @@ async function judge(stage: Stage, plan: Plan, options: RunOptions): Promise<Ver
 
   const left = await untilQuiet(evidence, say);
   const quietMs = performance.now() - healedAt;
-  const violations = [...new Set([...model.violations, ...witness.violations, ...left])];
+  const violations = [...new Set([...seenOf(evidence), ...idleness(evidence, plan), ...left])];
   const { topology } = plan;
   const summary = [
     `seed ${plan.seed}: ${topology.broker}${
@@ -103,6 +105,19 @@ async function judge(stage: Stage, plan: Plan, options: RunOptions): Promise<Ver
   return { ...verdict, account: writeAccount(evidence, { ...verdict, timeline }, options) };
 }
 
+/** What was seen while it ran, and can never become right again. */
+function seenOf({ model, witness, subscriber }: Evidence): string[] {
+  return [...model.violations, ...witness.violations, ...subscriber.violations];
+}
+
+/** A run in which little was accepted proves little. */
+function idleness({ model }: Evidence, { lengthMs }: Plan): string[] {
+  const least = Math.round(lengthMs / 1000 * CALLS_OK_PER_SECOND_MIN);
+  return model.calls.ok >= least
+    ? []
+    : [`only ${model.calls.ok} calls were accepted, not ${least}`];
+}
+
 function isWanted({ source, isAlive }: Wanted): boolean {
   return source === "grpc" && isAlive !== "no";
 }
@@ -110,11 +125,10 @@ function isWanted({ source, isAlive }: Wanted): boolean {
 /** Waits until nothing is wrong and nothing is written for a while. Resolves to what is wrong at the deadline. */
 async function untilQuiet(evidence: Evidence, say: (line: string) => void): Promise<string[]> {
   const deadline = performance.now() + QUIET_TIMEOUT_MS;
-  const { model, witness } = evidence;
   let wrong: string[] = [];
   while (performance.now() < deadline) {
     // What was seen once cannot become right again.
-    if (model.violations.length + witness.violations.length > 0) return wrong;
+    if (seenOf(evidence).length > 0) return wrong;
     wrong = await findViolations(evidence).catch((error) => [`the checker cannot look: ${error}`]);
     if (wrong.length === 0) {
       const before = await imprint(evidence.stage);

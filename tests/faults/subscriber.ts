@@ -16,6 +16,8 @@ export interface Held {
 export interface Subscriber extends AsyncDisposable {
   /** The last status of each resource, by id. */
   held: Map<string, Held>;
+  /** What it must never be told. */
+  violations: string[];
   /** How often it had to come back. */
   losses: number;
 }
@@ -30,6 +32,7 @@ export function startSubscriber(stage: Stage, source: string, own: () => string[
   let turn = 0;
   const subscriber: Subscriber = {
     held: new Map(),
+    violations: [],
     losses: -1,
     async [Symbol.asyncDispose]() {
       isOver = true;
@@ -50,7 +53,7 @@ export function startSubscriber(stage: Stage, source: string, own: () => string[
 }
 
 async function followOnce(
-  { held }: Subscriber,
+  { held, violations }: Subscriber,
   { port, source, own }: { port: number; source: string; own: () => string[] },
   isOver: () => boolean,
 ): Promise<void> {
@@ -64,7 +67,8 @@ async function followOnce(
     let beats = 0;
     while (!isOver()) {
       for (; taken < subscription.events.length; taken++) {
-        take(held, subscription.events[taken]);
+        const problem = take(held, subscription.events[taken]);
+        if (problem !== undefined) violations.push(problem);
         heardAt = performance.now();
       }
       if (subscription.heartbeats > beats) heardAt = performance.now();
@@ -86,20 +90,26 @@ async function within<T extends Subscription | void>(promise: Promise<T>): Promi
   throw new Error("no answer");
 }
 
-function take(held: Map<string, Held>, event: CloudEvent | undefined): void {
+/** Keeps an event; returns what is wrong with it. */
+function take(held: Map<string, Held>, event: CloudEvent | undefined): string | undefined {
   if (event === undefined || !event.type.includes(".status.")) return;
   const id = String(event.extensions[EXT.resourceId]);
   const sequence = String(event.extensions[EXT.sequenceId] ?? "0");
   const before = held.get(id);
   const isDeleted = hasDeleted(event);
-  // As the official client does: what is older than what it holds is left out.
-  if (before !== undefined && BigInt(sequence) < BigInt(before.sequence)) return;
+  if (before !== undefined && BigInt(sequence) < BigInt(before.sequence)) {
+    // As the official client does: what is older than what it holds is left out. The end of an earlier life may come
+    // after the answer to a resync that knows the next one.
+    if (isDeleted) return;
+    return `I7 ${id}: the source is told sequence ${sequence} after ${before.sequence}`;
+  }
   held.set(id, {
     version: String(event.extensions[EXT.resourceVersion]),
     sequence,
     hash: String(event.extensions[EXT.statusHash] ?? ""),
     isDeleted,
   });
+  return undefined;
 }
 
 /** As the official client lists them: all that it wants or believes alive, with no hash where it holds no status. */

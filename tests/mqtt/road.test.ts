@@ -202,4 +202,4 @@ test("M31: a report that the broker dropped is found by its agent and comes agai
   await eventually(() => progress(hub.database), ({ applied }) => applied === 3, {
     timeoutMs: 30_000,
   });
-});
+}, 40_000);

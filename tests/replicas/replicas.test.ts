@@ -93,23 +93,27 @@ async function settled({ db }: TestDatabase): Promise<Map<string, number> | unde
   return new Map(rows.map(({ id, version }) => [id, version]));
 }
 
-/**
- * What a source knows last of each resource, without those that are deleted. As clients do, it goes by the sequence:
- * the answer to a resync may come after something newer.
- */
+/** What a source was told last of each resource, without those that are deleted. */
 function lastKnown(heard: CloudEvent[]): Map<string, number> {
-  const newest = new Map<string, { sequence: bigint; version: number | undefined }>();
+  const known = new Map<string, number>();
   for (const { extensions, data } of heard) {
     const id = String(extensions["resourceid"]);
-    const sequence = BigInt(String(extensions["sequenceid"]));
-    if (sequence < (newest.get(id)?.sequence ?? 0n)) continue;
-    const isDeleted = String(data).includes('"Deleted"');
-    const version = isDeleted ? undefined : Number(extensions["resourceversion"]);
-    newest.set(id, { sequence, version });
+    if (String(data).includes('"Deleted"')) known.delete(id);
+    else known.set(id, Number(extensions["resourceversion"]));
   }
-  return new Map(
-    [...newest].flatMap(([id, { version }]) => version === undefined ? [] : [[id, version]]),
-  );
+  return known;
+}
+
+/** Where a source was told something older than it had been told before. */
+function stepsBack(heard: CloudEvent[]): string[] {
+  const newest = new Map<string, bigint>();
+  return heard.flatMap(({ extensions }) => {
+    const id = String(extensions["resourceid"]);
+    const sequence = BigInt(String(extensions["sequenceid"]));
+    const known = newest.get(id) ?? 0n;
+    if (sequence >= known) newest.set(id, sequence);
+    return sequence < known ? [`${id}: ${sequence} after ${known}`] : [];
+  });
 }
 
 const sorted = (known: Map<string, number>) => [...known].toSorted();
@@ -165,6 +169,7 @@ async function survive(road: Road): Promise<void> {
       (known) => Bun.deepEquals(known, expected),
       PATIENCE,
     );
+    expect(stepsBack(source.heard())).toEqual([]);
     source.close();
   }
 }

@@ -19,7 +19,10 @@ interface Options {
   connectedAt?: string;
   range?: ResyncRange;
   dataType?: string;
-  deliver?: (event: CloudEvent) => Promise<boolean>;
+  /** Where the events go, if the test wants them in an order with others. */
+  sent?: CloudEvent[];
+  /** Called when the answer waits for the agent. */
+  room?: () => Promise<boolean>;
 }
 
 /** Asks as an agent that has just connected, unless the time says something else. */
@@ -28,8 +31,7 @@ async function resync(
   held: HeldVersion[],
   options: Options = {},
 ): Promise<CloudEvent[]> {
-  const sent: CloudEvent[] = [];
-  const keep = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
+  const { sent = [], room = () => Promise.resolve(true) } = options;
   const noted = await noteSpecResync(specs.db, {
     consumerName: options.consumerName ?? specs.consumer,
     dataType: options.dataType ?? MANIFEST_BUNDLES,
@@ -38,7 +40,8 @@ async function resync(
     sourceId: "maestro",
     connectedAt: options.connectedAt ?? await now(specs),
   });
-  await answerSpecResync(specs.db, options.deliver ?? keep, log, noted);
+  const push = (event: CloudEvent) => void sent.push(event);
+  await answerSpecResync(specs.db, { push, room }, log, noted);
   return sent;
 }
 
@@ -48,9 +51,8 @@ async function now({ db }: Specs): Promise<string> {
 }
 
 /** Sends what waits, as the publisher would. */
-async function publishAll(specs: Specs): Promise<string[]> {
+async function publishAll(specs: Specs, sent: CloudEvent[] = []): Promise<string[]> {
   const ready = new Map([[specs.consumer, { name: specs.consumer, connectedAt: "" }]]);
-  const sent: CloudEvent[] = [];
   const keep = (_: string, event: CloudEvent) => sent.push(event) > 0;
   while (await publishSpecEvents(specs.db, keep, log, { sourceId: "maestro", ready }));
   return ids(sent);
@@ -205,21 +207,43 @@ test("what was sent since the connection was made is not sent twice", async () =
 test("what the publisher sends during a resync is not sent by the resync as well", async () => {
   await using specs = await openSpecs();
   const created = await Promise.all(Array.from({ length: 150 }, () => specs.create()));
-  const resynced: CloudEvent[] = [];
   let published: string[] | undefined;
 
-  await resync(specs, [], {
-    // The first hundred is claimed by now, the rest is known to be due but not yet claimed.
-    deliver: async (event) => {
+  const resynced = await resync(specs, [], {
+    // The first fifty are claimed by now, the rest is known to be due but not yet claimed.
+    room: async () => {
       published ??= await publishAll(specs);
-      return resynced.push(event) > 0;
+      return true;
     },
   });
 
-  expect(resynced).toHaveLength(100);
+  expect(resynced).toHaveLength(50);
   expect([...ids(resynced), ...published ?? []].toSorted()).toEqual(
     created.map(({ id }) => id).toSorted(),
   );
+});
+
+test("I3: an update that is sent while a slow agent is answered comes after what it updates", async () => {
+  await using specs = await openSpecs();
+  const created = await Promise.all(Array.from({ length: 20 }, () => specs.create()));
+  const updated = created.map(({ id }) => id).toSorted().at(-1) ?? "";
+  const sent: CloudEvent[] = [];
+  let published: string[] | undefined;
+
+  await resync(specs, [], {
+    sent,
+    room: async () => {
+      if (published === undefined) {
+        await specs.acceptor.update(newUpdate(updated, 1, "new"));
+        published = await publishAll(specs, sent);
+      }
+      return true;
+    },
+  });
+
+  const versions = sent.filter(({ extensions }) => extensions["resourceid"] === updated)
+    .map(({ extensions }) => extensions["resourceversion"]);
+  expect(versions).toEqual([1, 2]);
 });
 
 test("what an agent has reported and then lost is sent again, on the same connection too", async () => {
@@ -261,14 +285,11 @@ test("what an agent reports while its question is answered stays reported", asyn
   const accept = createReportAcceptor(specs.db, log);
 
   // It was sent by somebody else, and comes back before the answer gets to it.
-  const sent: CloudEvent[] = [];
-  await resync(specs, [], {
-    deliver: async (event) => {
-      if (sent.length === 0) {
-        const report = statusEvent({ id: last, consumerName: specs.consumer });
-        await accept(readReport(report, "maestro"));
-      }
-      return sent.push(event) > 0;
+  const sent = await resync(specs, [], {
+    room: async () => {
+      const report = statusEvent({ id: last, consumerName: specs.consumer });
+      await accept(readReport(report, "maestro"));
+      return true;
     },
   });
 
@@ -327,18 +348,16 @@ test("a resync over several pages sends each resource once, in order of ids", as
 test("a resync ends when its connection is gone, and leaves the rest unsent", async () => {
   await using specs = await openSpecs();
   await Promise.all(Array.from({ length: 250 }, () => specs.create()));
-  let taken = 0;
 
-  await resync(specs, [], { deliver: () => Promise.resolve(++taken < 10) });
+  const sent = await resync(specs, [], { room: () => Promise.resolve(false) });
 
   const [row] = await query<{ unsent: number }>(
     specs.db,
     "select count(*)::int as unsent from resources where sent_version = 0",
     [],
   );
-  expect(taken).toBe(10);
-  // Sent in hundreds.
-  expect(row?.unsent).toBe(150);
+  expect(sent).toHaveLength(50);
+  expect(row?.unsent).toBe(200);
 });
 
 test(

@@ -1,6 +1,7 @@
 /** Resources for the tests of the way down: made, stored and looked at. */
 
 import { type Consumer, createConsumer } from "../../src/lib/consumer/consumers.ts";
+import type { DatabaseAddress } from "../../src/lib/db/address.ts";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { type Acceptor, createAcceptor } from "../../src/lib/spec/accept.ts";
 import type { NewResource, ResourceUpdate } from "../../src/lib/spec/accept.ts";
@@ -9,6 +10,7 @@ import { createDatabase } from "../harness/postgres.ts";
 
 export interface Specs extends AsyncDisposable {
   db: Db;
+  address: DatabaseAddress;
   acceptor: Acceptor;
   /** The name of a consumer. */
   consumer: string;
@@ -24,6 +26,7 @@ export async function openSpecs(): Promise<Specs> {
   const { name: consumer } = await createConsumer(database.db, {});
   return {
     db: database.db,
+    address: database.address,
     acceptor,
     consumer,
     addConsumer: () => createConsumer(database.db, {}),

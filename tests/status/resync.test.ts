@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
+import { createFeed } from "../../src/lib/status/feed.ts";
 import { answerStatusResync } from "../../src/lib/status/resync.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import type { HeldStatus } from "../../src/lib/wire/resync.ts";
@@ -12,9 +13,12 @@ import { openSpecs, type Specs } from "../spec/specs.ts";
 
 async function resync(specs: Specs, held: HeldStatus[], source = "tests"): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
-  const deliver = (event: CloudEvent) => Promise.resolve(sent.push(event) > 0);
+  const asking = {
+    tell: (event: CloudEvent) => void sent.push(event),
+    caughtUp: () => Promise.resolve(true),
+  };
   const request = { source, held, dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
-  await answerStatusResync(specs.db, deliver, request);
+  await answerStatusResync(specs.db, createFeed(specs.db), asking, request);
   return sent;
 }
 
@@ -111,15 +115,18 @@ test("an id that its source has created again, even meanwhile, is not told as de
   await specs.acceptor.create(before);
   const held = [other, before.id, meanwhile.id].map((resourceId) => ({ resourceId, hash: "old" }));
   const sent: CloudEvent[] = [];
-  // Its page has been read by then.
-  const deliver = async (event: CloudEvent) => {
-    sent.push(event);
-    await specs.acceptor.create(meanwhile);
-    return true;
+  let created: Promise<unknown> | undefined;
+  const asking = {
+    tell: (event: CloudEvent) => void sent.push(event),
+    // Its page has been read by then.
+    caughtUp: async () => {
+      await (created ??= specs.acceptor.create(meanwhile));
+      return true;
+    },
   };
 
   const request = { source: "tests", held, dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
-  await answerStatusResync(specs.db, deliver, request);
+  await answerStatusResync(specs.db, createFeed(specs.db), asking, request);
 
   expect(ids(sent)).toEqual([other]);
 });

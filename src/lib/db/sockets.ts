@@ -85,8 +85,11 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
       const tls = tlsOptions(to);
       if (tls === undefined) {
         const one = watch(new Socket());
-        // Not before the driver listens: a failure may come within this turn, and nobody would hear it.
-        setImmediate(() => noteWrites(one, dial(one.socket, to)));
+        // Not before the driver listens: a failure may come within this turn, and nobody would hear it. Nor after the
+        // driver has given the socket up, which would bring it back to life with nobody to look after it.
+        setImmediate(() => {
+          if (!one.socket.destroyed) noteWrites(one, dial(one.socket, to));
+        });
         return one.socket;
       }
       const socket = dial(new Socket(), to);

@@ -4,6 +4,7 @@ import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
 import type { ReadyConsumer } from "../spec/publish.ts";
+import type { Delivery } from "../spec/resync.ts";
 import {
   type CloudEvent,
   EXT,
@@ -30,7 +31,7 @@ export interface AgentDoorOptions {
   acceptReport: AcceptReport;
   /** Sends an agent what it lacks. */
   answerResync: (
-    deliver: (event: CloudEvent) => Promise<boolean>,
+    delivery: Delivery,
     consumer: ReadyConsumer,
     request: {
       dataType: string;
@@ -106,14 +107,14 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
         `Cannot resync consumer "${consumerName}": it has no subscription here`,
       );
     }
-    const deliverHere = async (answer: CloudEvent) => {
-      if (!publish(consumerName, answer)) return false;
-      return await anyCaughtUp(subscribers);
+    const delivery = {
+      push: (answer: CloudEvent) => void publish(consumerName, answer),
+      room: () => anyCaughtUp(subscribers),
     };
     const statusDigest = optionalStringExtension(event, EXT.statusDigest);
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(deliverHere, consumer, { dataType, held, range, statusDigest }).catch(
+    options.answerResync(delivery, consumer, { dataType, held, range, statusDigest }).catch(
       (error) => {
         options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
         for (const one of subscribers) one.restart("the resync failed");

@@ -3,6 +3,7 @@
 import type { Acceptor } from "../spec/accept.ts";
 import { readSpecChange } from "../spec/change.ts";
 import type { Logger } from "../log.ts";
+import type { Asking } from "../status/resync.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import { decodePublishRequest, decodeSubscription } from "../wire/protobuf.ts";
@@ -20,7 +21,7 @@ export interface SourceDoorOptions {
   authenticate: (authorization: string | undefined) => Promise<void>;
   /** Sends the statuses of a source that differ from what it holds. */
   answerResync: (
-    deliver: (event: CloudEvent) => Promise<boolean>,
+    asking: Asking,
     request: { source: string; dataType: string; held: HeldStatus[] },
   ) => Promise<void>;
   /** Called before a subscriber is let in, so that it misses nothing from then on. */
@@ -45,8 +46,8 @@ export interface SourceDoor {
 interface Listener {
   subscriber: Subscriber;
   connection: symbol;
-  /** It follows the feed by itself. */
-  isFollower: boolean;
+  /** Set if it follows the feed by itself: resolves when it has caught up with the others. */
+  following?: Promise<void>;
 }
 
 /** Resources that may wait for a slow source before its stream is ended. */
@@ -60,16 +61,16 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
   const listeners = new Map<string, Set<Listener>>();
 
   const broadcast = (source: string, event: CloudEvent) => {
-    for (const { subscriber, isFollower } of listeners.get(source) ?? []) {
-      if (!isFollower) subscriber.push(event);
+    for (const { subscriber, following } of listeners.get(source) ?? []) {
+      if (following === undefined) subscriber.push(event);
     }
   };
 
   /** Those who asked, or all of the source if it asks over another connection than it listens on. */
-  const answering = (source: string, connection: symbol): () => Subscriber[] => {
+  const answering = (source: string, connection: symbol): () => Listener[] => {
     const all = () => [...listeners.get(source) ?? []];
     const own = all().filter((one) => one.connection === connection);
-    return () => (own.length > 0 ? own : all()).map(({ subscriber }) => subscriber);
+    return () => own.length > 0 ? own : all();
   };
 
   const resync = (event: CloudEvent, { dataType, subresource }: EventType, call: Call) => {
@@ -79,15 +80,18 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     const { source } = event;
     const held = decodeStatusResync(event.data);
     const asking = answering(source, call.connection);
-    const deliver = async (answer: CloudEvent) => {
-      const subscribers = asking();
-      for (const subscriber of subscribers) subscriber.push(answer);
-      return await anyCaughtUp(subscribers);
+    const answer = async () => {
+      // Whoever still catches up reads by itself, and could be told an older state after the answer.
+      await Promise.all(asking().map(({ following }) => following));
+      await options.answerResync({
+        tell: (answered) => asking().forEach(({ subscriber }) => subscriber.push(answered)),
+        caughtUp: () => anyCaughtUp(asking().map(({ subscriber }) => subscriber)),
+      }, { source, dataType, held });
     };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which sources ask again.
-    options.answerResync(deliver, { source, dataType, held }).catch((error) => {
+    answer().catch((error) => {
       options.log.error("cannot answer a status resync", { source, error });
-      for (const one of asking()) one.restart("the resync failed");
+      for (const { subscriber } of asking()) subscriber.restart("the resync failed");
     });
   };
 
@@ -124,19 +128,19 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
       );
       if (stream.isClosed) return;
       const subscriber = createSubscriber(stream, { ...limits, cursor: from });
-      letIn(source, stream, { subscriber, connection, isFollower: true });
       follower.start(subscriber);
       stream.onClose(() => leave());
-      run().catch((error) => {
+      const following = run().catch((error) => {
         options.log.warn("a source has to subscribe again", { source, error });
         subscriber.restart("the feed cannot be read: subscribe again");
       });
+      letIn(source, stream, { subscriber, connection, following });
       return;
     }
     await options.beforeSubscribe();
     if (stream.isClosed) return;
     const subscriber = createSubscriber(stream, limits);
-    letIn(source, stream, { subscriber, connection, isFollower: false });
+    letIn(source, stream, { subscriber, connection });
   };
 
   return {
@@ -152,8 +156,8 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     broadcast,
     restart(reason) {
       for (const group of [...listeners.values()]) {
-        for (const { subscriber, isFollower } of [...group]) {
-          if (!isFollower) subscriber.restart(`${reason}; subscribe again and resync`);
+        for (const { subscriber, following } of [...group]) {
+          if (following === undefined) subscriber.restart(`${reason}; subscribe again and resync`);
         }
       }
     },

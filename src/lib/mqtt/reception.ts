@@ -75,11 +75,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const request = questions.get(key);
     if (request === undefined) return;
     const pipeline = createPipeline(send, request.consumerName);
-    const deliver = async (event: CloudEvent) => {
+    const room = async () => {
       await pace.room(request.consumerName, stop.signal);
-      return !stop.signal.aborted && await pipeline.deliver(event);
+      return !stop.signal.aborted && await pipeline.room();
     };
-    await answerSpecResync(db, deliver, log, request);
+    await answerSpecResync(db, { push: pipeline.push, room }, log, request);
     await pipeline.finish();
     // The agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (request.range.through === undefined) {

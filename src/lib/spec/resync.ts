@@ -3,6 +3,7 @@
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
+import { portions } from "../portions.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { type HeldVersion, isInRange, type ResyncRange, statusQuestion } from "../wire/resync.ts";
 import { NO_STATUS_HASH } from "../wire/status_hash.ts";
@@ -10,8 +11,8 @@ import { formatTime } from "../wire/time.ts";
 import { toForgottenEvent, toSpecEvent } from "./event.ts";
 
 const PAGE_MAX = 500;
-/** Documents read at once: at most about 50 MB, if each is as large as an agent takes. */
-const SEND_MAX = 100;
+/** Specs read and handed over at once; in memory they are some times as much. */
+const TURN_LIMITS = { countMax: 50, storedBytesMax: 2 * 1024 * 1024 };
 
 export interface ResyncRequest {
   consumerName: string;
@@ -23,6 +24,14 @@ export interface ResyncRequest {
   sourceId: string;
   /** When the consumer's connection was made; what was sent since and not reported is on its way. */
   connectedAt: string;
+}
+
+/** The way to the agent that asked. */
+export interface Delivery {
+  /** Hands an event over; it must not wait. */
+  push(event: CloudEvent): void;
+  /** Resolves when there is room for more, and to false if the connection is gone. */
+  room(): Promise<boolean>;
 }
 
 /** A request of which the ledger knows. */
@@ -58,12 +67,14 @@ export async function noteSpecResync(db: Db, request: ResyncRequest): Promise<No
  * Sent are resources that the agent holds in an older version or not at all, and all that are being deleted.
  * An id that is not stored is deleted only if its tombstone says so: a server that was restored
  * from a backup, or is empty, must not remove workloads (promise I6). A later version that the agent holds stays as well,
- * unless somebody has asked for another since. `deliver` resolves when the
- * connection can take more, and false when it is gone.
+ * unless somebody has asked for another since.
+ *
+ * What is claimed is handed over at once, however slow the agent is: a version must not leave after a later one, which
+ * the publisher sends meanwhile, nor take its place where that waits.
  */
 export async function answerSpecResync(
   db: Db,
-  deliver: (event: CloudEvent) => Promise<boolean>,
+  delivery: Delivery,
   log: Logger,
   request: NotedRequest,
 ): Promise<number> {
@@ -85,26 +96,25 @@ export async function answerSpecResync(
     for (const { id } of page) unknown.delete(id);
     const asked = compare(page.filter(({ id }) => isInRange(id, request.range)), held);
     later += asked.later.length;
-    asked.due.push(...await overtake(db, log, consumerName, asked.later));
+    const overtaken = await overtake(db, log, consumerName, asked.later);
+    asked.due.push(...page.filter(({ id }) => overtaken.has(id)));
     if (asked.unreported.length > 0) {
       const versions = asked.unreported.map(({ version }) => version);
       await q.resourceObserve(db, asked.unreported.map(({ resourceId }) => resourceId), versions);
     }
-    for (let from = 0; from < asked.due.length; from += SEND_MAX) {
-      const ids = asked.due.slice(from, from + SEND_MAX);
+    for (const ids of portions(asked.due, TURN_LIMITS)) {
       const rows = await q.resourceClaimResync(db, ids, connectedAt, asked.lacking);
-      for (const row of rows) {
-        if (!await deliver(toSpecEvent(row, { sourceId, isResync: true }))) return sent;
-        sent++;
-      }
+      for (const row of rows) delivery.push(toSpecEvent(row, { sourceId, isResync: true }));
+      sent += rows.length;
+      if (!await delivery.room()) return sent;
     }
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE_MAX) break;
     afterId = last.id;
   }
-  const forgotten = await forget(db, deliver, { consumerName, dataType, sourceId, unknown });
+  const forgotten = await forget(db, delivery, { consumerName, dataType, sourceId, unknown });
   sent += forgotten.sent;
-  if (request.doubtful.length > 0) await deliver(askAgain(request));
+  if (request.doubtful.length > 0) delivery.push(askAgain(request));
   const counts = { held: held.size, sent };
   log.debug("answered a spec resync", { consumer: consumerName, data_type: dataType, ...counts });
   if (later > 0 || forgotten.unknown > 0) {
@@ -120,7 +130,7 @@ export async function answerSpecResync(
 
 interface Compared {
   /** To be sent. */
-  due: string[];
+  due: q.ResourcePageVersionsRow[];
   /** Of these the agent holds the version, but has to be told the spec. */
   lacking: string[];
   /** Held as they are stored, though no report said so. */
@@ -134,11 +144,12 @@ function compare(
   held: ReadonlyMap<string, HeldVersion>,
 ): Compared {
   const compared: Compared = { due: [], lacking: [], unreported: [], later: [] };
-  for (const { id, version, is_deleting, is_on_its_way, is_observed } of page) {
+  for (const row of page) {
+    const { id, version, is_deleting, is_on_its_way, is_observed } = row;
     const known = held.get(id) ?? { resourceId: id, version: 0 };
     const isLacking = known.lacksSpec === true && known.version === version;
     const isDue = is_deleting || version > known.version || isLacking;
-    if (isDue && !is_on_its_way) compared.due.push(id);
+    if (isDue && !is_on_its_way) compared.due.push(row);
     if (isLacking) compared.lacking.push(id);
     if (version === known.version && !is_observed) compared.unreported.push(known);
     if (version < known.version && !is_deleting) compared.later.push(known);
@@ -146,14 +157,14 @@ function compare(
   return compared;
 }
 
-/** Gives what waits behind a later version on the agent one above that; returns the ids. */
+/** Gives what waits behind a later version on the agent one above that; resolves to the ids. */
 async function overtake(
   db: Db,
   log: Logger,
   consumerName: string,
   later: HeldVersion[],
-): Promise<string[]> {
-  if (later.length === 0) return [];
+): Promise<Set<string>> {
+  if (later.length === 0) return new Set();
   const rows = await q.resourceOvertake(
     db,
     later.map(({ resourceId }) => resourceId),
@@ -161,12 +172,14 @@ async function overtake(
     later.map(({ version }) => version),
     later.map(() => null),
   );
-  return rows.flatMap(({ id, version, new_version }) => {
-    if (new_version === null) return [];
+  const overtaken = new Set<string>();
+  for (const { id, version, new_version } of rows) {
+    if (new_version === null) continue;
     const fields = { resource: id, consumer: consumerName, version, new_version };
     log.warn("gave a change a version above the one that its agent holds", fields);
-    return [id];
-  });
+    overtaken.add(id);
+  }
+  return overtaken;
 }
 
 /**
@@ -183,7 +196,7 @@ function askAgain(request: NotedRequest): CloudEvent {
 
 async function forget(
   db: Db,
-  deliver: (event: CloudEvent) => Promise<boolean>,
+  delivery: Delivery,
   options: {
     consumerName: string;
     dataType: string;
@@ -198,8 +211,9 @@ async function forget(
   for (const { id, deleted_at } of buried) {
     const version = unknown.get(id)?.version ?? 0;
     const held = { resourceId: id, version, deletedAt: deleted_at };
-    if (!await deliver(toForgottenEvent(consumerName, held, options))) break;
+    delivery.push(toForgottenEvent(consumerName, held, options));
     sent++;
+    if (!await delivery.room()) break;
   }
   return { sent, unknown: unknown.size - buried.length };
 }

@@ -13,6 +13,7 @@
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import { comparePositions, type Cursor } from "./cursor.ts";
+import { createTurns } from "../turns.ts";
 import { type Change, readNow, readPage } from "./feed_page.ts";
 
 /** Who is told. */
@@ -38,6 +39,11 @@ export interface Feed {
    */
   join(subscriber: FeedSubscriber, seen: Cursor): boolean;
   leave(subscriber: FeedSubscriber): void;
+  /**
+   * Runs what reads states and tells subscribers of them at once. The feed is not read beside it: an older state, read
+   * before, could come after a newer one.
+   */
+  inTurn(tell: () => Promise<void>): Promise<void>;
 }
 
 interface Member {
@@ -49,6 +55,7 @@ interface Member {
 /** Makes the reader of a replica. While nobody wants anything nothing is read, and the next one starts at the end. */
 export function createFeed(db: Db): Feed {
   const members = new Set<Member>();
+  const turns = createTurns();
   let cursor: Cursor | undefined;
 
   const tell = (changes: readonly Change[], next: Cursor) => {
@@ -71,35 +78,38 @@ export function createFeed(db: Db): Feed {
     cursor ??= now;
   };
 
+  const read = async () => {
+    const interest = interestOf(members);
+    if (!interest.isAny) cursor = undefined;
+    const from = cursor;
+    if (from === undefined) {
+      // After a gap, which those who are still here have been told of.
+      if (interest.isAny) await open();
+      return interest.isAny;
+    }
+    const page = await readPage(db, from, interest.sources).catch((error: unknown) => error);
+    // Everybody left meanwhile, and whoever came then has another place.
+    if (cursor !== from) return true;
+    if (page instanceof MaestroError && page.code === "gone") {
+      endAll(page);
+      return true;
+    }
+    if (page instanceof Error || !isPage(page)) throw page;
+    const { changes, next, isLast } = page;
+    // Let in while the statement ran, which therefore brought no states for it: read again from there.
+    const missed = missedBy(interestOf(members), interest);
+    const stop = changes.findIndex((change) => missed(change.source));
+    const told = stop < 0 ? changes : changes.slice(0, stop);
+    const last = told.at(-1);
+    cursor = stop < 0 ? next : last === undefined ? from : placeOf(last, from);
+    if (told.length > 0 || stop < 0) tell(told, cursor);
+    return stop >= 0 || !isLast;
+  };
+
   return {
     open,
-    async read() {
-      const interest = interestOf(members);
-      if (!interest.isAny) cursor = undefined;
-      const from = cursor;
-      if (from === undefined) {
-        // After a gap, which those who are still here have been told of.
-        if (interest.isAny) await open();
-        return interest.isAny;
-      }
-      const page = await readPage(db, from, interest.sources).catch((error: unknown) => error);
-      // Everybody left meanwhile, and whoever came then has another place.
-      if (cursor !== from) return true;
-      if (page instanceof MaestroError && page.code === "gone") {
-        endAll(page);
-        return true;
-      }
-      if (page instanceof Error || !isPage(page)) throw page;
-      const { changes, next, isLast } = page;
-      // Let in while the statement ran, which therefore brought no states for it: read again from there.
-      const missed = missedBy(interestOf(members), interest);
-      const stop = changes.findIndex((change) => missed(change.source));
-      const told = stop < 0 ? changes : changes.slice(0, stop);
-      const last = told.at(-1);
-      cursor = stop < 0 ? next : last === undefined ? from : placeOf(last, from);
-      if (told.length > 0 || stop < 0) tell(told, cursor);
-      return stop >= 0 || !isLast;
-    },
+    read: () => turns.alone(read),
+    inTurn: turns.together,
     attach: (subscriber) => void members.add({ subscriber, seen: undefined }),
     join(subscriber, seen) {
       if (cursor !== undefined && comparePositions(seen, cursor) < 0) return false;

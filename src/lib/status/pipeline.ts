@@ -9,7 +9,11 @@ export type Sent = "received" | "nobody" | "refused" | "disconnected";
 export type Send = (consumerName: string, event: CloudEvent) => Promise<Sent>;
 
 export interface Pipeline {
+  /** Starts sending, without waiting for room. */
+  push(event: CloudEvent): void;
   /** Resolves when there is room for the next one, to false if it would be in vain. */
+  room(): Promise<boolean>;
+  /** Both. */
   deliver(event: CloudEvent): Promise<boolean>;
   /** Resolves when all have left, or never will. */
   finish(): Promise<void>;
@@ -22,16 +26,24 @@ const UNDER_WAY_MAX = 32;
 export function createPipeline(send: Send, consumerName: string): Pipeline {
   const underWay = new Set<Promise<void>>();
   let last: Sent = "received";
+  const push = (event: CloudEvent) => {
+    const sending = send(consumerName, event).then((sent) => {
+      underWay.delete(sending);
+      // One that never passes says nothing of the others.
+      if (sent !== "refused" && last === "received") last = sent;
+    });
+    underWay.add(sending);
+  };
+  const room = async () => {
+    while (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
+    return last === "received";
+  };
   return {
-    async deliver(event) {
-      const sending = send(consumerName, event).then((sent) => {
-        underWay.delete(sending);
-        // One that never passes says nothing of the others.
-        if (sent !== "refused" && last === "received") last = sent;
-      });
-      underWay.add(sending);
-      if (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);
-      return last === "received";
+    push,
+    room,
+    deliver(event) {
+      push(event);
+      return room();
     },
     async finish() {
       await Promise.all(underWay);

@@ -2,13 +2,16 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { portions } from "../portions.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import type { HeldStatus } from "../wire/resync.ts";
 import { toBuriedEvent, toStatusEvent } from "./event.ts";
+import type { Feed } from "./feed.ts";
 
-const PAGE_MAX = 100;
-/** Ids looked for at once. A tombstone is small. */
-const BURIED_MAX = 1_000;
+/** Hashes read at once, and ids looked for among the tombstones: both are small. */
+const PAGE_MAX = 1_000;
+/** Statuses told at once, with their specs. */
+const TURN_LIMITS = { countMax: 100, storedBytesMax: 2 * 1024 * 1024 };
 
 export interface StatusResyncRequest {
   source: string;
@@ -19,8 +22,13 @@ export interface StatusResyncRequest {
   sourceId: string;
 }
 
-/** Resolves when the connection can take more, and to false when it is gone. */
-type Deliver = (event: CloudEvent) => Promise<boolean>;
+/** Who is answered. */
+export interface Asking {
+  /** Hands an event over; it must not wait. */
+  tell(event: CloudEvent): void;
+  /** Resolves when there is room for more, and to false if nobody is left. */
+  caughtUp(): Promise<boolean>;
+}
 
 /**
  * Sends the statuses of a source that differ from what it holds; of an empty list, all.
@@ -28,43 +36,55 @@ type Deliver = (event: CloudEvent) => Promise<boolean>;
  * Resources without a status have nothing to tell. Of what it holds though it is gone, it is told that it was
  * deleted, as it may have been away by then. An id without a resource and without a tombstone is passed over: a
  * server that was restored from a backup must not make sources forget what runs (promise I6).
+ *
+ * States are read and told in turns with the feed, so that none comes after a newer one (promise I7).
  */
 export async function answerStatusResync(
   db: Db,
-  deliver: Deliver,
+  feed: Pick<Feed, "inTurn">,
+  asking: Asking,
   request: StatusResyncRequest,
 ): Promise<void> {
   const { source, held } = request;
   const hashes = new Map(held.map(({ resourceId, hash }) => [resourceId, hash]));
   const unknown = new Set(hashes.keys());
+  const differs = ({ id, status_hash, has_status }: q.StatusHashesOfSourceRow) => {
+    const known = hashes.get(id);
+    return has_status && (held.length === 0 || (known !== undefined && known !== status_hash));
+  };
+  let page: q.StatusHashesOfSourceRow[];
   let afterId = "";
-  for (;;) {
-    const page = await q.statusPage(db, source, afterId, PAGE_MAX);
-    for (const row of page) {
-      unknown.delete(row.id);
-      if (row.status === null || row.status_event === null) continue;
-      const known = hashes.get(row.id);
-      if (held.length > 0 && (known === undefined || known === row.status_hash)) continue;
-      const { status, status_event } = row;
-      if (!await deliver(toStatusEvent({ ...row, status, status_event }))) return;
+  do {
+    page = await q.statusHashesOfSource(db, source, afterId, PAGE_MAX);
+    for (const { id } of page) unknown.delete(id);
+    for (const ids of portions(page.filter(differs), TURN_LIMITS)) {
+      const tellStatuses = async () => {
+        for (const row of await q.statusOfResources(db, source, ids)) {
+          asking.tell(toStatusEvent(row));
+        }
+      };
+      await feed.inTurn(tellStatuses);
+      if (!await asking.caughtUp()) return;
     }
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE_MAX) break;
-    afterId = last.id;
-  }
-  await tellDeletions(db, deliver, [...unknown], request);
+    afterId = page.at(-1)?.id ?? "";
+  } while (page.length === PAGE_MAX);
+  await tellDeletions(db, feed, asking, [...unknown], request);
 }
 
 async function tellDeletions(
   db: Db,
-  deliver: Deliver,
+  feed: Pick<Feed, "inTurn">,
+  asking: Asking,
   unknown: string[],
   { source, dataType, sourceId }: StatusResyncRequest,
 ): Promise<void> {
-  for (let from = 0; from < unknown.length; from += BURIED_MAX) {
-    const ids = unknown.slice(from, from + BURIED_MAX);
-    for (const row of await q.tombstoneOfSource(db, source, ids)) {
-      if (!await deliver(toBuriedEvent(row, { dataType, sourceId }))) return;
-    }
+  for (let from = 0; from < unknown.length; from += PAGE_MAX) {
+    const ids = unknown.slice(from, from + PAGE_MAX);
+    await feed.inTurn(async () => {
+      for (const row of await q.tombstoneOfSource(db, source, ids)) {
+        asking.tell(toBuriedEvent(row, { dataType, sourceId }));
+      }
+    });
+    if (!await asking.caughtUp()) return;
   }
 }

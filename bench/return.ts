@@ -1,0 +1,59 @@
+/**
+ * How long agents need that all come back at once: `bun bench/return.ts [--agents 10000] [--processes 4]`.
+ *
+ * Each has a resource. The server is killed, all resources are updated, and the server is started again. A JSON line: the
+ * seconds until every update is applied and reported, and the most that the server held meanwhile. Agents and
+ * PostgreSQL share the machine.
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { connect } from "../src/lib/db/connect.ts";
+import { startEmbeddedPostgres } from "../src/lib/db/embedded.ts";
+import { migrate } from "../src/lib/db/migrate.ts";
+import { createLogger } from "../src/lib/log.ts";
+import { type Return, runReturn } from "../tests/harness/returning_fleet.ts";
+import { describeMachine } from "./stage.ts";
+
+const { values } = parseArgs({
+  options: {
+    agents: { type: "string", default: "10000" },
+    processes: { type: "string", default: "4" },
+  },
+});
+const [agents, processes] = [Number(values.agents), Number(values.processes)];
+if (!(agents > 0) || !(processes > 0)) throw new Error("--agents and --processes must be above 0");
+
+async function run(): Promise<Return> {
+  await using stack = new AsyncDisposableStack();
+  const log = createLogger({ level: "error", isTerminal: false, write: () => {} });
+  const directory = mkdtempSync(join(tmpdir(), "maestro-bench-"));
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const postgres = stack.use(
+    await startEmbeddedPostgres({ stateDirectory: directory, log, searchFrom: [process.cwd()] }),
+  );
+  const db = stack.adopt(
+    connect(postgres.address, { maxConnections: 4, applicationName: "bench" }),
+    (db) => db.end({ timeout: 5 }),
+  );
+  await migrate(db, log);
+  return await runReturn(
+    { db, url: postgres.url },
+    { agents, processes, timeoutMs: 15 * 60_000 },
+  );
+}
+
+const { currentAfterMs, rssMegabytes, heard } = await run();
+process.stdout.write(`${
+  JSON.stringify({
+    bench: "return",
+    what: "agents that return at once, until all are current",
+    value: Number((currentAfterMs / 1000).toFixed(1)),
+    unit: "s",
+    ...{ agents, processes, heard, server_rss_mb: rssMegabytes },
+    machine: describeMachine(),
+  })
+}\n`);
+process.exit();

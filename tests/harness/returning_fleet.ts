@@ -1,0 +1,105 @@
+/** Many agents that come back at once, to a server that was away while sources wrote (M29). */
+
+import { readFileSync } from "node:fs";
+import type { Db } from "../../src/lib/db/connect.ts";
+import { query } from "../../src/lib/db/query.ts";
+import { createAcceptor } from "../../src/lib/spec/accept.ts";
+import { newResource, newUpdate } from "../spec/specs.ts";
+import { eventually } from "./eventually.ts";
+import { bundle } from "./events.ts";
+import { sameDoors, startAgent, startServer } from "./programs.ts";
+
+export interface ReturnOptions {
+  agents: number;
+  /** Processes that the agents share. */
+  processes: number;
+  timeoutMs: number;
+}
+
+export interface Return {
+  /** From the server's start until all that was written meanwhile is applied and reported. */
+  currentAfterMs: number;
+  /** The most that the server held meanwhile. */
+  rssMegabytes: number;
+  /** Agents that have been heard of since. */
+  heard: number;
+}
+
+const POLL = { intervalMs: 250 };
+const idOf = (consumer: string) => `work-of-${consumer}`;
+
+/** Gives each agent a resource, kills the server, updates all, and starts the server again. */
+export async function runReturn(
+  database: { db: Db; url: string },
+  { agents, processes, timeoutMs }: ReturnOptions,
+): Promise<Return> {
+  const { db, url } = database;
+  await using stack = new AsyncDisposableStack();
+  const acceptor = createAcceptor(db);
+  const names = Array.from(
+    { length: agents },
+    (_, index) => `fleet-${index % processes}-${1 + Math.floor(index / processes)}`,
+  );
+  await query(
+    db,
+    "insert into consumers (id, name) select name, name from unnest($1::text[]) name",
+    [names],
+  );
+  const first = await startServer({ databaseUrl: url, isFromSource: true });
+  await using lost = first;
+  await Promise.all(names.map((consumer) => {
+    const id = idOf(consumer);
+    return acceptor.create(newResource(consumer, { id, name: id, spec: named(consumer, "old") }));
+  }));
+  for (let index = 0; index < processes; index++) {
+    const simulated = names.filter((_, at) => at % processes === index).length;
+    stack.use(
+      await startAgent({
+        consumerName: `fleet-${index}`,
+        isFromSource: true,
+        server: `127.0.0.1:${lost.agents}`,
+        args: ["--simulate", String(simulated), "--log-level", "info"],
+      }),
+    );
+  }
+  await untilCurrent(db, timeoutMs);
+
+  await lost.kill("SIGKILL");
+  await Promise.all(
+    names.map((consumer) =>
+      acceptor.update({ ...newUpdate(idOf(consumer), 1, ""), spec: named(consumer, "new") })
+    ),
+  );
+  const began = performance.now();
+  const server = stack.use(
+    await startServer({ databaseUrl: url, isFromSource: true, args: sameDoors(lost) }),
+  );
+  let rssMegabytes = 0;
+  const sampling = setInterval(() => {
+    rssMegabytes = Math.max(rssMegabytes, rssOf(server.pid));
+  }, 100);
+  stack.defer(() => clearInterval(sampling));
+  await untilCurrent(db, timeoutMs);
+  const currentAfterMs = performance.now() - began;
+  const [row] = await query<{ n: number }>(
+    db,
+    "select count(*)::int as n from consumers where last_seen_at > now() - $1 * interval '1 ms'",
+    [currentAfterMs],
+  );
+  return { currentAfterMs, rssMegabytes, heard: row?.n ?? 0 };
+}
+
+async function untilCurrent(db: Db, timeoutMs: number): Promise<void> {
+  const text = "select count(*)::int as n from resources " +
+    "where version <> observed_version or version <> applied_version";
+  const behind = async () => (await query<{ n: number }>(db, text, []))[0]?.n;
+  await eventually(behind, (n) => n === 0, { timeoutMs, ...POLL });
+}
+
+const named = (consumer: string, value: string) =>
+  bundle(value).replace('"name":"a"', `"name":"of-${consumer}"`);
+
+function rssOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? 0) / 1024);
+}

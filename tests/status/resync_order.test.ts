@@ -1,0 +1,110 @@
+/** A source that resyncs while its statuses change: no older state comes after a newer one (promise I7). */
+
+import { expect, test } from "bun:test";
+import { connect } from "../../src/lib/db/connect.ts";
+import { query } from "../../src/lib/db/query.ts";
+import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
+import { createFeed } from "../../src/lib/status/feed.ts";
+import { answerStatusResync, type Asking } from "../../src/lib/status/resync.ts";
+import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { eventually } from "../harness/eventually.ts";
+import { nextSequence, statusEvent } from "../harness/events.ts";
+import { testLogger } from "../harness/postgres.ts";
+import { startTcpProxy } from "../harness/tcp_proxy.ts";
+import { openSpecs, type Specs } from "../spec/specs.ts";
+
+const REQUEST = { source: "tests", held: [], dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
+/** Long enough for all that the test does meanwhile. */
+const LATE_MS = 1_000;
+
+async function report(specs: Specs, id: string): Promise<string> {
+  const sequence = nextSequence();
+  const event = statusEvent({ id, consumerName: specs.consumer, sequence });
+  await createReportAcceptor(specs.db, testLogger())(readReport(event, "maestro"));
+  return sequence;
+}
+
+/** A subscriber of the feed; `told` is all that it was told, by whichever way. */
+function listen(db: Specs["db"]) {
+  const told: CloudEvent[] = [];
+  const feed = createFeed(db);
+  feed.attach({
+    sources: () => ["tests"],
+    take: (changes) => told.push(...changes.flatMap((change) => toFeedEvent(change) ?? [])),
+    end: (error) => expect.unreachable(error.message),
+  });
+  const asking: Asking = {
+    tell: (event) => void told.push(event),
+    caughtUp: () => Promise.resolve(true),
+  };
+  const sequencesOf = (id: string) =>
+    told.filter(({ extensions }) => extensions["resourceid"] === id)
+      .map(({ extensions }) => String(extensions["sequenceid"]));
+  return { feed, asking, sequencesOf };
+}
+
+test("a status that changes while a slow source is answered is not told as it was before", async () => {
+  await using specs = await openSpecs();
+  const [one, other] = [await specs.create(), await specs.create()]
+    .toSorted((a, b) => a.id < b.id ? -1 : 1).map(({ id }) => id) as [string, string];
+  await report(specs, one);
+  await report(specs, other);
+  const { feed, asking, sequencesOf } = listen(specs.db);
+  await feed.open();
+  let after = "";
+  const tell = (event: CloudEvent) => {
+    asking.tell(event);
+    // The first of its answers has been told, and the source is slow.
+    if (event.extensions["resourceid"] === one) changed ??= change();
+  };
+  let changed: Promise<void> | undefined;
+  const change = async () => {
+    after = await report(specs, other);
+    while (await feed.read());
+  };
+  const caughtUp = async () => {
+    await changed;
+    return true;
+  };
+
+  await answerStatusResync(specs.db, feed, { tell, caughtUp }, REQUEST);
+
+  expect(sequencesOf(other)).toEqual(sequencesOf(other).toSorted());
+  expect(sequencesOf(other).at(-1)).toBe(after);
+});
+
+test("what the feed read before, and tells late, comes before the answer to a resync", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  const { host, port } = specs.address;
+  await using proxy = await startTcpProxy(`${host}/.s.PGSQL.${port}`);
+  await using stack = new AsyncDisposableStack();
+  const settings = { maxConnections: 1, applicationName: "late" };
+  const late = stack.adopt(
+    connect({ ...specs.address, host: "127.0.0.1", port: proxy.port }, settings),
+    (db) => db.end({ timeout: 0 }),
+  );
+  const { feed, asking, sequencesOf } = listen(late);
+  await feed.open();
+  // The statement is prepared.
+  while (await feed.read());
+  const before = await report(specs, id);
+  const earlier = await lastAnswerAt(specs);
+  proxy.slow("down", { delayMs: LATE_MS });
+
+  const reading = feed.read();
+  await eventually(() => lastAnswerAt(specs), (at) => at !== undefined && at !== earlier);
+  const after = await report(specs, id);
+  await answerStatusResync(specs.db, feed, asking, REQUEST);
+  await reading;
+
+  expect(sequencesOf(id)).toEqual([before, after]);
+});
+
+/** When PostgreSQL last answered the feed, whatever has arrived of it; undefined while it works. */
+async function lastAnswerAt({ db }: Specs): Promise<string | undefined> {
+  const text = "select state_change::text as at from pg_stat_activity " +
+    "where application_name = 'late' and state = 'idle'";
+  return (await query<{ at: string }>(db, text, []))[0]?.at;
+}
