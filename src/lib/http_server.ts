@@ -1,5 +1,7 @@
 /** An HTTP listener that drains before it closes. */
 
+import http from "node:http";
+
 /** Where to listen. */
 export interface ListenOptions {
   hostname: string;
@@ -36,11 +38,16 @@ const CUT_CONNECTIONS = true;
 /** Above every limit of our own, which answer with an error that says so. */
 const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Above our own limit, which answers in JSON; Bun's own is 16 KiB, and its answer is empty. */
+const HEADER_BYTES_MAX = 64 * 1024;
+
 /** Serves HTTP/1.1 and HTTP/2. A port that is taken throws. */
 export function serveHttp(
   fetch: (request: Request, control: RequestControl) => Response | Promise<Response>,
   { hostname, port, tls }: ListenOptions,
 ): HttpServer {
+  // The one place where Bun takes it, for all listeners of this program.
+  (http as { maxHeaderSize: number }).maxHeaderSize = HEADER_BYTES_MAX;
   const server = Bun.serve({
     hostname,
     port,

@@ -5,6 +5,7 @@ import type { JsonObject } from "../../src/lib/json.ts";
 import type { Logger } from "../../src/lib/log.ts";
 import { createMetrics, type Metrics } from "../../src/lib/metrics.ts";
 import { createRestApp } from "../../src/lib/rest/app.ts";
+import type { RequestLimits } from "../../src/lib/rest/limits.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { createSpecDoor, type SpecDoor } from "../../src/lib/spec/door.ts";
 import { createDatabase, type TestDatabase, testLogger } from "../harness/postgres.ts";
@@ -42,6 +43,8 @@ export async function openRest(
     spec?: SpecDoor;
     log?: Logger;
     requestTimeoutMs?: number;
+    bodyTimeoutMs?: number;
+    limits?: RequestLimits;
     /** One that another harness has opened, and closes. */
     database?: TestDatabase;
   } = {},

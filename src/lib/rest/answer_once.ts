@@ -6,7 +6,6 @@
 import { createHash } from "node:crypto";
 import { HTTPException } from "hono/http-exception";
 import { MaestroError } from "../errors.ts";
-import type { Logger } from "../log.ts";
 import type { Receipt } from "../spec/accept.ts";
 import type { KeptAnswer, KeyedRequest, RequestKeys } from "../spec/request_keys.ts";
 import { answerError } from "./answer_error.ts";
@@ -22,7 +21,6 @@ const KEPT_HEADERS = ["Content-Type", "ETag", "Location", "Retry-After"];
 
 export interface OnceParts {
   keys: RequestKeys;
-  log: Logger;
 }
 
 /**
@@ -33,7 +31,7 @@ export interface OnceParts {
  */
 export async function answerOnce(
   c: RestContext,
-  { keys, log }: OnceParts,
+  { keys }: OnceParts,
   text: string,
   answer: (receipt: Receipt | undefined) => Promise<Response>,
 ): Promise<Response> {
@@ -59,12 +57,12 @@ export async function answerOnce(
     const kept = await readAnswer(response);
     // Not being able to remember is no failure of the request: it is tried again by its receipts.
     await keys.keep(request, requestId, kept).catch((error) =>
-      log.warn("cannot keep the answer of a request", { error })
+      c.get("log").warn("cannot keep the answer of a request", { error })
     );
     return response;
   } catch (error) {
     await keys.release(request, requestId).catch((cause) =>
-      log.warn("cannot release a request", { error: cause })
+      c.get("log").warn("cannot release a request", { error: cause })
     );
     throw error;
   }

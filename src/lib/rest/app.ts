@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import { createRequestKeys } from "../spec/request_keys.ts";
+import { refuseUnacceptable } from "./acceptable.ts";
 import { answerError } from "./answer_error.ts";
 import { authorize } from "./authorize.ts";
 import { addAboutRoutes, isPublic } from "./about.ts";
@@ -20,9 +21,12 @@ import { addConnectRoutes, isCall } from "./connect/routes.ts";
 import { addConsumerRoutes } from "./consumers.ts";
 import { allowOrigins } from "./cors.ts";
 import { presentError } from "./errors.ts";
+import { createLimits, type RequestLimits } from "./limits.ts";
 import { createOperationId, isOperationId } from "./operation_id.ts";
 import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
+import { formatLogTracing, readTrace } from "./tracing.ts";
+import { refuseRehearsal } from "./write_options.ts";
 import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
@@ -43,6 +47,9 @@ export interface RestParts {
   allowedOrigins?: readonly string[];
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
+  /** How long its body may take to arrive before it is answered with 408. */
+  bodyTimeoutMs?: number;
+  limits?: RequestLimits;
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -57,23 +64,24 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.onError((error, c) => answerError(error, c));
   // An unknown path is told to those who may come in, so this is no `notFound` outside the login.
   app.notFound((c) => answerUnknownPath(c));
-  app.use(identify);
+  app.use((c, next) => identify(parts, c, next));
   app.use((c, next) => observe(parts, c, next));
   app.use((c, next) => allowOrigins(parts.allowedOrigins ?? [], c, next));
+  app.use(createLimits(parts.limits ?? {}));
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = parts;
   // Calls do both by themselves, since their errors are told in their protocol.
   app.use((c, next) => isCall(c.req.path) ? next() : login(parts.authenticate, c, next));
   app.use((c, next) => isCall(c.req.path) ? next() : withDeadline(next, requestTimeoutMs));
+  app.use(checkManners);
   addAboutRoutes(app);
   addConsumerRoutes(app, parts.db);
-  const { db, spec, log, watchers, sourceId = "maestro" } = parts;
-  const writing = { db, spec, log, sourceId, keys: createRequestKeys(db) };
+  const { db, spec, watchers, sourceId = "maestro" } = parts;
+  const writing = { db, spec, sourceId, keys: createRequestKeys(db) };
   addResourceRoutes(app, writing);
   addBundleRoutes(app, { ...writing, watchers });
-  addCloudEventRoutes(app, { spec, log });
-  const { cloudEvents } = parts;
-  const calls = { db, writer: spec.writer, log, watchers, cloudEvents, requestTimeoutMs };
-  addConnectRoutes(app, calls, (c) => enter(parts.authenticate, c));
+  addCloudEventRoutes(app, { spec });
+  const calls = { db, writer: spec.writer, watchers, cloudEvents: parts.cloudEvents };
+  addConnectRoutes(app, { ...calls, requestTimeoutMs }, (c) => enter(parts.authenticate, c));
   return app;
 }
 
@@ -83,15 +91,23 @@ function readPath(request: Request): string {
   return pathname.length > 1 && pathname.endsWith("/") ? pathname.slice(0, -1) : pathname;
 }
 
-async function identify(c: RestContext, next: Next): Promise<void> {
+async function identify(
+  { log, bodyTimeoutMs }: RestParts,
+  c: RestContext,
+  next: Next,
+): Promise<void> {
   const given = c.req.header(OPERATION_ID);
   const id = given && isOperationId(given) ? given : createOperationId(Date.now());
+  const trace = readTrace(c);
   c.set("operationId", id);
+  c.set("log", log.with({ operation_id: id, ...(trace && { trace_id: trace.traceId }) }));
+  c.set("tracing", formatLogTracing(id, trace));
+  c.set("bodyTimeoutMs", bodyTimeoutMs);
   c.header(OPERATION_ID, id);
   await next();
 }
 
-async function observe({ log, metrics }: RestParts, c: RestContext, next: Next): Promise<void> {
+async function observe({ metrics }: RestParts, c: RestContext, next: Next): Promise<void> {
   const start = performance.now();
   await next();
   const seconds = (performance.now() - start) / 1000;
@@ -108,12 +124,11 @@ async function observe({ log, metrics }: RestParts, c: RestContext, next: Next):
     ? "info"
     : "debug";
   const detail = status === 503 ? { reason: c.error?.message } : { error: c.error };
-  log[level]("answered a request", {
+  c.get("log")[level]("answered a request", {
     method: c.req.method,
     path: c.req.path.slice(0, PATH_SHOWN_MAX),
     status,
     elapsed_ms: Math.round(seconds * 1000),
-    operation_id: c.get("operationId"),
     caller: c.get("caller")?.name,
     ...(status >= 500 && detail),
   });
@@ -154,6 +169,15 @@ function refuseCrossSite(c: RestContext, authorization: string | undefined): voi
   if (site === undefined || site === "same-origin" || site === "none") return;
   const message = "Cannot accept a change by cookie: another site sent it";
   throw new MaestroError("permission_denied", message);
+}
+
+/** What is wrong with a request whatever it asks for, before anything is changed. */
+async function checkManners(c: RestContext, next: Next): Promise<void> {
+  if (c.req.path.startsWith("/api/")) {
+    refuseUnacceptable(c);
+    refuseRehearsal(c);
+  }
+  await next();
 }
 
 async function withDeadline(next: Next, timeoutMs: number): Promise<void> {

@@ -4,6 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import { describeError, MaestroError } from "../errors.ts";
 import { isObject, type JsonObject, rawNumber } from "../json.ts";
 import { BODY_UNREADABLE } from "./errors.ts";
+import type { RestContext } from "./routes.ts";
 
 /** As much as a gRPC message may have, so that both doors take the same bundles. */
 export const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -16,17 +17,16 @@ export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const DROPPED_FACTOR = 4;
 
 /** Slow or hostile: whoever sends for so long keeps a connection and memory. */
-export const BODY_TIMEOUT_MS = 20_000;
+const BODY_TIMEOUT_MS = 20_000;
 
 export interface BodyLimits {
   charset?: string;
   bytesMax?: number;
-  timeoutMs?: number;
 }
 
 /** Reads a body as text. Throws what the client did wrong. */
-export async function readText(request: Request, limits: BodyLimits = {}): Promise<string> {
-  const { charset = "utf-8", bytesMax = BODY_BYTES_MAX, timeoutMs = BODY_TIMEOUT_MS } = limits;
+export async function readText(c: RestContext, limits: BodyLimits = {}): Promise<string> {
+  const { charset = "utf-8", bytesMax = BODY_BYTES_MAX } = limits;
   let decoder: TextDecoder;
   try {
     // The client's word: the constructor throws if it knows no such charset.
@@ -35,7 +35,7 @@ export async function readText(request: Request, limits: BodyLimits = {}): Promi
     const message = `Unable to read request body: unknown charset "${charset.slice(0, 100)}"`;
     throw new HTTPException(415, { message, cause });
   }
-  const bytes = await readBytes(request, { bytesMax, timeoutMs });
+  const bytes = await readBytes(c, bytesMax);
   try {
     return decoder.decode(bytes);
   } catch (cause) {
@@ -45,9 +45,12 @@ export async function readText(request: Request, limits: BodyLimits = {}): Promi
 
 /** Reads a body whole. Throws what the client did wrong. */
 export async function readBytes(
-  request: Request,
-  { bytesMax, timeoutMs }: { bytesMax: number; timeoutMs: number },
+  c: RestContext,
+  bytesMax = BODY_BYTES_MAX,
 ): Promise<Uint8Array> {
+  const timeoutMs = c.get("bodyTimeoutMs") ?? BODY_TIMEOUT_MS;
+  const request = c.req.raw;
+  const takeBytes = c.get("takeBytes");
   const droppedMax = DROPPED_FACTOR * bytesMax;
   if (Number(request.headers.get("content-length") ?? 0) > droppedMax) throw tooLarge(bytesMax);
   const chunks: Uint8Array[] = [];
@@ -62,12 +65,14 @@ export async function readBytes(
       if (done) break;
       length += value.length;
       if (length > droppedMax) throw tooLarge(bytesMax);
-      if (length <= bytesMax) chunks.push(value);
+      if (length > bytesMax) continue;
+      takeBytes?.(value.length);
+      chunks.push(value);
     }
   } catch (cause) {
     // What the client still sends is dropped; that it cannot be stopped any more is no failure.
     void reader.cancel().catch(() => undefined);
-    if (cause instanceof HTTPException) throw cause;
+    if (cause instanceof HTTPException || cause instanceof MaestroError) throw cause;
     const reason = `Unable to read request body: ${describeError(cause)}`;
     throw new MaestroError("invalid_argument", reason, { cause, peerNumber: BODY_UNREADABLE });
   } finally {

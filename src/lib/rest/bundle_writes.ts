@@ -34,7 +34,7 @@ const PATH = "/api/maestro/v1/resource-bundles";
 
 /** Creates what the body says. */
 export async function postBundle(c: RestContext, parts: BundleWriteParts): Promise<Response> {
-  const body = await readDocuments(c.req.raw, ["json", "yaml"]);
+  const body = await readDocuments(c, ["json", "yaml"]);
   return await answerOnce(c, parts, body.text, async (receipt) => {
     const { id, version, draft } = readBundle(c, body);
     const preconditions = parsePreconditions(c);
@@ -51,7 +51,7 @@ export async function postBundle(c: RestContext, parts: BundleWriteParts): Promi
 /** Replaces the bundle whole, or creates it. */
 export async function putBundle(c: RestContext, parts: BundleWriteParts): Promise<Response> {
   const id = idOf(c);
-  const body = await readDocuments(c.req.raw, ["json", "yaml"]);
+  const body = await readDocuments(c, ["json", "yaml"]);
   return await answerOnce(c, parts, body.text, async (receipt) => {
     const input = readBundle(c, body);
     if ((input.id ?? id) !== id) throw invalid("id: it is not the one in the path");
@@ -74,7 +74,7 @@ export async function putBundle(c: RestContext, parts: BundleWriteParts): Promis
 /** Changes the parts that the body names. */
 export async function patchBundle(c: RestContext, parts: BundleWriteParts): Promise<Response> {
   const id = idOf(c);
-  const body = await readDocuments(c.req.raw, ["json", "yaml", "merge-patch", "json-patch"]);
+  const body = await readDocuments(c, ["json", "yaml", "merge-patch", "json-patch"]);
   return await answerOnce(c, parts, body.text, async (receipt) => {
     const { version, change } = body.format === "json-patch"
       ? readSteps(body.documents[0])

@@ -6,6 +6,7 @@ import type { Db } from "../db/connect.ts";
 import { notFound } from "../spec/refusals.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import { asSqlFilter, parseBundleSearch } from "./bundle_search.ts";
+import { addBatchRoute } from "./batch.ts";
 import { patchBundle, postBundle, putBundle } from "./bundle_writes.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
 import { createTextPresentation, toEventStream } from "./event_stream.ts";
@@ -25,6 +26,7 @@ export function addBundleRoutes(
 ): void {
   const { db, watchers } = parts;
   const writing = { ...parts, writer: parts.spec.writer };
+  addBatchRoute(app, writing);
   addRoute(app, PATH, {
     async GET(c) {
       const query = new URL(c.req.url).searchParams;

@@ -3,7 +3,6 @@
 import type { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { MaestroError } from "../errors.ts";
-import type { Logger } from "../log.ts";
 import { readSpecChange } from "../spec/change.ts";
 import type { SpecDoor } from "../spec/door.ts";
 import type { CloudEvent } from "../wire/event.ts";
@@ -24,7 +23,6 @@ const BATCH_MAX = 1_000;
 
 interface EventParts {
   spec: SpecDoor;
-  log: Logger;
 }
 
 /**
@@ -35,12 +33,12 @@ interface EventParts {
  */
 export function addCloudEventRoutes(
   app: Hono<RestEnv>,
-  { spec, log }: EventParts,
+  { spec }: EventParts,
 ): void {
   addRoute(app, PATH, {
     async POST(c) {
       const { type, charset } = readContentType(c.req.raw.headers);
-      const body = await readText(c.req.raw, { charset });
+      const body = await readText(c, { charset });
       if (type !== BATCH) {
         const isBinary = type !== STRUCTURED;
         await accept(
@@ -52,7 +50,7 @@ export function addCloudEventRoutes(
       }
       const entries = decodeBatch(body, { max: BATCH_MAX });
       // Started in their order, which those of one resource keep.
-      const items = await Promise.all(entries.map((entry) => answerEntry(c, { spec, log }, entry)));
+      const items = await Promise.all(entries.map((entry) => answerEntry(c, { spec }, entry)));
       return sendJson(c, 200, { kind: "CloudEventResultList", size: items.length, items });
     },
   });
@@ -60,7 +58,7 @@ export function addCloudEventRoutes(
 
 async function answerEntry(
   c: RestContext,
-  { spec, log }: EventParts,
+  { spec }: EventParts,
   entry: BatchEntry,
 ) {
   const { id, source } = "error" in entry ? { id: undefined, source: undefined } : entry;
@@ -70,7 +68,9 @@ async function answerEntry(
     return { id, source, status: 204 };
   } catch (error) {
     const { status, number, reason } = explainError(error);
-    if (status >= 500) log.error("cannot accept an event of a batch", { event_id: id, error });
+    if (status >= 500) {
+      c.get("log").error("cannot accept an event of a batch", { event_id: id, error });
+    }
     return { id, source, status, code: `maestro-${number}`, reason };
   }
 }

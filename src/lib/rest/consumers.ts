@@ -32,11 +32,13 @@ export function addConsumerRoutes(app: Hono<RestEnv>, db: Db): void {
       return sendJson(c, 200, list);
     },
     async POST(c) {
-      const body = await readObject(c.req.raw);
+      const body = await readObject(c);
       if (textMember(body, "id") !== undefined) throw invalid("id must be empty");
       refuseUnknown(body, KNOWN);
       const input = { name: textMember(body, "name"), labels: textMapMember(body, "labels") };
-      return sendJson(c, 201, presentConsumer(await createConsumer(db, input)));
+      const consumer = await createConsumer(db, input);
+      c.header("Location", `${PATH}/${consumer.id}`);
+      return sendJson(c, 201, presentConsumer(consumer));
     },
   });
   addRoute(app, `${PATH}/:id`, {
@@ -45,7 +47,7 @@ export function addConsumerRoutes(app: Hono<RestEnv>, db: Db): void {
     },
     async PATCH(c) {
       const id = idOf(c);
-      const body = await readObject(c.req.raw);
+      const body = await readObject(c);
       refuseUnknown(body, KNOWN);
       const labels = textMapMember(body, "labels");
       if ((textMember(body, "id") ?? id) !== id) throw invalid("id: field is immutable");

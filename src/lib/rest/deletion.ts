@@ -31,7 +31,7 @@ export async function answerDeletion(
     if (isDryRun(c)) throw badRequest('the parameter "dryRun" does not go with "abandon"');
     if (c.get("rights")?.mayChange === "own") throw mayNotAbandon(id);
     const by = c.get("caller")?.name ?? "somebody without a token";
-    await spec.abandon({ id, type, by, sourceId });
+    await spec.abandon({ id, type, by, sourceId, operationId: c.get("operationId") });
     return sendNothing(c);
   }
   return await answerOnce(c, parts, "", async (receipt) => {

@@ -5,6 +5,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { isObject, type JsonObject, parseDocument } from "../json.ts";
 import { parseYaml } from "../yaml.ts";
 import { invalidFormat, readText } from "./body.ts";
+import type { RestContext } from "./routes.ts";
 
 /** How a body is to be understood. */
 export type Format = "json" | "yaml" | "merge-patch" | "json-patch";
@@ -42,20 +43,20 @@ const SHOWN: Record<Format, string> = {
 
 /** Reads a body in one of these formats. Throws what the client did wrong. */
 export async function readDocuments(
-  request: Request,
+  c: RestContext,
   formats: readonly Format[],
   limits: { bytesMax?: number } = {},
 ): Promise<RequestDocuments> {
-  const { type, charset } = readContentType(request.headers);
+  const { type, charset } = readContentType(c.req.raw.headers);
   const format = Object.hasOwn(FORMATS, type) ? FORMATS[type] : undefined;
   if (format === undefined || !formats.includes(format)) throw unsupported(type, formats);
-  const text = await readText(request, { charset, ...limits });
+  const text = await readText(c, { charset, ...limits });
   return { format, text, documents: parseDocuments(text, format) };
 }
 
 /** Reads a body that must be one object. */
-export async function readObject(request: Request): Promise<JsonObject> {
-  return oneObject(await readDocuments(request, ["json", "yaml"]));
+export async function readObject(c: RestContext): Promise<JsonObject> {
+  return oneObject(await readDocuments(c, ["json", "yaml"]));
 }
 
 /** The one object of a body. */

@@ -61,7 +61,7 @@ async function getResource(db: Db, id: string): Promise<ResourceRow> {
 
 /** Creates what the body says. */
 async function postResource(c: RestContext, parts: ResourceParts): Promise<Response> {
-  const body = await readDocuments(c.req.raw, ["json", "yaml"]);
+  const body = await readDocuments(c, ["json", "yaml"]);
   return await answerOnce(c, parts, body.text, async (receipt) => {
     const { name, consumerName, version, spec } = parseResourceInput(oneObject(body));
     const draft = { ...(name !== undefined && { name }), consumerName, spec };
@@ -74,7 +74,7 @@ async function postResource(c: RestContext, parts: ResourceParts): Promise<Respo
 /** Replaces the manifest, and the options that the body has. */
 async function patchResource(c: RestContext, parts: ResourceParts): Promise<Response> {
   const id = idOf(c);
-  const body = await readDocuments(c.req.raw, ["json", "yaml"]);
+  const body = await readDocuments(c, ["json", "yaml"]);
   return await answerOnce(c, parts, body.text, async (receipt) => {
     const patch = oneObject(body);
     const isTagged = c.req.header("If-Match") !== undefined;

@@ -6,8 +6,10 @@ import type { Caller } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
 import type { RequestControl } from "../http_server.ts";
 import { MaestroError } from "../errors.ts";
+import type { Logger } from "../log.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import { METHOD_NOT_ALLOWED, presentError } from "./errors.ts";
+import type { TakeBytes } from "./limits.ts";
 import { entityTag, isHeld } from "./preconditions.ts";
 
 /** What a request carries from the first middleware to its handler. */
@@ -16,10 +18,15 @@ export interface RestEnv {
   Bindings: Partial<RequestControl>;
   Variables: {
     operationId: string;
+    /** Says in every line which request it is about. */
+    log: Logger;
     caller?: Caller;
     rights?: Rights;
     /** What the client traces the request by, as the `logtracing` extension has it. */
     tracing?: string;
+    takeBytes?: TakeBytes;
+    /** How long a body may take to arrive. */
+    bodyTimeoutMs?: number | undefined;
   };
 }
 export type RestContext = Context<RestEnv>;

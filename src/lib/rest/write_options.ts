@@ -1,9 +1,8 @@
 /** What the address and the headers of a change say about it. */
 
-import { MaestroError } from "../errors.ts";
 import type { Receipt } from "../spec/accept.ts";
 import type { ResourceType, WriteOptions } from "../spec/write.ts";
-import { BAD_REQUEST } from "./errors.ts";
+import { badRequest } from "./list.ts";
 import type { Preconditions } from "./preconditions.ts";
 import type { RestContext } from "./routes.ts";
 
@@ -33,6 +32,15 @@ export function isDryRun(c: RestContext): boolean {
   return booleanParameter(new URL(c.req.url).searchParams, "dryRun");
 }
 
+const REHEARSED = /^\/api\/maestro\/v1\/(resources|resource-bundles)([/:]|$)/;
+const SAFE = ["GET", "HEAD", "OPTIONS"];
+
+/** Throws where a change is not rehearsed: it would take place. */
+export function refuseRehearsal(c: RestContext): void {
+  if (SAFE.includes(c.req.method) || REHEARSED.test(c.req.path) || !isDryRun(c)) return;
+  throw badRequest('the parameter "dryRun" is not supported here; the change would take place');
+}
+
 /** Nothing but the two words: what is meant as a rehearsal must not take place, nor the other way round. */
 export function booleanParameter(query: URLSearchParams, name: string): boolean {
   const given = query.getAll(name);
@@ -41,9 +49,5 @@ export function booleanParameter(query: URLSearchParams, name: string): boolean 
   if (given.length === 1 && first === "true") return true;
   if (given.length === 1 && first === "false") return false;
   const shown = JSON.stringify(given.join(",").slice(0, 100));
-  throw new MaestroError(
-    "invalid_argument",
-    `the parameter "${name}" must be true or false, not ${shown}`,
-    { peerNumber: BAD_REQUEST },
-  );
+  throw badRequest(`the parameter "${name}" must be true or false, not ${shown}`);
 }

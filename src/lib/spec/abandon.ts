@@ -23,6 +23,8 @@ export interface Abandonment {
   /** Who wants it, as the door knows the caller. */
   by: string;
   sourceId: string;
+  /** For the log. */
+  operationId: string;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface Abandonment {
 export async function abandonResource(
   db: Db,
   log: Logger,
-  { id, type, by, sourceId }: Abandonment,
+  { id, type, by, sourceId, operationId }: Abandonment,
 ): Promise<void> {
   const [row] = await q.resourceGet(db, id);
   if (row === undefined && (await q.tombstoneGet(db, id)).length > 0) return;
@@ -42,7 +44,8 @@ export async function abandonResource(
   const { conditions, event } = lastWord(row, { by, sourceId });
   const gone = await q.resourceAbandon(db, id, type, by, conditions, event, CONNECTED_SECONDS);
   if (gone.length > 0) {
-    log.warn("abandoned a resource", { resource: id, consumer: row.consumer_name, by });
+    const { consumer_name: consumer } = row;
+    log.warn("abandoned a resource", { resource: id, consumer, by, operation_id: operationId });
     return;
   }
   // Confirmed between the two statements: that is better than what was asked for.

@@ -2,9 +2,6 @@
 
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
-import { HTTPException } from "hono/http-exception";
-import { MaestroError } from "../../errors.ts";
-import { BODY_BYTES_MAX, BODY_TIMEOUT_MS, readBytes } from "../body.ts";
 import { CALLER, type CallParts } from "./call.ts";
 import type { CallAnswer, CallRequest } from "./routes.ts";
 
@@ -13,7 +10,7 @@ export async function answerCall(
   method: UniversalHandler,
   { request, path: _, alive, ...call }: CallRequest,
 ): Promise<CallAnswer> {
-  const { received, ...caller } = await receive(request, call);
+  const { received, ...caller } = await receive(call);
   const gone = new AbortController();
   const answered = await method({
     httpVersion: "",
@@ -36,18 +33,12 @@ export async function answerCall(
  * not come in is not read. What is wrong is told by the call itself, in the words of its protocol.
  */
 async function receive(
-  request: Request,
-  { enter, ...call }: Omit<CallRequest, "request" | "path" | "alive">,
+  { enter, read, ...call }: Omit<CallRequest, "request" | "path" | "alive">,
 ): Promise<CallParts & { received: Uint8Array }> {
   try {
     const caller = await enter();
-    const limits = { bytesMax: BODY_BYTES_MAX, timeoutMs: BODY_TIMEOUT_MS };
-    return { ...call, ...caller, received: await readBytes(request, limits) };
-  } catch (thrown) {
-    // The only one of REST's own: it is too large.
-    const refusal = thrown instanceof HTTPException
-      ? new MaestroError("too_large", thrown.message, { cause: thrown })
-      : thrown;
+    return { ...call, ...caller, received: await read() };
+  } catch (refusal) {
     return { ...call, refusal, received: new Uint8Array() };
   }
 }

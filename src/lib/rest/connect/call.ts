@@ -3,9 +3,12 @@
 import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import type { Rights } from "../../access/rights.ts";
 import { MaestroError } from "../../errors.ts";
+import type { Logger } from "../../log.ts";
 
 export interface CallParts {
   operationId: string;
+  /** Says in every line which call it is about. */
+  log?: Logger;
   /** The value of the `Authorization` header; of a cookie, what that header would be. */
   authorization: string | undefined;
   /** Why the call is refused before anything is looked at; undefined if it is not. */

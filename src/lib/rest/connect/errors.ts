@@ -1,6 +1,7 @@
 /** What Connect and gRPC-Web call the things that go wrong. */
 
 import { Code, ConnectError } from "@connectrpc/connect";
+import { HTTPException } from "hono/http-exception";
 import { WatchEndSchema } from "../../../gen/maestro/v1/resource_bundle_pb.ts";
 import { type ErrorCode, MaestroError } from "../../errors.ts";
 
@@ -18,10 +19,20 @@ const CODE: Record<ErrorCode, Code> = {
   internal: Code.Internal,
 };
 
+/** What REST itself says of a body: it comes too slowly, or is too large. */
+const HTTP_CODES: Record<number, Code> = {
+  408: Code.DeadlineExceeded,
+  413: Code.ResourceExhausted,
+};
+
 /** What to answer for anything thrown. What nobody meant to throw says nothing of itself. */
 export function toConnectError(thrown: unknown): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
   if (thrown instanceof MaestroError) return explain(thrown);
+  if (thrown instanceof HTTPException) {
+    const code = HTTP_CODES[thrown.status] ?? Code.InvalidArgument;
+    return new ConnectError(thrown.message, code, undefined, undefined, thrown);
+  }
   return new ConnectError("Internal error", Code.Internal, undefined, undefined, thrown);
 }
 

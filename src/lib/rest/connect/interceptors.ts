@@ -3,7 +3,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type ContextValues, type Interceptor } from "@connectrpc/connect";
 import { MaestroError } from "../../errors.ts";
-import type { Logger } from "../../log.ts";
 import { CALLER } from "./call.ts";
 import { toConnectError } from "./errors.ts";
 
@@ -15,31 +14,29 @@ const LEVELS: Partial<Record<Code, "error" | "warn" | "info">> = {
 };
 
 /** Gives an error its code, and logs it: over some protocols the status of the answer does not show it. */
-export function explainError(log: Logger, method: DescMethod, values: ContextValues) {
-  const { operationId, caller } = values.get(CALLER);
+export function explainError(method: DescMethod, values: ContextValues) {
+  const { log, caller } = values.get(CALLER);
   const call = `${method.parent.typeName}/${method.name}`;
   return (thrown: unknown): ConnectError => {
     const error = toConnectError(thrown);
     const level = LEVELS[error.code] ?? "debug";
-    log[level]("refused a call", { call, error: thrown, operation_id: operationId, caller });
+    log?.[level]("refused a call", { call, error: thrown, caller });
     return error;
   };
 }
 
 /** Does so with whatever a call throws. */
-export function explainErrors(log: Logger): Interceptor {
-  return (next) => async (request) => {
-    const explain = explainError(log, request.method, request.contextValues);
-    try {
-      if (!request.stream) refuseNul(request.message);
-      const answered = await next(request);
-      if (!answered.stream) return answered;
-      return { ...answered, message: explainEach(answered.message, explain) };
-    } catch (error) {
-      throw explain(error);
-    }
-  };
-}
+export const explainErrors: Interceptor = (next) => async (request) => {
+  const explain = explainError(request.method, request.contextValues);
+  try {
+    if (!request.stream) refuseNul(request.message);
+    const answered = await next(request);
+    if (!answered.stream) return answered;
+    return { ...answered, message: explainEach(answered.message, explain) };
+  } catch (error) {
+    throw explain(error);
+  }
+};
 
 async function* explainEach<Message>(
   messages: AsyncIterable<Message>,

@@ -5,7 +5,6 @@ import { CloudEventService } from "../../../gen/cloudevent_pb.ts";
 import { ConsumerService } from "../../../gen/maestro/v1/consumer_pb.ts";
 import { ResourceBundleService } from "../../../gen/maestro/v1/resource_bundle_pb.ts";
 import type { Db } from "../../db/connect.ts";
-import type { Logger } from "../../log.ts";
 import type { ResourceWriter } from "../../spec/write.ts";
 import { BODY_BYTES_MAX } from "../body.ts";
 import type { Watchers } from "../watch.ts";
@@ -21,7 +20,6 @@ import type { Calls } from "./routes.ts";
 export interface ConnectParts {
   db: Db;
   writer: ResourceWriter;
-  log: Logger;
   /** Without it nothing can be watched. */
   watchers: Watchers | undefined;
   /** What sources are served by; undefined if they are not served here. */
@@ -32,7 +30,7 @@ export interface ConnectParts {
 
 /** Makes what answers calls. */
 export function createCalls(parts: ConnectParts): Calls {
-  const { db, log, cloudEvents, watchers } = parts;
+  const { db, cloudEvents, watchers } = parts;
   const router = createConnectRouter({
     // Plain gRPC needs trailers, which this port cannot send; it has ports of its own.
     grpc: false,
@@ -44,9 +42,9 @@ export function createCalls(parts: ConnectParts): Calls {
     compressMinBytes: Number.MAX_SAFE_INTEGER,
     requestGate({ values, method }) {
       const { refusal } = values.get(CALLER);
-      if (refusal !== undefined) throw explainError(log, method, values)(refusal);
+      if (refusal !== undefined) throw explainError(method, values)(refusal);
     },
-    interceptors: [explainErrors(log), limitTime(parts.requestTimeoutMs)],
+    interceptors: [explainErrors, limitTime(parts.requestTimeoutMs)],
   });
   router.service(ResourceBundleService, createBundleCalls(parts));
   router.service(ConsumerService, createConsumerCalls(db));

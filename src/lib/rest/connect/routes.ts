@@ -6,17 +6,20 @@ import { getCookie } from "hono/cookie";
 import { CloudEventService } from "../../../gen/cloudevent_pb.ts";
 import { ConsumerService } from "../../../gen/maestro/v1/consumer_pb.ts";
 import { ResourceBundleService } from "../../../gen/maestro/v1/resource_bundle_pb.ts";
+import { readBytes } from "../body.ts";
 import type { RestContext, RestEnv } from "../routes.ts";
 import type { CallParts } from "./call.ts";
 import type { ConnectParts } from "./router.ts";
 
 /** A request for a method. */
-export interface CallRequest extends Pick<CallParts, "operationId" | "authorization"> {
+export interface CallRequest extends Pick<CallParts, "operationId" | "log" | "authorization"> {
   request: Request;
   /** The path of its method. */
   path: string;
   /** Finds out who calls, and tells what of that matters later. Throws unless the caller may come in. */
   enter: () => Promise<Pick<CallParts, "rights" | "caller" | "tracing">>;
+  /** Reads what the client sends, to its end. */
+  read: () => Promise<Uint8Array>;
   /** Called whenever the client is seen to read. */
   alive: () => void;
 }
@@ -55,6 +58,8 @@ export function addConnectRoutes(
         request: c.req.raw,
         path,
         operationId: c.get("operationId"),
+        log: c.get("log"),
+        read: () => readBytes(c),
         enter: async () => {
           await enter(c);
           return {
