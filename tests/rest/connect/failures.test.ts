@@ -13,7 +13,7 @@ import { createDatabase, type TestDatabase } from "../../harness/postgres.ts";
 async function apply(
   { db }: TestDatabase,
   outcome: () => Promise<never>,
-  { requestTimeoutMs = 10_000, headers = {} } = {},
+  { requestTimeoutMs = 10_000, headers = {}, isSlow = false } = {},
 ) {
   let logged = "";
   const log = createLogger({
@@ -23,13 +23,19 @@ async function apply(
   });
   const spec = createSpecDoor(db, createAcceptor(db), log);
   const app = createRestApp({
-    ...{ db, log, requestTimeoutMs, metrics: createMetrics() },
+    ...{
+      db,
+      log,
+      requestTimeoutMs,
+      bodyTimeoutMs: isSlow ? 100 : 10_000,
+      metrics: createMetrics(),
+    },
     spec: { ...spec, writer: { ...spec.writer, apply: outcome } },
   });
   const answer = await app.request("/maestro.v1.ResourceBundleService/Apply", {
     method: "POST",
     headers: { "Content-Type": "application/json", ...headers },
-    body: '{"id":"a","consumerName":"b"}',
+    body: isSlow ? new ReadableStream() : '{"id":"a","consumerName":"b"}',
   });
   return { status: answer.status, text: await answer.text(), logged };
 }
@@ -40,9 +46,14 @@ test("a call that takes too long is answered in time: the client's, or the serve
 
   const late = await apply(database, never, { headers: { "Connect-Timeout-Ms": "100" } });
   const slow = await apply(database, never, { requestTimeoutMs: 100 });
+  const trickling = await apply(database, never, { isSlow: true });
 
   expect([late.status, late.text]).toEqual([504, expect.stringContaining("deadline_exceeded")]);
   expect(slow.status).toBe(503);
+  expect([trickling.status, trickling.text]).toEqual([
+    504,
+    expect.stringContaining("Unable to read request body"),
+  ]);
   expect(slow.text).toContain("Cannot answer within 100 ms; a change may still take effect");
 });
 
