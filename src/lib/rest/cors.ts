@@ -4,13 +4,15 @@ import type { RestContext } from "./routes.ts";
 
 /** What pages may send and see besides what they always may: REST's, then those of Connect and gRPC-Web. */
 const SENT = [
-  ...["Authorization", "Content-Type", "X-Operation-ID", "Last-Event-ID"],
+  ...["Authorization", "Content-Type", "X-Operation-ID", "Last-Event-ID", "If-Match"],
+  ...["If-None-Match", "Idempotency-Key", "traceparent"],
   ...["Connect-Protocol-Version", "Connect-Timeout-Ms", "Connect-Content-Encoding"],
   ...["Connect-Accept-Encoding", "Grpc-Timeout", "X-Grpc-Web", "X-User-Agent", "Maestro-Cursor"],
 ];
 const SHOWN = [
   ...["X-Operation-ID", "Retry-After", "WWW-Authenticate", "Allow"],
   ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "Subscription-Id"],
+  ...["ETag", "Location", "Idempotency-Replayed"],
 ];
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /** As long as Go servers say. */
