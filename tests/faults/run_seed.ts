@@ -37,8 +37,8 @@ export interface Verdict {
 const QUIET_TIMEOUT_MS = 90_000;
 const QUIET_WINDOW_MS = 3_000;
 const POLL_MS = 250;
-/** About a quarter of what the least of the first hundred seeds brought. */
-const CALLS_OK_PER_SECOND_MIN = 5;
+/** A tenth of what the least of many seeds brought: a slow machine is no failure. */
+const CALLS_OK_PER_SECOND_MIN = 2;
 
 /** Runs a seed. It decides topology, workload and faults; how they interleave is the machine's. */
 export async function runSeed(options: RunOptions): Promise<Verdict> {
