@@ -27,6 +27,7 @@ import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
 import { formatLogTracing, readTrace } from "./tracing.ts";
 import { refuseRehearsal } from "./write_options.ts";
+import { dropUnreadBody } from "./unread_body.ts";
 import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
@@ -64,6 +65,7 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.onError((error, c) => answerError(error, c));
   // An unknown path is told to those who may come in, so this is no `notFound` outside the login.
   app.notFound((c) => answerUnknownPath(c));
+  app.use(dropUnreadBody);
   app.use((c, next) => identify(parts, c, next));
   app.use((c, next) => observe(parts, c, next));
   app.use((c, next) => allowOrigins(parts.allowedOrigins ?? [], c, next));
