@@ -37,10 +37,25 @@ export async function startReplicas(
       const old = servers[index];
       if (old === undefined) throw new Error(`There is no server ${index}`);
       await old.kill(signal);
-      servers[index] = await start(index, sameDoors(old));
+      servers[index] = await startAgain(() => start(index, sameDoors(old)));
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+const START_ATTEMPTS = 20;
+const START_PAUSE_MS = 500;
+
+/** Meanwhile somebody else's connection may have been given one of its ports. */
+async function startAgain(start: () => Promise<Server>): Promise<Server> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (attempt === START_ATTEMPTS || !String(error).includes("in use")) throw error;
+      await Bun.sleep(START_PAUSE_MS);
+    }
+  }
 }
 
 const RETRY_MS = 100;

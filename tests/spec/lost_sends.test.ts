@@ -120,9 +120,11 @@ test("M2: with every notification lost, a create is sent within a sweep", async 
   const consumerName = await doors.consumer("deaf-down");
   const agent = await subscribe(doors.agents, { clusterName: consumerName });
 
-  const id = await acceptOnly(doors.database, consumerName);
-
-  await agent.waitFor((event) => event.extensions.resourceid === id, SWEEP);
+  // What comes first may be found because the agent has just come, what comes then by a sweep alone.
+  for (let time = 0; time < 2; time++) {
+    const id = await acceptOnly(doors.database, consumerName);
+    await agent.waitFor((event) => event.extensions.resourceid === id, SWEEP);
+  }
   agent.close();
 });
 
