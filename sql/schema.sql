@@ -91,9 +91,10 @@ create table request_keys (
   status integer,
   headers json,
   body text,
+  body_bytes integer not null default 0,
   constraint request_keys_pkey PRIMARY KEY (caller, key)
 );
-CREATE INDEX request_keys_created_at_idx ON public.request_keys USING btree (created_at);
+CREATE INDEX request_keys_created_at_idx ON public.request_keys USING btree (created_at) INCLUDE (body_bytes);
 
 create table resources (
   id text not null,

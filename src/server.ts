@@ -54,6 +54,8 @@ export async function runServer(args: readonly string[], stopped: Promise<string
     metrics,
     sourceId: config["source-id"],
     watchers,
+    bodyTimeoutMs: config["http-body-timeout"],
+    limits: { requestsMax: config["http-requests-max"] },
     allowedOrigins: config["cors-allowed-origins"],
     cloudEvents: config["enable-grpc-server"]
       ? { ...refuseWhile(flows.cutOff, flows.sources.methods), statusOf }

@@ -44,6 +44,7 @@ const EXECUTORS = {
   events: /^curl -i "\$MAESTRO\/api\/maestro\/v1\/cloudevents"/,
   // By tests/rest/connect/guide.test.ts, which runs the client of the guide as well.
   connect: /\/maestro\.v1\./,
+  writing: /^curl -X \w+ "\$MAESTRO\/api\/maestro\/v1\/resource-bundles/,
   watch: /^curl -N .*[\s\S]*watch=true/,
   mqtt: /^bun run maestro server --message-broker-type mqtt .*\nbun run agent .*broker\.yaml$/,
   agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
@@ -191,6 +192,32 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test("the requests of the guide to writing do what it says, one after the other", async () => {
+  await using server = await startServer({ isFromSource: true });
+  await createConsumer(server, "cluster1");
+  const folder = mkdtempSync(join(tmpdir(), "maestro-writing-"));
+  const manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: web, namespace: default}}";
+  writeFileSync(join(folder, "web.yaml"), `${manifest}\n---\n`);
+  const requests = blocksOf("writing").map(({ text }) => `${text}\necho`).join("\n");
+
+  const strict = 'set -euo pipefail\ncurl() { command curl -sS -w " %{http_code}" "$@"; }\n';
+  const shell = Bun.spawn(["bash", "-c", strict + requests], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, MAESTRO: server.rest, TOKEN: server.adminToken },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [said, complaints] = await Promise.all([shell.stdout.text(), shell.stderr.text()]);
+  rmSync(folder, { recursive: true, force: true });
+  const answers = said.trim().split("\n").map((line) => line.slice(-3));
+  const items = JSON.parse(said.trim().split("\n").at(-1)?.slice(0, -4) ?? "").items;
+
+  expect({ code: await shell.exited, complaints }).toEqual({ code: 0, complaints: "" });
+  expect(answers).toEqual(["201", "201", "200", "200", "204", "201", "200"]);
+  expect(items.map(({ status }: { status: number }) => status)).toEqual([201, 200, 201, 204]);
+}, TIMEOUT_MS);
 
 /** What a request that has no end says until this event has come. */
 async function untilSaid(

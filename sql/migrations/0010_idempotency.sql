@@ -11,10 +11,11 @@ create table request_keys (
   status integer,
   headers json,
   body text,
+  body_bytes integer not null default 0,
   constraint request_keys_pkey primary key (caller, key)
 );
 
-create index request_keys_created_at_idx on request_keys (created_at);
+create index request_keys_created_at_idx on request_keys (created_at) include (body_bytes);
 
 -- Written by the statement that makes the change, so that it is never made twice.
 create table receipts (

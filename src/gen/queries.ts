@@ -490,7 +490,7 @@ export interface RequestKeyMeasureRow {
   body_bytes: number;
 }
 
-/** Counts the requests that are kept, up to a number, and the bytes of their answers. */
+/** Counts the requests that are kept, up to a number, and the bytes of their answers, by the index alone. */
 export function requestKeyMeasure(
   db: Db,
   countMax: number,

@@ -72,6 +72,15 @@ export const SERVER_FLAGS = {
     { min: 0, max: 100_000 },
     "watches and subscriptions on the port of REST at once; more are refused (429)",
   ),
+  "http-requests-max": integer(
+    "count",
+    20_000,
+    { min: 1, max: 1_000_000 },
+    "REST requests under way at once; more are answered with 429",
+  ),
+  "http-body-timeout": positive(
+    duration("20s", "how long the body of a REST request may take; then it is answered with 408"),
+  ),
   "enable-jwt": boolean("on", "ask for a token on REST; false lets everybody in"),
   "jwk-cert-file": optionalText("file", "JWKS that tokens are verified against"),
   "jwk-cert-url": optionalText("url", "JWKS that tokens are verified against"),

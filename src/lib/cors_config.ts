@@ -9,8 +9,7 @@ export const CORS_FLAGS = {
     value: "origins",
     shown: "",
     meaning:
-      "addresses of web pages that may call REST and Connect, as https://console.example.com, " +
-      "separated by commas; * for all (default none but the server's own)",
+      "origins whose pages may call, as https://console.example.com, separated by commas; * for all",
     fallback: [] as string[],
     parse: parseOrigins,
   },

@@ -148,7 +148,7 @@ func TestOcm(t *testing.T) {
 	})
 	shown := list.Items[0]
 	if shown.ID != created.ID || shown.Status.ReconcileStatus.SequenceID == "" ||
-		len(shown.Status.ReconcileStatus.Conditions) == 0 || shown.Manifest["kind"] != "Deployment" {
+		shown.Status.ReconcileStatus.Conditions == nil || shown.Manifest["kind"] != "Deployment" {
 		t.Errorf("the resource is shown as %s", text(shown))
 	}
 

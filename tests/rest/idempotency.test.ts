@@ -236,6 +236,12 @@ test("keys are forgotten after a day, and no more are kept than there may be", a
   );
   const unpurged = await createRequestKeys(db).claim({ ...request("2"), fingerprint: "new" });
 
+  const large = { status: 200, headers: {}, body: "x".repeat(1_000) };
+  await keys.keep(request("2"), unpurged.state === "ours" ? unpurged.requestId : "", large);
+  const tight = createRequestKeys(db, { bodyBytesMax: 1_000 });
+  const tooMuch = await tight.claim(request("9")).then(({ state }) => state, ({ code }) => code);
+
+  expect(tooMuch).toBe("resource_exhausted");
   expect(states).toEqual(["ours", "ours", "resource_exhausted", "busy"]);
   expect([left, await count()]).toEqual([false, 2]);
   expect([purged.state, unpurged.state]).toEqual(["ours", "ours"]);

@@ -23,7 +23,8 @@ set claimed_at = now(),
   fingerprint = excluded.fingerprint,
   status = null,
   headers = null,
-  body = null
+  body = null,
+  body_bytes = 0
 where request.created_at < now() - make_interval(secs => $6::int)
   or (
     request.fingerprint = excluded.fingerprint

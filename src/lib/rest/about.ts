@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { MaestroError } from "../errors.ts";
 import { DEFAULT_REASONS, presentError } from "./errors.ts";
 import { parsePage, presentList } from "./list.ts";
+import { OPENAPI } from "./openapi.ts";
 import { addRoute, idOf, type RestEnv, sendJson } from "./routes.ts";
 
 const ROOT = "/api/maestro";
@@ -14,7 +15,7 @@ export function isPublic(path: string): boolean {
   return /^\/api\/maestro(\/v1(\/openapi|\/errors(\/.*)?)?)?$/.test(path);
 }
 
-/** Adds `/api/maestro`, `/api/maestro/v1` and `/errors`. */
+/** Adds `/api/maestro`, `/api/maestro/v1`, `/openapi` and `/errors`. */
 export function addAboutRoutes(app: Hono<RestEnv>): void {
   addRoute(app, ROOT, {
     GET: (c) =>
@@ -33,10 +34,16 @@ export function addAboutRoutes(app: Hono<RestEnv>): void {
         kind: "APIVersion",
         collections: [
           { id: "resources", href: `${V1}/resources`, kind: "ResourceList" },
+          {
+            id: "resource-bundles",
+            href: `${V1}/resource-bundles`,
+            kind: "ResourceBundleList",
+          },
           { id: "consumers", href: `${V1}/consumers`, kind: "ConsumerList" },
         ],
       }),
   });
+  addRoute(app, `${V1}/openapi`, { GET: (c) => sendJson(c, 200, OPENAPI) });
   const errors = Object.entries(DEFAULT_REASONS).map(([number, reason]) =>
     presentError(Number(number), reason, "")
   );

@@ -1,5 +1,6 @@
 /** A resource as somebody wants it: what it must be, and how it is stored. */
 
+import { MaestroError } from "../errors.ts";
 import { canonicalJson, isObject, type JsonObject, parseJson } from "../json.ts";
 import { MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
 import { parseSpec, toSingleSpec } from "../wire/read_spec.ts";
@@ -45,7 +46,7 @@ export function draftOf(row: ResourceRow): ResourceDraft {
 export function encodeDraft(draft: ResourceDraft, row?: ResourceRow): StoredDraft {
   const text = canonicalJson(draft.spec);
   // The shape first: the rest relies on it.
-  const spec = parseSpec(MANIFEST_BUNDLES, text);
+  const spec = parseShape(text);
   refuse(`the ${row ? "new " : ""}manifest bundle in the resource`, bundleErrors(spec));
   const metadata = stableMetadata(draft.metadata);
   const stored = row && draftOf(row);
@@ -63,6 +64,26 @@ export function encodeDraft(draft: ResourceDraft, row?: ResourceRow): StoredDraf
     spec: hasSameSpec ? row.spec : travelling,
     metadata: hasSameMetadata ? row.metadata ?? undefined : metadata && canonicalJson(metadata),
   };
+}
+
+/** How members are called by those who write drafts. */
+const SPELLING: Record<string, string> = {
+  manifestConfigs: "manifest_configs",
+  deleteOption: "delete_option",
+  executer: "executor",
+};
+
+function parseShape(text: string): BundleSpec {
+  try {
+    return parseSpec(MANIFEST_BUNDLES, text);
+  } catch (error) {
+    if (!(error instanceof MaestroError)) throw error;
+    const reason = error.message.replace(
+      /^Cannot read the manifest bundle: (\w+)/,
+      (_, member: string) => SPELLING[member] ?? member,
+    );
+    throw new MaestroError(error.code, reason, { cause: error });
+  }
 }
 
 /** Throws `invalid_argument` if the id or the name that somebody chose cannot be used. */

@@ -59,7 +59,10 @@ const MEASURE_MS = 60_000;
 /** Creates the memory of requests; it lives in the database. */
 export function createRequestKeys(
   db: Db,
-  { keysMax = KEYS_MAX }: { keysMax?: number } = {},
+  { keysMax = KEYS_MAX, bodyBytesMax = BODY_BYTES_MAX }: {
+    keysMax?: number;
+    bodyBytesMax?: number;
+  } = {},
 ): RequestKeys {
   let kept = 0;
   let isFull = false;
@@ -68,7 +71,7 @@ export function createRequestKeys(
     measuredMs = performance.now();
     const [found] = await q.requestKeyMeasure(db, keysMax);
     kept = found?.kept ?? 0;
-    isFull = (found?.body_bytes ?? 0) >= BODY_BYTES_MAX;
+    isFull = (found?.body_bytes ?? 0) >= bodyBytesMax;
   };
   return {
     async claim(request) {
