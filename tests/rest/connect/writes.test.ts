@@ -146,7 +146,7 @@ test("what is wrong is refused with its field, and single manifests are no bundl
     [{ id, consumerName, manifestConfigs: ["1"] }, "Cannot read manifest_configs[0]"],
     [{ id, consumerName, metadata: "x" }, "Cannot read metadata: it is not JSON"],
     [{ id, consumerName, deleteOption: '"a"' }, "Cannot read delete_option"],
-    [{ id, consumerName, executor: '{"subject":1}' }, "executer.subject must be"],
+    [{ id, consumerName, executor: '{"subject":1}' }, "executor.subject must be"],
     [{ id: "A B", consumerName, manifests: [manifest("1")] }, 'Cannot create resource "A B"'],
   ];
 
