@@ -14,10 +14,13 @@ const LEVELS: Partial<Record<Code, "error" | "warn" | "info">> = {
 };
 
 /** Gives an error its code, and logs it: over some protocols the status of the answer does not show it. */
-export function explainError(method: DescMethod, values: ContextValues) {
+export function explainError(
+  method: DescMethod,
+  values: ContextValues,
+): (thrown: unknown) => ConnectError {
   const { log, caller } = values.get(CALLER);
   const call = `${method.parent.typeName}/${method.name}`;
-  return (thrown: unknown): ConnectError => {
+  return (thrown) => {
     const error = toConnectError(thrown);
     const level = LEVELS[error.code] ?? "debug";
     log?.[level]("refused a call", { call, error: thrown, caller });
@@ -26,17 +29,19 @@ export function explainError(method: DescMethod, values: ContextValues) {
 }
 
 /** Does so with whatever a call throws. */
-export const explainErrors: Interceptor = (next) => async (request) => {
-  const explain = explainError(request.method, request.contextValues);
-  try {
-    if (!request.stream) refuseNul(request.message);
-    const answered = await next(request);
-    if (!answered.stream) return answered;
-    return { ...answered, message: explainEach(answered.message, explain) };
-  } catch (error) {
-    throw explain(error);
-  }
-};
+export function explainErrors(): Interceptor {
+  return (next) => async (request) => {
+    const explain = explainError(request.method, request.contextValues);
+    try {
+      if (!request.stream) refuseNul(request.message);
+      const answered = await next(request);
+      if (!answered.stream) return answered;
+      return { ...answered, message: explainEach(answered.message, explain) };
+    } catch (error) {
+      throw explain(error);
+    }
+  };
+}
 
 async function* explainEach<Message>(
   messages: AsyncIterable<Message>,

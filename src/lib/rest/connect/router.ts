@@ -44,7 +44,7 @@ export function createCalls(parts: ConnectParts): Calls {
       const { refusal } = values.get(CALLER);
       if (refusal !== undefined) throw explainError(method, values)(refusal);
     },
-    interceptors: [explainErrors, limitTime(parts.requestTimeoutMs)],
+    interceptors: [explainErrors(), limitTime(parts.requestTimeoutMs)],
   });
   router.service(ResourceBundleService, createBundleCalls(parts));
   router.service(ConsumerService, createConsumerCalls(db));
