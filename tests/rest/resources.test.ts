@@ -323,3 +323,30 @@ test("an unknown resource is not found, but its deletion succeeds", async () => 
   expect(patched).toMatchObject({ status: 404, body: { code: "maestro-7", reason } });
   expect(removed.status).toBe(204);
 });
+
+test("a resource takes YAML, rehearsals and ETags as bundles do", async () => {
+  const consumer_name = await rest.consumer();
+  const yaml = { "Content-Type": "application/yaml" };
+  const text = `consumer_name: ${consumer_name}\nmanifest: ${JSON.stringify(NGINX)}\n`;
+  const dry = await rest.call("POST", `${PATH}?dryRun=true`, text, yaml);
+  const made = await rest.call("POST", PATH, text, yaml);
+  const tag = { "If-Match": made.headers.get("etag") ?? "" };
+  const path = made.body.href;
+  const manifest = { ...NGINX, spec: { ...NGINX.spec, replicas: 2 } };
+
+  const rehearsed = await rest.call("PATCH", `${path}?dryRun=true`, { manifest }, tag);
+  const changed = await rest.call("PATCH", path, { manifest }, tag);
+  const late = await rest.call("PATCH", path, { manifest: NGINX }, tag);
+  const held = await rest.call("GET", path, undefined, {
+    "If-None-Match": changed.headers.get("etag") ?? "",
+  });
+  const kept = await rest.call("DELETE", path, undefined, tag);
+  const shown = await rest.call("GET", path);
+
+  expect([dry.status, made.status, made.headers.get("location")]).toEqual([201, 201, path]);
+  expect((await rest.call("GET", `${PATH}/${dry.body.id}`)).status).toBe(404);
+  expect([rehearsed.status, rehearsed.body.version]).toEqual([200, 2]);
+  expect([changed.status, changed.body.version, changed.body.manifest]).toEqual([200, 2, manifest]);
+  expect([late.status, kept.status, held.status]).toEqual([412, 412, 304]);
+  expect(shown.body).not.toHaveProperty("deleted_at");
+});

@@ -1,9 +1,11 @@
 /** What becomes of changes that are asked for by their outcome, whichever door they come through. */
 
 import { expect, test } from "bun:test";
+import { connect } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { parseJson } from "../../src/lib/json.ts";
 import type { ResourceDraft } from "../../src/lib/spec/draft.ts";
+import { createIdTurns } from "../../src/lib/spec/id_turns.ts";
 import { createResourceWriter, type WriteOptions } from "../../src/lib/spec/write.ts";
 import { newUpdate, openSpecs } from "./specs.ts";
 
@@ -57,6 +59,66 @@ test("a patch does not lose what somebody else has changed between its reading a
 
   expect(parseJson(row.metadata ?? "")).toEqual({ labels: { their: "", our: "" } });
   expect(row.version).toBe(3);
+});
+
+test("a hundred patches at once all take effect, and of those of two servers none that was accepted is lost", async () => {
+  await using specs = await openWriter();
+  const { writer, consumer, db } = specs;
+  const other = createResourceWriter({ ...specs, sourceId: "maestro" });
+  const { row: { id } } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  const labelsOf = async () => {
+    const text = "select metadata -> 'labels' as labels from resources where id = $1";
+    return Object.keys(
+      JSON.parse((await query<{ labels: string }>(db, text, [id]))[0]?.labels ?? "{}"),
+    );
+  };
+
+  const keys = Array.from({ length: 100 }, (_, at) => `ours-${at}`);
+  await Promise.all(keys.map((key) => writer.patch(id, labelled(key), BUNDLE)));
+  const ofOne = await labelsOf();
+  const mixed = Array.from({ length: 40 }, (_, at) => `mixed-${at}`);
+  const outcomes = await Promise.all(
+    mixed.map((key, at) =>
+      refusal((at % 2 === 0 ? writer : other).patch(id, labelled(key), BUNDLE))
+    ),
+  );
+
+  const accepted = mixed.filter((_, at) => outcomes[at] === "accepted");
+  expect(ofOne.toSorted()).toEqual(keys.toSorted());
+  expect((await labelsOf()).toSorted()).toEqual([...keys, ...accepted].toSorted());
+});
+
+test("I10: no more changes of one resource wait for each other than there may be", async () => {
+  const inTurn = createIdTurns({ waitingMax: 2 });
+  const held = Promise.withResolvers<void>();
+  const order: number[] = [];
+
+  const first = inTurn("a", () => held.promise);
+  const second = inTurn("a", async () => void await Promise.resolve(order.push(2)));
+  const third = await refusal(inTurn("a", () => held.promise));
+  await inTurn("b", async () => void await Promise.resolve(order.push(1)));
+  held.reject(new Error("broken"));
+  const outcomes = [await refusal(first), await refusal(second)];
+  await inTurn("a", async () => void await Promise.resolve(order.push(3)));
+
+  expect(third).toBe('resource_exhausted: Cannot change resource "a": 2 others are changing it');
+  expect(outcomes).toEqual(["undefined: broken", "accepted"]);
+  expect(order).toEqual([1, 2, 3]);
+});
+
+test("I1: what is committed is told as such, though the database is lost before it can be read", async () => {
+  await using specs = await openWriter();
+  const { acceptor, consumer, db } = specs;
+  const lost = connect({ ...specs.address, port: 1 }, { maxConnections: 1, applicationName: "x" });
+  const writer = createResourceWriter({ db: lost, acceptor, sourceId: "maestro" });
+
+  const { row, outcome } = await writer.create({ draft: draft(consumer) }, BUNDLE);
+  const unread = await refusal(writer.patch(row.id, labelled("x"), BUNDLE));
+  await lost.end({ timeout: 1 });
+
+  expect([outcome, row.version, row.consumer_name]).toEqual(["created", 1, consumer]);
+  expect(unread).toStartWith("unavailable: ");
+  expect(await count(db, "resources")).toBe(1);
 });
 
 test("of two changes of the same version one is refused with the latest version", async () => {
