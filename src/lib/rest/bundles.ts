@@ -12,6 +12,7 @@ import type { ResourceRow } from "../spec/door.ts";
 import { addBatchRoute } from "./batch.ts";
 import { patchBundle, postBundle, putBundle } from "./bundle_writes.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
+import { createTextPresentation, toEventStream } from "./event_stream.ts";
 import type { ListDoor } from "./list_door.ts";
 import { BUNDLE_LIST } from "./list_kinds.ts";
 import { presentBundle } from "./present_bundle.ts";
@@ -20,6 +21,7 @@ import type { Watchers } from "./watch.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
 const TYPE = "Bundle";
+const presentation = createTextPresentation();
 
 /** Adds `/resource-bundles`, as the Go source client uses it (wire.md §7). */
 export function addBundleRoutes(
@@ -77,7 +79,8 @@ async function watchBundles(
   if (c.req.method === "HEAD") return c.body(null);
   const operationId = c.get("operationId");
   const alive = () => c.env?.stillReads?.();
-  return c.body(await watchers.open({ condition, cursor, operationId, alive }));
+  const queue = await watchers.open({ condition, cursor, operationId }, presentation);
+  return c.body(toEventStream(queue, { operationId, alive }));
 }
 
 async function getBundle(db: Db, id: string): Promise<ResourceRow> {
