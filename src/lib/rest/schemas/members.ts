@@ -5,6 +5,8 @@
  * walks into them here, and no digit of theirs is lost.
  */
 
+// deno-lint-ignore-file explicit-module-boundary-types -- the inferred type of a schema is what it is for
+
 import * as v from "valibot";
 import { isObject, type JsonObject, rawNumber } from "../../json.ts";
 
