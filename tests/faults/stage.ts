@@ -82,8 +82,15 @@ export async function openStage(topology: Topology, options: StageOptions): Prom
   const rest = servers[0]?.program()?.rest ?? "";
   for (const { consumerName } of agents) {
     const body = JSON.stringify({ name: consumerName });
-    const answer = await fetch(`${rest}/api/maestro/v1/consumers`, { method: "POST", body });
-    if (answer.status !== 201) throw new Error(`No consumer: ${await answer.text()}`);
+    // On a loaded machine a server may have to find its way to PostgreSQL first.
+    await eventually(
+      async () => {
+        const answer = await fetch(`${rest}/api/maestro/v1/consumers`, { method: "POST", body });
+        return `${answer.status} ${await answer.text()}`;
+      },
+      (answer) => answer.startsWith("201"),
+      { timeoutMs: 30_000 },
+    );
   }
   const owned = stack.move();
   return {
