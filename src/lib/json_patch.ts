@@ -15,8 +15,8 @@ export type PatchStep =
     | { op: "copy"; from: string[] }
   );
 
-/** More would be a document of its own, sent whole. */
-const STEPS_MAX = 10_000;
+/** More would be a document of its own, sent whole; and a step in a long list moves all behind it. */
+const STEPS_MAX = 1_000;
 /** Copies of copies grow without end; this is as much as a body may have. */
 const COPIED_LENGTH_MAX = 4 * 1024 * 1024;
 
@@ -79,10 +79,11 @@ export function applyJsonPatch(document: JsonObject, steps: readonly PatchStep[]
       const value = structuredCopy(step.value);
       return void (root = write(root, step.path, at, { verb: step.op, value }));
     }
-    const value = structuredCopy(read(root, step.from, `${at}.from`));
-    if (step.op === "copy" && (copied += canonicalJson(value).length) > COPIED_LENGTH_MAX) {
+    const found = read(root, step.from, `${at}.from`);
+    if (step.op === "copy" && (copied += canonicalJson(found).length) > COPIED_LENGTH_MAX) {
       throw invalid(`${at}: the patch copies more than ${COPIED_LENGTH_MAX} characters`);
     }
+    const value = step.op === "copy" ? structuredCopy(found) : found;
     if (step.op === "move") {
       const isInside = step.path.length > step.from.length &&
         step.from.every((part, depth) => part === step.path[depth]);
@@ -97,9 +98,24 @@ export function applyJsonPatch(document: JsonObject, steps: readonly PatchStep[]
 
 function checkTest(root: unknown, step: { path: string[]; value: unknown }, at: string): void {
   const found = read(root, step.path, at);
-  if (canonicalJson(found) === canonicalJson(step.value)) return;
+  if (isSame(found, step.value)) return;
   const message = `Cannot apply the patch: the test of ${at} failed, ${pointer(step.path)} differs`;
   throw new MaestroError("conflict", message);
+}
+
+/** Looks no further than the value that the patch has, so that its tests cost no more than its length. */
+function isSame(found: unknown, value: unknown): boolean {
+  if (Array.isArray(value)) {
+    return Array.isArray(found) && found.length === value.length &&
+      value.every((item, index) => isSame(found[index], item));
+  }
+  if (!isObject(value)) {
+    const isScalar = !Array.isArray(found) && !isObject(found);
+    return isScalar && canonicalJson(found) === canonicalJson(value);
+  }
+  const members = Object.entries(value);
+  return isObject(found) && Object.keys(found).length === members.length &&
+    members.every(([key, inner]) => Object.hasOwn(found, key) && isSame(found[key], inner));
 }
 
 function read(root: unknown, path: readonly string[], at: string): unknown {

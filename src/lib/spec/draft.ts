@@ -44,9 +44,12 @@ export function draftOf(row: ResourceRow): ResourceDraft {
  * nothing.
  */
 export function encodeDraft(draft: ResourceDraft, row?: ResourceRow): StoredDraft {
-  const text = canonicalJson(draft.spec);
+  // It goes on travelling as it came: its agent may know no other data type.
+  const dataType = row?.data_type ?? MANIFEST_BUNDLES;
+  const isSingle = dataType === MANIFESTS;
+  const text = canonicalJson(isSingle ? toSingleSpec(draft.spec) : draft.spec);
   // The shape first: the rest relies on it.
-  const spec = parseShape(text);
+  const spec = parseShape(dataType, text);
   refuse(`the ${row ? "new " : ""}manifest bundle in the resource`, bundleErrors(spec));
   const metadata = stableMetadata(draft.metadata);
   const stored = row && draftOf(row);
@@ -57,11 +60,9 @@ export function encodeDraft(draft: ResourceDraft, row?: ResourceRow): StoredDraf
   if (row === undefined || stored === undefined) {
     return { spec: text, metadata: metadata && canonicalJson(metadata) };
   }
-  const hasSameSpec = canonicalJson(stored.spec) === text;
-  // It goes on travelling as it came: its agent may know no other data type.
-  const travelling = row.data_type === MANIFESTS ? canonicalJson(toSingleSpec(spec)) : text;
+  const hasSameSpec = canonicalJson(stored.spec) === canonicalJson(spec);
   return {
-    spec: hasSameSpec ? row.spec : travelling,
+    spec: hasSameSpec ? row.spec : text,
     metadata: hasSameMetadata ? row.metadata ?? undefined : metadata && canonicalJson(metadata),
   };
 }
@@ -73,9 +74,9 @@ const SPELLING: Record<string, string> = {
   executer: "executor",
 };
 
-function parseShape(text: string): BundleSpec {
+function parseShape(dataType: string, text: string): BundleSpec {
   try {
-    return parseSpec(MANIFEST_BUNDLES, text);
+    return parseSpec(dataType, text);
   } catch (error) {
     if (!(error instanceof MaestroError)) throw error;
     const reason = error.message.replace(

@@ -2,11 +2,15 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { MaestroError } from "../errors.ts";
+import type { Receipt } from "./accept.ts";
 
-/** The receipt of a change, if it was made. */
-export async function findReceipt(
+/** What became of a change that has failed because another try of it was made before; nothing if it was not. */
+export async function findMade(
   db: Db,
-  id: string,
+  receipt: Receipt | undefined,
+  error: unknown,
 ): Promise<q.ReceiptFindRow | undefined> {
-  return (await q.receiptFind(db, [id]))[0];
+  const isPassing = error instanceof MaestroError && error.code === "unavailable";
+  return receipt === undefined || isPassing ? undefined : (await q.receiptFind(db, [receipt]))[0];
 }
