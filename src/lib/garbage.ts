@@ -8,7 +8,7 @@ export interface GarbageLimit {
 /** Each byte of an answer leaves some four bytes of garbage behind. */
 const BYTES_MAX = 16 * 1024 * 1024;
 /** The part of the time that may be spent on it; with a large heap it is done less often. */
-const SHARE = 0.05;
+const SHARE = 0.1;
 
 /**
  * Collects garbage whenever so much has been made. By itself the engine lets a small heap grow to twice or three times its

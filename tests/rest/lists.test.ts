@@ -301,3 +301,40 @@ test("no rows are read for a size of 0, and the total is right all the same", as
   expect(none.text).toBe('{"items":[],"kind":"ResourceBundleList","page":1,"size":0,"total":3}');
   expect(far.text).toBe('{"items":[],"kind":"ResourceBundleList","page":9,"size":0,"total":3}');
 });
+
+test("a bundle is the same in a list as by itself, whatever its source has written", async () => {
+  const consumer = await rest.consumer();
+  const manifest =
+    '{"kind":"A","text":"}],\\"manifests\\":[","n":9007199254740993,"d":1.0,"a":"é"}';
+  const specs = [
+    `{"manifests":[${manifest}]}`,
+    ` { "manifests" : [ ${manifest} , {} ] , "deleteOption" : {"propagationPolicy":"Orphan"} } `,
+    `{"manifestConfigs":[{"resourceIdentifier":{"name":"x"}}],"manifests":[${manifest}],"executor":{}}`,
+    `{"Manifests":[${manifest}]}`,
+    `{"manifests":[],"manifests":[${manifest}]}`,
+    `{"manifest\\u0073":[${manifest}]}`,
+    '{"manifests":null}',
+    "{}",
+  ];
+  for (const [index, spec] of specs.entries()) {
+    await query(
+      rest.database.db,
+      "insert into resources (id, name, source, consumer_name, type, version, spec, spec_hash, " +
+        "spec_event, status, status_version, status_sequence) values ('same-' || $1::text, " +
+        "'same-' || $1::text, 's', $2, 'Bundle', 1, $3::json, '', '{}', " +
+        '\'{"conditions":[{"type":"Applied","status":"True"}]}\', 1, 7)',
+      [String(index), consumer, spec],
+    );
+  }
+
+  const within = search(`consumer_name = '${consumer}'`);
+  const { text } = await rest.call("GET", `${BUNDLES}?${within}&orderBy=id`);
+  const { items } = JSON.parse(text);
+  expect(items.length).toBe(specs.length);
+  for (const [index, item] of items.entries()) {
+    const single = await rest.call("GET", `${BUNDLES}/same-${index}`);
+    expect([specs[index], single.status, item]).toEqual([specs[index], 200, single.body]);
+  }
+  expect(text.split('"n":9007199254740993').length).toBe(7);
+  expect(text.split('"d":1.0').length).toBe(7);
+});

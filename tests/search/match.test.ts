@@ -17,7 +17,9 @@ type Specs = Awaited<ReturnType<typeof openSpecs>>;
 
 const LABELS = [
   ...[undefined, {}, { a: "1" }, { a: "2", b: "x" }, { a: null }, { a: 1 }, { b: "null" }],
-  ...[{ a: { c: [1, 2] } }, { a: "1", b: "x", c: "" }, { A: "1" }, { a: "Ab%_\\é" }, { a: ["1"] }],
+  ...[{ a: { c: [1, 2] } }, { a: "1", b: "x", c: "" }, { A: "1" }, { a: "Ab%_\\é" }, { a: ["1"] }, {
+    a: 1.5,
+  }],
 ];
 
 async function fill(specs: Specs): Promise<void> {
@@ -62,6 +64,7 @@ test("a change passes exactly the searches that list its bundle", async () => {
     ...[`labels->'a' @> '"1"'`, `not labels->'a' @> '1'`, "labels->'a' is null", "labels is null"],
     ...["labels->>'a' = '1'", "labels->>'a' <> '1'", "labels->>'a' <>null"],
     ...["labels->>'a' in ('1','2')", "labels->>'a' not in ('1')", "not labels->>'a' = '1'"],
+    ...["labels->>'a' = '1.5'", "labels->>'a' in ('1.5', '[', 'true')"],
     ...["labels->>'b' = 'null'", "labels->>'a' = '1' and labels->>'b' = 'x'"],
     ...["labels->>'a' is null or not (labels->>'a' = '1' and not labels->>'b' = 'x')"],
     ...["labels->>'a' like '%b\\%\\_%'", "labels->>'a' ilike 'aB%é'", "labels->>'a' like '_'"],

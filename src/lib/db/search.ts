@@ -9,6 +9,7 @@ import {
   labelPath,
   type Test,
 } from "../search/tree.ts";
+import { checkValue } from "../search/values.ts";
 import { type Fragment, joined, sql } from "./fragment.ts";
 
 const RESOURCE: Partial<Record<Column, Fragment>> = {
@@ -140,8 +141,8 @@ function hintOf(listed: Listed, test: Test): Fragment | undefined {
   if (key === undefined || !asksForKey(test)) return undefined;
   const labels = labelsOf(listed);
   if (deeper.length > 0 || operator !== "in" || isNot) return sql`${labels} ? ${key}::text`;
-  const pairs = values.flatMap((value) => [value, ...otherThanText(value)])
-    .map((value) => sql`${labels} @> ${JSON.stringify({ [key]: value })}::text::jsonb`);
+  const pairs = values.flatMap((value) => [JSON.stringify(value), ...otherThanText(field, value)])
+    .map((value) => sql`${labels} @> ${`{${JSON.stringify(key)}:${value}}`}::text::jsonb`);
   return sql`(${joined(pairs, sql` or `)})`;
 }
 
@@ -152,11 +153,8 @@ function asksForKey({ field, operator, isNot }: Test): boolean {
 }
 
 /** A label should be a text, but nobody keeps a source from writing `{"replicas": 3}`. */
-function otherThanText(value: string): unknown[] {
-  if (!/^(-?\d{1,15}|true|false|[[{][^]*)$/.test(value)) return [];
-  try {
-    return [JSON.parse(value)];
-  } catch {
-    return [];
-  }
+function otherThanText(field: Field, value: string): string[] {
+  if (!/^[-\d[{tf]/.test(value)) return [];
+  const checked = checkValue({ ...field, type: "json" }, "contains", value);
+  return "value" in checked ? [checked.value] : [];
 }
