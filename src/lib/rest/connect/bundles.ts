@@ -21,7 +21,7 @@ import { createWriteCalls } from "./writes.ts";
 /** A page of larger bundles is shorter than it was asked for. */
 const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** Read at once; in memory they are some times as much. */
-const PORTION = { countMax: 100, storedBytesMax: 256 * 1024 };
+const PORTION = { countMax: 50, storedBytesMax: 64 * 1024 };
 const DOCUMENTS = { spec: true, status: true };
 const BY_ID = [{ column: "id" as const, isDescending: false }];
 
@@ -64,9 +64,16 @@ async function readPage(
   let [bytes, taken] = [0, 0];
   for (const ids of portions(found.slice(0, size), PORTION)) {
     const read = await q.resourceReadListed(db, ids, DOCUMENTS.spec, DOCUMENTS.status);
-    rows.push(...read.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id)));
-    bytes += read.reduce((sum, row) => sum + row.spec.length + (row.status?.length ?? 0), 0);
-    taken += ids.length;
+    const byId = new Map(read.map((row) => [row.id, row]));
+    for (const id of ids) {
+      if (bytes >= PAGE_BYTES_MAX) break;
+      taken++;
+      const row = byId.get(id);
+      // It has gone meanwhile.
+      if (row === undefined) continue;
+      rows.push(row);
+      bytes += row.spec.length + (row.status?.length ?? 0);
+    }
     if (bytes >= PAGE_BYTES_MAX) break;
   }
   return { rows, next: taken < found.length ? found[taken - 1]?.id : undefined };

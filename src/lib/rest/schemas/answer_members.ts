@@ -1,5 +1,7 @@
 /** What answers are made of: times, numbers, links. */
 
+// deno-lint-ignore-file explicit-module-boundary-types -- the inferred type of a schema is what it is for
+
 import * as v from "valibot";
 
 /** A text that is told. */

@@ -1,10 +1,10 @@
 /** What clients send to create, replace or change a bundle. */
 
 import * as v from "valibot";
-import { isObject } from "../../json.ts";
+import { isObject, type JsonObject } from "../../json.ts";
 import { RESOURCE_VERSION_MAX } from "../../wire/event.ts";
 import type { ManifestConfig as Config } from "../../wire/work_spec.ts";
-import { asObject, ignored, object, passing, requiredText, text, whole } from "./members.ts";
+import { ignored, object, objects, passing, requiredText, text, whole } from "./members.ts";
 import { BundleMetadata, DeleteOption, Executor, Manifest, ManifestConfig } from "./options.ts";
 
 /** Ours to set. */
@@ -22,15 +22,10 @@ const VERSION = whole(
   { min: 0, max: RESOURCE_VERSION_MAX },
 );
 
-const Configs = v.array(
-  v.pipe(
-    passing<Config>(isObject, "must be an object", { shape: ManifestConfig }),
-    v.check(
-      (config) => isObject(config.resourceIdentifier),
-      ".resourceIdentifier must be an object",
-    ),
-  ),
-  "must be a list",
+const Configs = objects<Config>(
+  ManifestConfig,
+  ({ resourceIdentifier }) =>
+    isObject(resourceIdentifier) ? undefined : ".resourceIdentifier must be an object",
 );
 
 const METADATA = object("Labels and annotations; bundles are searched by labels.", BundleMetadata);
@@ -53,10 +48,7 @@ export const BundleInput = v.pipe(
     version: VERSION,
     metadata: METADATA,
     manifests: v.pipe(
-      v.array(
-        asObject(Manifest),
-        ({ input }) => input === null ? "is required" : "must be a list",
-      ),
+      objects<JsonObject>(Manifest),
       v.description("The Kubernetes objects. None is there twice."),
     ),
     ...OPTIONS,

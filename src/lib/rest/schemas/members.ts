@@ -5,6 +5,8 @@
  * walks into them here, and no digit of theirs is lost.
  */
 
+// deno-lint-ignore-file explicit-module-boundary-types -- the inferred type of a schema is what it is for
+
 import * as v from "valibot";
 import { isObject, type JsonObject, rawNumber } from "../../json.ts";
 
@@ -78,6 +80,30 @@ export function object(description: string, shape: v.GenericSchema) {
     v.nullish(asObject(shape)),
     v.description(description),
     v.transform((given) => given ?? undefined),
+  );
+}
+
+/**
+ * A list of objects, passed on as it came; `shape` describes one of them, and `faultOf` finds what else is wrong with
+ * it, as the place below it and what must be there. One pass for all of it: there may be thousands.
+ */
+export function objects<T extends object>(
+  shape: v.GenericSchema,
+  faultOf: (item: JsonObject) => string | undefined = () => undefined,
+) {
+  const list = Object.assign(
+    v.custom<T[]>(Array.isArray, ({ input }) => input === null ? "is required" : "must be a list"),
+    { described: { shape: v.array(shape) } },
+  );
+  return v.pipe(
+    list,
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      for (const [index, item] of (dataset.value as unknown[]).entries()) {
+        const fault = isObject(item) ? faultOf(item) : " must be an object";
+        if (fault !== undefined) return addIssue({ message: `[${index}]${fault}` });
+      }
+    }),
   );
 }
 
