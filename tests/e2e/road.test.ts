@@ -82,6 +82,20 @@ test("curl with the admin token sees an empty list first", () => {
   );
 });
 
+test("the executable holds the reference in each of its forms, for anybody", async () => {
+  const forms = {
+    json: '{\n  "openapi": "3.1.0"',
+    yaml: "openapi: 3.1.0\n",
+    html: "<!doctype html>",
+  };
+  for (const [format, start] of Object.entries(forms)) {
+    const answer = await curl(`${server.rest}/api/maestro/v1/openapi?format=${format}`);
+
+    expect([format, answer.trim().slice(0, start.length)]).toEqual([format, start]);
+    expect(answer).toEndWith("\n200");
+  }
+});
+
 test("a Deployment is applied, watched, changed and deleted", async () => {
   const id = await post(server, CONSUMER, NGINX);
 

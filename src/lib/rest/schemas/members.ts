@@ -23,7 +23,7 @@ export function passing<T>(
 }
 
 /** An object that is passed on as it came; `shape` describes it. */
-export function asObject(
+function asObject(
   shape: v.GenericSchema,
 ): v.CustomSchema<JsonObject, v.ErrorMessage<v.CustomIssue>> {
   return passing<JsonObject>(isObject, "must be an object", { shape });
