@@ -1,10 +1,10 @@
-/** Server-sent events: a watcher's queue as the body of an answer. */
+/** A watcher's queue as the body of an answer. */
 
 import { canonicalJson } from "../json.ts";
-import { explainError, presentError } from "./errors.ts";
 import { presentBundle } from "./present_bundle.ts";
 import type { Presentation } from "./watch_event.ts";
-import type { Told, WatchEnd, WatchQueue } from "./watch_queue.ts";
+import type { WatchFormat } from "./watch_format.ts";
+import type { WatchQueue } from "./watch_queue.ts";
 
 /** What leaves at once. */
 const CHUNK_BYTES = 64 * 1024;
@@ -27,6 +27,7 @@ export function createTextPresentation(): Presentation<string> {
 /** The stream of a queue. `alive` is called whenever the watcher is seen to read. */
 export function toEventStream(
   queue: WatchQueue<string>,
+  format: WatchFormat,
   { operationId, alive }: { operationId: string; alive: () => void },
 ): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
@@ -35,21 +36,11 @@ export function toEventStream(
       const taken = await queue.take(CHUNK_BYTES);
       if (taken === undefined) return;
       const text = "events" in taken
-        ? taken.events.map(format).join("")
-        : formatEnd(taken.end, operationId);
+        ? taken.events.map(format.event).join("")
+        : format.end(taken.end, operationId);
       controller.enqueue(encoder.encode(text));
       if ("end" in taken) controller.close();
     },
     cancel: () => queue.close(),
   }, { highWaterMark: 0 });
-}
-
-function format({ type, shown = "{}", cursor }: Told<string>): string {
-  return `${cursor === undefined ? "" : `id: ${cursor}\n`}event: ${type}\ndata: ${shown}\n\n`;
-}
-
-function formatEnd({ error, cursor }: WatchEnd, operationId: string): string {
-  const { status, number, reason } = explainError(error);
-  const told = { ...presentError(number, reason, operationId), status, cursor };
-  return `event: error\ndata: ${JSON.stringify(told)}\n\n`;
 }
