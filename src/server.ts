@@ -5,6 +5,8 @@ import { createAdminToken } from "./lib/access/admin_token.ts";
 import { createAuthenticator } from "./lib/access/authenticate.ts";
 import { parseServerConfig, type ServerConfig } from "./lib/config.ts";
 import { openDatabase } from "./lib/db/open.ts";
+import { refuseWhile } from "./lib/grpc/cut_off.ts";
+import { statusOf } from "./lib/grpc/errors.ts";
 import type { Logger } from "./lib/log.ts";
 import { createMetrics } from "./lib/metrics.ts";
 import { serveHealth } from "./lib/ops/health.ts";
@@ -54,6 +56,10 @@ export async function runServer(args: readonly string[], stopped: Promise<string
     watchers,
     bodyTimeoutMs: config["http-body-timeout"],
     limits: { requestsMax: config["http-requests-max"] },
+    allowedOrigins: config["cors-allowed-origins"],
+    cloudEvents: config["enable-grpc-server"]
+      ? { ...refuseWhile(flows.cutOff, flows.sources.methods), statusOf }
+      : undefined,
   });
   const hostname = config["server-hostname"];
   const metricsPort = config["metrics-server-bindport"];

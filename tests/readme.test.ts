@@ -42,6 +42,8 @@ const EXECUTORS = {
   curl: /\bcurl\b.*http:\/\/localhost:8000\//,
   // By tests/rest/cloud_events.test.ts, which has what the request needs.
   events: /^curl -i "\$MAESTRO\/api\/maestro\/v1\/cloudevents"/,
+  // By tests/rest/connect/guide.test.ts, which runs the client of the guide as well.
+  connect: /\/maestro\.v1\./,
   writing: /^curl -X \w+ "\$MAESTRO\/api\/maestro\/v1\/resource-bundles/,
   search: /^search(\(\) \{| )/,
   watch: /^curl -N .*[\s\S]*watch=true/,

@@ -17,14 +17,14 @@ function buf(out: string): string[] {
   const command = ["node_modules/.bin/buf", "generate", "--template", "proto/buf.gen.yaml"];
   const run = Bun.spawnSync([...command, "--output", out, "proto"], { cwd: root });
   if (run.exitCode !== 0) throw new Error(`Cannot generate from proto/: ${run.stderr.toString()}`);
-  return [...new Bun.Glob("src/gen/*_pb.ts").scanSync(out)];
+  return [...new Bun.Glob("src/gen/**/*_pb.ts").scanSync(out)];
 }
 
 async function check(): Promise<string[]> {
   const out = mkdtempSync(join(tmpdir(), "maestro-generate-"));
   try {
     const paths = [...buf(out), ...openapi(out), ...await sqlgen({ root, out })];
-    const gone = [...new Bun.Glob("src/gen/*.{ts,json,html}").scanSync(root)].filter((path) =>
+    const gone = [...new Bun.Glob("src/gen/**/*.{ts,json,html}").scanSync(root)].filter((path) =>
       !paths.includes(path)
     );
     return [...gone, ...paths.filter((path) => read(join(root, path)) !== read(join(out, path)))];

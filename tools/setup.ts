@@ -1,8 +1,8 @@
 /**
  * Finds the servers that the tests run against, and installs what is missing where it may.
  *
- * PostgreSQL comes with `bun install`, mosquitto from the system's packages; the Kubernetes servers and the
- * official Go clients are built once from Go modules into the cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
+ * PostgreSQL comes with `bun install`, mosquitto and Chromium from the system's packages; the Kubernetes servers
+ * and the official Go clients are built once from Go modules into the cache. In CI (`CI=true`) a missing part is a failure. Elsewhere it is a sentence, and the tests
  * that need the part fail or are skipped.
  */
 
@@ -15,6 +15,10 @@ import { say } from "./step.ts";
 interface ProgramTable {
   [program: string]: { aptPackage: string; purpose: string };
 }
+
+const BROWSER_PROGRAMS: ProgramTable = {
+  chromium: { aptPackage: "chromium", purpose: "it opens the web pages of the tests" },
+};
 
 const BROKER_PROGRAMS: ProgramTable = {
   mosquitto: { aptPackage: "mosquitto", purpose: "it is the MQTT broker of the tests" },
@@ -47,7 +51,11 @@ const missing: string[] = [];
 checkBun();
 checkPostgres();
 const isLinux = process.platform === "linux";
-installPrograms({ ...BROKER_PROGRAMS, ...(isLinux ? KUBERNETES_PROGRAMS : {}) });
+installPrograms({
+  ...BROKER_PROGRAMS,
+  ...BROWSER_PROGRAMS,
+  ...(isLinux ? KUBERNETES_PROGRAMS : {}),
+});
 if (isLinux) {
   checkGo();
   if (Object.keys(KUBERNETES_PROGRAMS).every(isThere)) buildKubernetes();

@@ -16,6 +16,7 @@ import consumerCreateText from "../../sql/queries/consumer/create.sql" with { ty
 import consumerDeleteText from "../../sql/queries/consumer/delete.sql" with { type: "text" };
 import consumerGetText from "../../sql/queries/consumer/get.sql" with { type: "text" };
 import consumerNamesAfterText from "../../sql/queries/consumer/names_after.sql" with { type: "text" };
+import consumerPageText from "../../sql/queries/consumer/page.sql" with { type: "text" };
 import consumerPulseText from "../../sql/queries/consumer/pulse.sql" with { type: "text" };
 import consumerReadListedText from "../../sql/queries/consumer/read_listed.sql" with { type: "text" };
 import consumerUpdateLabelsText from "../../sql/queries/consumer/update_labels.sql" with { type: "text" };
@@ -293,6 +294,27 @@ export function consumerNamesAfter(
   limitCount: number,
 ): Promise<ConsumerNamesAfterRow[]> {
   return query<ConsumerNamesAfterRow>(db, consumerNamesAfterText, [afterName, limitCount]);
+}
+
+/** A row of `consumer/page.sql`. */
+export interface ConsumerPageRow {
+  id: string;
+  name: string;
+  labels: string | null;
+  created_at: string;
+  updated_at: string;
+  last_seen_at: string | null;
+  agent_version: string | null;
+  silent_seconds: number | null;
+}
+
+/** Reads a page of consumers in the order of their ids. */
+export function consumerPage(
+  db: Db,
+  afterId: string,
+  limitCount: number,
+): Promise<ConsumerPageRow[]> {
+  return query<ConsumerPageRow>(db, consumerPageText, [afterId, limitCount]);
 }
 
 /**

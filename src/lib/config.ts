@@ -1,6 +1,7 @@
 /** The server's settings, as flags and environment give them. */
 
 import { CERTIFICATE_FLAGS, withPeersNames } from "./certificate_config.ts";
+import { CORS_FLAGS } from "./cors_config.ts";
 import { MaestroError } from "./errors.ts";
 import {
   boolean,
@@ -57,7 +58,7 @@ export const DATABASE_FLAGS = {
 export const SERVER_FLAGS = {
   ...DATABASE_FLAGS,
   "server-hostname": text("host", "localhost", "address that every port is opened on"),
-  "http-server-bindport": port(8000, "port of REST"),
+  "http-server-bindport": port(8000, "port of REST, Connect and gRPC-Web"),
   "grpc-server-bindport": port(8090, "port of gRPC for sources"),
   "grpc-broker-bindport": port(8091, "port of gRPC for agents"),
   "metrics-server-bindport": port(8080, "port of /metrics"),
@@ -69,7 +70,7 @@ export const SERVER_FLAGS = {
     "count",
     200,
     { min: 0, max: 100_000 },
-    "streams of resource-bundles?watch=true at once; more are answered with 429",
+    "watches and subscriptions on the port of REST at once; more are refused (429)",
   ),
   "http-requests-max": integer(
     "count",
@@ -96,6 +97,7 @@ export const SERVER_FLAGS = {
   "grpc-broker-client-ca-file": optionalText("file", "CA that agents' certificates must come from"),
   ...GRPC_FLAGS,
   ...CERTIFICATE_FLAGS,
+  ...CORS_FLAGS,
   "message-broker-type": choice(["grpc", "mqtt"], "grpc", "how agents are reached"),
   "message-broker-config-file": text(
     "file",

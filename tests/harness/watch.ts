@@ -1,5 +1,7 @@
 /** A REST door that can be watched, beside the gRPC doors, and a reader of server-sent events. */
 
+import type { Authenticate } from "../../src/lib/access/caller.ts";
+import { statusOf } from "../../src/lib/grpc/errors.ts";
 import { createMetrics } from "../../src/lib/metrics.ts";
 import { createRestApp } from "../../src/lib/rest/app.ts";
 import { serveRest } from "../../src/lib/rest/serve.ts";
@@ -10,7 +12,8 @@ import { eventually } from "./eventually.ts";
 import { testLogger } from "./postgres.ts";
 
 export interface WatchDoors extends Doors {
-  /** The address of the bundles. */
+  /** The address of the REST port, and that of the bundles. */
+  rest: string;
   bundles: string;
   port: number;
   watchers: Watchers;
@@ -18,7 +21,7 @@ export interface WatchDoors extends Doors {
 
 /** One server with all its doors. */
 export async function openWatchDoors(
-  options: DoorsOptions & Partial<WatchOptions> = {},
+  options: DoorsOptions & Partial<WatchOptions> & { authenticate?: Authenticate } = {},
 ): Promise<WatchDoors> {
   await using stack = new AsyncDisposableStack();
   const doors = stack.use(await openDoors(options));
@@ -27,6 +30,8 @@ export async function openWatchDoors(
   const watchers = createWatchers(db, log, { watchersMax: 20, ...options, feed: flows.feed });
   const app = createRestApp({
     ...{ db, log, watchers, metrics: createMetrics() },
+    ...(options.authenticate && { authenticate: options.authenticate }),
+    cloudEvents: { ...flows.sources.methods, statusOf },
     spec: createSpecDoor(db, flows.acceptor, log),
   });
   const rest = stack.use(serveRest(app, { hostname: "127.0.0.1", port: 0 }));
@@ -36,6 +41,7 @@ export async function openWatchDoors(
     ...doors,
     watchers,
     port: rest.port,
+    rest: `http://127.0.0.1:${rest.port}`,
     bundles: `http://127.0.0.1:${rest.port}/api/maestro/v1/resource-bundles`,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -15,6 +15,8 @@ import { specEvent, statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
 
+const HAS_ROOM = true;
+
 const PATH = `${V1}/resources`;
 const log = testLogger();
 
@@ -75,7 +77,7 @@ async function resync(rest: RestHarness, consumer: string, ids: string[]): Promi
     connectedAt: "1970-01-01T00:00:00Z",
   });
   const push = (event: CloudEvent) => void sent.push(event);
-  await answerSpecResync(db, { push, room: () => Promise.resolve(true) }, log, noted);
+  await answerSpecResync(db, { push, room: () => Promise.resolve(HAS_ROOM) }, log, noted);
   return sent;
 }
 

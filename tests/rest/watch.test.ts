@@ -224,7 +224,7 @@ test("cursors that we never wrote are 400, and those that cannot go on are 410, 
   expect(await ask(ahead)).toContain(
     "410 The cursor is too old, list again: it is of a later time",
   );
-  // The cursor has the next transaction, so that the horizon has to be one behind it.
+  // The next transaction may be the very one that the cursor has as its end.
   await query(doors.db, "select pg_current_xact_id()", []);
   await query(doors.db, "update feed set horizon_xid = pg_current_xact_id()", []);
   expect(await ask(encodeCursor(now))).toContain("410 The cursor is too old, list again: what");
@@ -325,12 +325,17 @@ test("HEAD opens no stream, and what does not go together is refused", async () 
 
   const head = await fetch(`${doors.bundles}?watch=true`, { method: "HEAD" });
   const answers = await Promise.all(
-    ["watch=maybe", "watch=true&page=2", "watch=true&search=x"].map(async (text) =>
-      (await fetch(`${doors.bundles}?${text}`)).status
+    ["watch=maybe", "watch=true&page=2", "watch=true&search=x", "watch=true&limit=2"].map((text) =>
+      fetch(`${doors.bundles}?${text}`)
     ),
   );
+  const unfollowed = await fetch(`${doors.bundles}?watch=true&search=updated_at is not null`);
 
   expect(head.status).toBe(200);
   expect(head.headers.get("content-type")).toBe("text/event-stream");
-  expect(answers).toEqual([400, 400, 400]);
+  expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 400]);
+  expect(unfollowed.status).toBe(400);
+  expect(await unfollowed.json()).toMatchObject({
+    reason: expect.stringMatching(/^a watch cannot follow updated_at; it can follow id, name/),
+  });
 });

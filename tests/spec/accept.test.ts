@@ -228,8 +228,9 @@ test("M8: one deletion that is tried ten thousand times adds one row", async () 
   await using specs = await openSpecs();
   const { id } = await specs.create();
 
-  for (let round = 0; round < 20; round++) {
-    await Promise.all(Array.from({ length: 500 }, () => specs.acceptor.delete({ id })));
+  // One after the other, so no more at once than a slow machine answers in time.
+  for (let round = 0; round < 100; round++) {
+    await Promise.all(Array.from({ length: 100 }, () => specs.acceptor.delete({ id })));
   }
 
   expect(await outbox(specs.db, id)).toEqual([{ is_deletion: false }, { is_deletion: true }]);

@@ -16,6 +16,8 @@ import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { newUpdate, openSpecs, type Specs } from "./specs.ts";
 
+const HAS_ROOM = true;
+
 interface Answer {
   sent: CloudEvent[];
   lines: string[];
@@ -35,7 +37,7 @@ async function resync(specs: Specs, held: HeldVersion[], consumerName = specs.co
   });
   const delivery = {
     push: (event: CloudEvent) => void answer.sent.push(event),
-    room: () => Promise.resolve(true),
+    room: () => Promise.resolve(HAS_ROOM),
   };
   const log = testLogger((line) => void answer.lines.push(line));
   await answerSpecResync(specs.db, delivery, log, noted);

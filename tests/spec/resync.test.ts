@@ -12,6 +12,9 @@ import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { newUpdate, openSpecs, type Specs } from "./specs.ts";
 
+const HAS_ROOM = true;
+const IS_GONE = false;
+
 const log = testLogger();
 
 interface Options {
@@ -31,7 +34,7 @@ async function resync(
   held: HeldVersion[],
   options: Options = {},
 ): Promise<CloudEvent[]> {
-  const { sent = [], room = () => Promise.resolve(true) } = options;
+  const { sent = [], room = () => Promise.resolve(HAS_ROOM) } = options;
   const noted = await noteSpecResync(specs.db, {
     consumerName: options.consumerName ?? specs.consumer,
     dataType: options.dataType ?? MANIFEST_BUNDLES,
@@ -349,7 +352,7 @@ test("a resync ends when its connection is gone, and leaves the rest unsent", as
   await using specs = await openSpecs();
   await Promise.all(Array.from({ length: 250 }, () => specs.create()));
 
-  const sent = await resync(specs, [], { room: () => Promise.resolve(false) });
+  const sent = await resync(specs, [], { room: () => Promise.resolve(IS_GONE) });
 
   const [row] = await query<{ unsent: number }>(
     specs.db,

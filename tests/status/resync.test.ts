@@ -11,11 +11,13 @@ import { nextSequence, statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "../spec/specs.ts";
 
+const HAS_ROOM = true;
+
 async function resync(specs: Specs, held: HeldStatus[], source = "tests"): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
   const asking = {
     tell: (event: CloudEvent) => void sent.push(event),
-    caughtUp: () => Promise.resolve(true),
+    caughtUp: () => Promise.resolve(HAS_ROOM),
   };
   const request = { source, held, dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
   await answerStatusResync(specs.db, createFeed(specs.db), asking, request);

@@ -14,6 +14,8 @@ import { testLogger } from "../harness/postgres.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { openSpecs, type Specs } from "../spec/specs.ts";
 
+const HAS_ROOM = true;
+
 const REQUEST = { source: "tests", held: [], dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
 /** Long enough for all that the test does meanwhile. */
 const LATE_MS = 1_000;
@@ -36,7 +38,7 @@ function listen(db: Specs["db"]) {
   });
   const asking: Asking = {
     tell: (event) => void told.push(event),
-    caughtUp: () => Promise.resolve(true),
+    caughtUp: () => Promise.resolve(HAS_ROOM),
   };
   const sequencesOf = (id: string) =>
     told.filter(({ extensions }) => extensions["resourceid"] === id)

@@ -70,7 +70,8 @@ export const BUNDLES: Operations<
       description:
         "With `watch=true` first comes what is there, as `added`, then a `bookmark`, then every " +
         "change as `added`, `modified` or `deleted`, with the bundle as its data. An `error` ends " +
-        "the stream. Only `search`, `cursor` and `Last-Event-ID` go with it.",
+        "the stream. These are server-sent events, or with `Accept: application/json` lines such as " +
+        '`{"type":"ADDED","object":{…}}`. Only `search`, `cursor` and `Last-Event-ID` go with it.',
       parameters: [
         ...["page", "size", "search", "orderBy", "fields", "limit", "continue"] as const,
         ...["watch", "cursor", "lastEventId"] as const,
@@ -83,6 +84,7 @@ export const BUNDLES: Operations<
               list: page("ResourceBundleList", [BUNDLE_APPLIED]),
             }),
             "text/event-stream": { schema: { type: "string" }, examples: { stream: STREAM } },
+            "application/x-ndjson": { schema: { type: "string" } },
           },
         },
       },

@@ -52,6 +52,14 @@ export async function readConsumers(db: Db, ids: string[]): Promise<Consumer[]> 
   return (await q.consumerReadListed(db, ids)).map(parseRow);
 }
 
+/** Reads a page of the consumers in the order of their ids, which goes on behind the last one of the page before. */
+export async function pageConsumers(
+  db: Db,
+  { after, limit }: { after: string; limit: number },
+): Promise<Consumer[]> {
+  return (await q.consumerPage(db, after, limit)).map(parseRow);
+}
+
 /** Replaces the labels of a consumer, or leaves them as they are if none are given. */
 export async function updateConsumer(
   db: Db,

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { gunzipSync } from "node:zlib";
 import type { Logger } from "../log.ts";
 import type { Connection } from "./connection.ts";
-import { GrpcError, type GrpcStatus, STATUS } from "./errors.ts";
+import { GrpcError, type GrpcStatus, STATUS, statusOf } from "./errors.ts";
 import type { GrpcLimits } from "./limits.ts";
 import {
   createResponseStream,
@@ -165,7 +165,8 @@ function tooLarge(size: number, bytesMax: number): GrpcError {
 }
 
 function toStatus(error: unknown, log: Logger, path: string): GrpcStatus {
-  if (error instanceof GrpcError) return { code: error.status, message: error.message };
+  const status = statusOf(error);
+  if (status !== undefined) return status;
   log.error("a call failed", { path, error });
   return { code: STATUS.internal, message: "Internal error" };
 }

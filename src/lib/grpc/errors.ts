@@ -36,6 +36,12 @@ export class GrpcError extends Error {
   }
 }
 
+/** What gRPC calls an error; undefined for one that nobody meant to throw. */
+export function statusOf(error: unknown): GrpcStatus | undefined {
+  if (error instanceof GrpcError) return { code: error.status, message: error.message };
+  return undefined;
+}
+
 /**
  * What sources get. The Go server answers every refusal with Unknown and a text, which its clients look into;
  * what is no refusal, but a state of the server or of the caller's credentials, has its own code.

@@ -15,8 +15,11 @@ import { answerError } from "./answer_error.ts";
 import { authorize } from "./authorize.ts";
 import { addAboutRoutes, isOpenapi, isPublic } from "./about.ts";
 import { addCloudEventRoutes } from "./cloud_events.ts";
-import { addConsumerRoutes } from "./consumers.ts";
 import { addBundleRoutes } from "./bundles.ts";
+import type { CloudEventDoor } from "./connect/cloud_events.ts";
+import { addConnectRoutes, isCall } from "./connect/routes.ts";
+import { addConsumerRoutes } from "./consumers.ts";
+import { allowOrigins } from "./cors.ts";
 import { presentError } from "./errors.ts";
 import { createLimits, type RequestLimits } from "./limits.ts";
 import { createListDoor, type ListOptions } from "./list_door.ts";
@@ -25,6 +28,7 @@ import { addResourceRoutes } from "./resources.ts";
 import { type RestContext, type RestEnv, sendJson } from "./routes.ts";
 import { formatLogTracing, readTrace } from "./tracing.ts";
 import { refuseRehearsal } from "./write_options.ts";
+import { dropUnreadBody } from "./unread_body.ts";
 import type { Watchers } from "./watch.ts";
 
 /** What the REST door stands on. */
@@ -39,6 +43,10 @@ export interface RestParts {
   sourceId?: string;
   /** Without it nothing can be watched. */
   watchers?: Watchers;
+  /** What sources are served by over Connect and gRPC-Web; without it they are not. */
+  cloudEvents?: CloudEventDoor | undefined;
+  /** Web pages of these addresses may call. */
+  allowedOrigins?: readonly string[];
   /** How long a request may take before it is answered with 503. */
   requestTimeoutMs?: number;
   /** How long its body may take to arrive before it is answered with 408. */
@@ -60,11 +68,15 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   app.onError((error, c) => answerError(error, c));
   // An unknown path is told to those who may come in, so this is no `notFound` outside the login.
   app.notFound((c) => answerUnknownPath(c));
+  app.use(dropUnreadBody);
   app.use((c, next) => identify(parts, c, next));
   app.use((c, next) => observe(parts, c, next));
+  app.use((c, next) => allowOrigins(parts.allowedOrigins ?? [], c, next));
   app.use(createLimits(parts.limits ?? {}));
-  app.use((c, next) => login(parts.authenticate, c, next));
-  app.use((_, next) => withDeadline(next, parts.requestTimeoutMs ?? REQUEST_TIMEOUT_MS));
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = parts;
+  // Calls do both by themselves, since their errors are told in their protocol.
+  app.use((c, next) => isCall(c.req.path) ? next() : login(parts.authenticate, c, next));
+  app.use((c, next) => isCall(c.req.path) ? next() : withDeadline(next, requestTimeoutMs));
   app.use(checkManners);
   addAboutRoutes(app);
   const lists = createListDoor(parts.db, parts.log, parts.lists);
@@ -74,6 +86,8 @@ export function createRestApp(parts: RestParts): Hono<RestEnv> {
   addResourceRoutes(app, { ...writing, lists });
   addBundleRoutes(app, { ...writing, lists, watchers });
   addCloudEventRoutes(app, { spec });
+  const calls = { db, writer: spec.writer, watchers, cloudEvents: parts.cloudEvents };
+  addConnectRoutes(app, { ...calls, requestTimeoutMs }, (c) => enter(parts.authenticate, c));
   return app;
 }
 
@@ -141,13 +155,17 @@ async function login(
   c: RestContext,
   next: Next,
 ): Promise<void> {
-  if (authenticate && !isPublic(c.req.path)) {
-    const authorization = c.req.header("Authorization");
-    refuseCrossSite(c, authorization);
-    c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
-    authorize(c);
-  }
+  if (!isPublic(c.req.path)) await enter(authenticate, c);
   await next();
+}
+
+/** Finds out who calls. Throws unless the caller may come in. */
+async function enter(authenticate: Authenticate | undefined, c: RestContext): Promise<void> {
+  if (authenticate === undefined) return;
+  const authorization = c.req.header("Authorization");
+  refuseCrossSite(c, authorization);
+  c.set("caller", await authenticate({ authorization, cookie: getCookie(c, "cs_jwt") }));
+  authorize(c);
 }
 
 // A browser adds the cookie to what any other site makes it send, but says where that came from.

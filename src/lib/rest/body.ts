@@ -7,7 +7,7 @@ import { BODY_UNREADABLE } from "./errors.ts";
 import type { RestContext } from "./routes.ts";
 
 /** As much as a gRPC message may have, so that both doors take the same bundles. */
-const BODY_BYTES_MAX = 4 * 1024 * 1024;
+export const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * How much of a body that is too large is read and dropped before the refusal, in such bodies.
@@ -27,7 +27,6 @@ export interface BodyLimits {
 /** Reads a body as text. Throws what the client did wrong. */
 export async function readText(c: RestContext, limits: BodyLimits = {}): Promise<string> {
   const { charset = "utf-8", bytesMax = BODY_BYTES_MAX } = limits;
-  const timeoutMs = c.get("bodyTimeoutMs") ?? BODY_TIMEOUT_MS;
   let decoder: TextDecoder;
   try {
     // The client's word: the constructor throws if it knows no such charset.
@@ -36,7 +35,7 @@ export async function readText(c: RestContext, limits: BodyLimits = {}): Promise
     const message = `Unable to read request body: unknown charset "${charset.slice(0, 100)}"`;
     throw new HTTPException(415, { message, cause });
   }
-  const bytes = await readBytes(c, { bytesMax, timeoutMs });
+  const bytes = await readBytes(c, bytesMax);
   try {
     return decoder.decode(bytes);
   } catch (cause) {
@@ -44,10 +43,12 @@ export async function readText(c: RestContext, limits: BodyLimits = {}): Promise
   }
 }
 
-async function readBytes(
+/** Reads a body whole. Throws what the client did wrong. */
+export async function readBytes(
   c: RestContext,
-  { bytesMax, timeoutMs }: { bytesMax: number; timeoutMs: number },
+  bytesMax = BODY_BYTES_MAX,
 ): Promise<Uint8Array> {
+  const timeoutMs = c.get("bodyTimeoutMs") ?? BODY_TIMEOUT_MS;
   const request = c.req.raw;
   const takeBytes = c.get("takeBytes");
   const droppedMax = DROPPED_FACTOR * bytesMax;

@@ -9,17 +9,21 @@ import { parseSearch } from "../search/parse.ts";
 import { badRequest } from "../search/refusal.ts";
 import { notFound } from "../spec/refusals.ts";
 import type { ResourceRow } from "../spec/door.ts";
+import { chooseType } from "./acceptable.ts";
 import { addBatchRoute } from "./batch.ts";
 import { patchBundle, postBundle, putBundle } from "./bundle_writes.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
+import { createTextPresentation, toEventStream } from "./event_stream.ts";
 import type { ListDoor } from "./list_door.ts";
 import { BUNDLE_LIST } from "./list_kinds.ts";
 import { presentBundle } from "./present_bundle.ts";
 import { addRoute, idOf, type RestContext, type RestEnv, sendTagged } from "./routes.ts";
+import { WATCH_FORMATS, WATCH_TYPES } from "./watch_format.ts";
 import type { Watchers } from "./watch.ts";
 
 const PATH = "/api/maestro/v1/resource-bundles";
 const TYPE = "Bundle";
+const presentation = createTextPresentation();
 
 /** Adds `/resource-bundles`, as the Go source client uses it (wire.md §7). */
 export function addBundleRoutes(
@@ -69,15 +73,17 @@ async function watchBundles(
   checkFollowed(condition);
   // Of a client that comes back the header is newer than the address that it began with.
   const cursor = c.req.header("Last-Event-ID") || query.get("cursor") || undefined;
-  c.header("Content-Type", "text/event-stream");
+  const type = chooseType(c, WATCH_TYPES);
+  c.header("Content-Type", type);
   c.header("Cache-Control", "no-store");
-  c.header("Vary", "Authorization");
+  c.header("Vary", "Authorization, Accept");
   // Proxies that gather answers would keep the events to themselves.
   c.header("X-Accel-Buffering", "no");
   if (c.req.method === "HEAD") return c.body(null);
   const operationId = c.get("operationId");
   const alive = () => c.env?.stillReads?.();
-  return c.body(await watchers.open({ condition, cursor, operationId, alive }));
+  const queue = await watchers.open({ condition, cursor, operationId }, presentation);
+  return c.body(toEventStream(queue, WATCH_FORMATS[type], { operationId, alive }));
 }
 
 async function getBundle(db: Db, id: string): Promise<ResourceRow> {

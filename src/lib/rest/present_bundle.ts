@@ -34,7 +34,8 @@ export function presentBundle(
   };
 }
 
-function presentMetadata({ metadata, created_at, deleted_at }: ResourceRow): JsonObject {
+/** The metadata of its ManifestWork, with the times that the server knows. */
+export function presentMetadata({ metadata, created_at, deleted_at }: ResourceRow): JsonObject {
   const stored = parseJson(metadata ?? "{}");
   return {
     ...(isObject(stored) && stored),

@@ -1,4 +1,4 @@
-/** Watching bundles: what is there now, then every change, as server-sent events (docs/watching.md). */
+/** Watching bundles: what is there now, then every change (docs/watching.md). */
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
@@ -9,9 +9,8 @@ import { RESOURCES } from "../search/listed.ts";
 import type { Condition } from "../search/tree.ts";
 import type { Feed } from "../status/feed.ts";
 import { type Follower, startFollowing } from "../status/follow.ts";
-import { explainError, presentError } from "./errors.ts";
-import { createEventStream, type EventStream } from "./event_stream.ts";
-import { toListedEvent, toWatchEvent } from "./watch_event.ts";
+import { type Presentation, toListedEvent, toWatchEvent } from "./watch_event.ts";
+import { createWatchQueue, type WatchQueue } from "./watch_queue.ts";
 
 export interface WatchOptions {
   feed: Feed;
@@ -28,13 +27,19 @@ export interface WatchRequest {
   /** Where to go on; without one the watcher is told first what is there. */
   cursor: string | undefined;
   operationId: string;
-  /** Called whenever the watcher is seen to read. */
-  alive: () => void;
 }
 
 export interface Watchers {
-  /** Opens a stream. Throws if the cursor is no good, or if there are too many watchers. */
-  open(request: WatchRequest): Promise<ReadableStream<Uint8Array>>;
+  /** Opens a queue. Throws if the cursor is no good, or if there are too many watchers. */
+  open<Shown>(
+    request: WatchRequest,
+    presentation: Presentation<Shown>,
+  ): Promise<WatchQueue<Shown>>;
+  /**
+   * Counts another long answer among the watchers: it is refused like them, and ended with them. Returns what to call
+   * when it is over.
+   */
+  admit(end: (error: MaestroError) => void): () => void;
   /** Ends all of them, and lets in no more. */
   close(): void;
 }
@@ -50,96 +55,107 @@ const LIST_PAGE = 100;
 
 /** Makes the watchers of a server. */
 export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watchers {
-  const streams = new Set<EventStream>();
-  let opening = 0;
+  const admitted = new Set<(error: MaestroError) => void>();
   let isClosed = false;
 
-  const openStream = async (request: WatchRequest) => {
-    const { cursor, condition, operationId, alive } = request;
-    const explain = (error: unknown) => {
-      const { status, number, reason } = explainError(error);
-      return { ...presentError(number, reason, operationId), status };
-    };
-    const parts: { stream?: EventStream } = {};
-    const follower = createFollower(condition, () => parts.stream, explain);
+  const admit: Watchers["admit"] = (end) => {
+    if (isClosed) throw new MaestroError("unavailable", "the server is shutting down");
+    if (admitted.size >= options.watchersMax) {
+      const reason = `this server has ${options.watchersMax} watchers, and takes no more`;
+      throw new MaestroError("resource_exhausted", reason);
+    }
+    // A function of its own, so that whoever comes twice counts twice.
+    const own = (error: MaestroError) => end(error);
+    admitted.add(own);
+    return () => void admitted.delete(own);
+  };
+
+  const openQueue = async <Shown>(
+    { cursor, condition, operationId }: WatchRequest,
+    presentation: Presentation<Shown>,
+    ended: () => void,
+  ) => {
+    const parts: { queue?: WatchQueue<Shown> } = {};
+    const follower = createFollower(condition, () => parts.queue, presentation);
     const { from, run } = await startFollowing(db, options.feed, follower, cursor);
-    const stream = createEventStream(from, {
+    const queue = createWatchQueue<Shown>(from, {
       waitingMax: options.waitingMax ?? WAITING_MAX,
       waitingBytesMax: WAITING_BYTES_MAX,
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
-      alive,
       ended: () => {
         options.feed.leave(follower);
-        streams.delete(stream);
+        ended();
       },
     });
-    parts.stream = stream;
-    streams.add(stream);
+    parts.queue = queue;
     const watch = async () => {
-      if (cursor === undefined && !await list(db, stream, condition)) return;
-      stream.bookmark();
-      if (cursor === undefined && !await stream.waitsFor(NOTHING)) return;
+      if (cursor === undefined && !await list(db, queue, condition, presentation)) return;
+      queue.bookmark();
+      if (cursor === undefined && !await queue.waitsFor(NOTHING)) return;
       await run();
     };
     watch().catch((error) => {
       log.warn("a watcher has to come back", { error, operation_id: operationId });
-      stream.end(explain(error));
+      queue.end(error);
     });
-    return stream;
+    return queue;
   };
 
   return {
-    async open(request) {
-      if (isClosed) throw new MaestroError("unavailable", "the server is shutting down");
-      if (streams.size + opening >= options.watchersMax) {
-        const reason = `this server has ${options.watchersMax} watchers, and takes no more`;
-        throw new MaestroError("resource_exhausted", reason);
+    admit,
+    async open(request, presentation) {
+      let early: MaestroError | undefined;
+      let end: (error: MaestroError) => void = (error) => void (early = error);
+      const leave = admit((error) => end(error));
+      try {
+        const queue = await openQueue(request, presentation, leave);
+        end = queue.end;
+        if (early !== undefined) queue.end(early);
+        return queue;
+      } catch (error) {
+        leave();
+        throw error;
       }
-      opening++;
-      const stream = await openStream(request).finally(() => opening--);
-      if (isClosed) stream.end(goodbye());
-      return stream.readable;
     },
     close() {
       isClosed = true;
-      for (const stream of [...streams]) stream.end(goodbye());
+      const reason = "the server is shutting down: watch again from the cursor";
+      for (const end of [...admitted]) end(new MaestroError("unavailable", reason));
     },
   };
 }
 
-function goodbye() {
-  const { status, number, reason } = explainError(
-    new MaestroError("unavailable", "the server is shutting down: watch again from the cursor"),
-  );
-  return { status, ...presentError(number, reason, "") };
-}
-
-function createFollower(
+function createFollower<Shown>(
   condition: Condition,
-  stream: () => EventStream | undefined,
-  explain: (error: unknown) => Record<string, unknown>,
+  queue: () => WatchQueue<Shown> | undefined,
+  presentation: Presentation<Shown>,
 ): Follower {
   return {
     sources: () => undefined,
-    isGone: () => stream()?.isClosed ?? false,
-    roomy: async () => await stream()?.waitsFor(LITTLE) ?? false,
+    isGone: () => queue()?.isClosed ?? false,
+    roomy: async () => await queue()?.waitsFor(LITTLE) ?? false,
     take(changes, next) {
       for (const change of changes) {
-        const event = toWatchEvent(change, condition);
+        const event = toWatchEvent(change, condition, presentation);
         if (event === undefined) continue;
         const { xid, id } = change;
-        if (stream()?.push(event, { epoch: next.epoch, xid, id }) ?? false) continue;
+        if (queue()?.push(event, { epoch: next.epoch, xid, id }) ?? false) continue;
         const reason = "too many events wait for this watcher: watch again from the cursor";
-        return stream()?.end(explain(new MaestroError("resource_exhausted", reason)));
+        return queue()?.end(new MaestroError("resource_exhausted", reason));
       }
-      stream()?.move(next);
+      queue()?.move(next);
     },
-    end: (error) => stream()?.end(explain(error)),
+    end: (error) => queue()?.end(error),
   };
 }
 
 /** Tells what is there. False: the watcher is gone. */
-async function list(db: Db, stream: EventStream, condition: Condition): Promise<boolean> {
+async function list<Shown>(
+  db: Db,
+  queue: WatchQueue<Shown>,
+  condition: Condition,
+  presentation: Presentation<Shown>,
+): Promise<boolean> {
   const order = [{ column: "id" as const, isDescending: false }];
   const documents = { spec: true, status: true };
   const wanted = {
@@ -150,9 +166,9 @@ async function list(db: Db, stream: EventStream, condition: Condition): Promise<
     const { found } = await find(db, { ...wanted, limit: LIST_PAGE, after: [after] });
     const ids = found.map(({ id }) => id);
     for (const row of await q.resourceReadListed(db, ids, documents.spec, documents.status)) {
-      stream.push(toListedEvent(row));
+      queue.push(toListedEvent(row, presentation));
     }
-    if (!await stream.waitsFor(LITTLE)) return false;
+    if (!await queue.waitsFor(LITTLE)) return false;
     after = ids.at(-1) ?? "";
     if (ids.length < LIST_PAGE) return true;
   }

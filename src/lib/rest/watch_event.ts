@@ -1,22 +1,38 @@
 /** What a watcher of bundles is told of a change. */
 
 import type { Change } from "../status/feed_page.ts";
-import { canonicalJson, isObject, parseJson } from "../json.ts";
+import { isObject, parseJson } from "../json.ts";
 import { matches } from "../search/match.ts";
 import type { Condition } from "../search/tree.ts";
 import type { ResourceRow } from "../spec/door.ts";
-import { presentBundle } from "./present_bundle.ts";
 
-export interface WatchEvent {
+export interface WatchEvent<Shown> {
   /** The resource; empty for a bookmark. */
   id: string;
   type: "added" | "modified" | "deleted" | "bookmark";
-  /** JSON in one line. */
-  text: string;
+  /** The bundle; nothing for a bookmark. */
+  shown?: Shown;
+  /** About how much it takes while it waits. */
+  bytes: number;
 }
 
-/** Presented once, however many watch. */
-const texts = new WeakMap<Change, string>();
+/** What is known of a bundle that is gone. */
+export interface Left {
+  id: string;
+  source: string;
+  consumer_name: string;
+}
+
+/** How a protocol shows bundles to those who watch. */
+export interface Presentation<Shown> {
+  /** A change is presented once, however many watch. */
+  memory: WeakMap<Change, Shown>;
+  /** A bundle as it is, or as it was last. */
+  bundle(row: ResourceRow, options: { isGone: boolean }): Shown;
+  /** What is left of one that is gone without a trace. */
+  farewell(left: Left): Shown;
+  bytes(shown: Shown): number;
+}
 
 interface Labels {
   now: unknown;
@@ -27,9 +43,13 @@ interface Labels {
 const labelsByChange = new WeakMap<Change, Labels>();
 
 /** The event for a change, as this search sees it; undefined if it is no concern of its. */
-export function toWatchEvent(change: Change, condition: Condition): WatchEvent | undefined {
+export function toWatchEvent<Shown>(
+  change: Change,
+  condition: Condition,
+  presentation: Presentation<Shown>,
+): WatchEvent<Shown> | undefined {
   const row = change.is_current ? toRow(change) : undefined;
-  if (row === undefined) return toFarewell(change, condition);
+  if (row === undefined) return toFarewell(change, condition, presentation);
   if (row.type !== "Bundle") return undefined;
   const { id, name, source, consumer_name, type: rowType } = row;
   const fixed = { id, name, source, consumer_name, type: rowType };
@@ -44,30 +64,38 @@ export function toWatchEvent(change: Change, condition: Condition): WatchEvent |
     : change.is_creation || !wasIn
     ? "added"
     : "modified";
-  const text = texts.get(change) ??
-    canonicalJson(presentBundle(row, { isGone: change.kind === "deleted" }));
-  texts.set(change, text);
-  return { id: row.id, type, text };
+  const { memory } = presentation;
+  const shown = memory.get(change) ??
+    presentation.bundle(row, { isGone: change.kind === "deleted" });
+  memory.set(change, shown);
+  return { id: row.id, type, shown, bytes: presentation.bytes(shown) };
 }
 
 /**
  * Of a bundle that is gone by now the labels may have changed before, so that its deletion passes no search that it
  * passed then: it is told as deleted here, with what is left of it. Whoever never knew it loses nothing.
  */
-function toFarewell(change: Change, condition: Condition): WatchEvent | undefined {
+function toFarewell<Shown>(
+  change: Change,
+  condition: Condition,
+  presentation: Presentation<Shown>,
+): WatchEvent<Shown> | undefined {
   const { kind, resource_id: id, source, consumer_name, labels_before } = change;
   if (kind !== "deleted" && labels_before === null) return undefined;
   const labels = kind === "deleted" ? undefined : labelsOf(change).before;
   const known = { id, name: change.name ?? undefined, source, consumer_name, labels };
   if (!matches(condition, known)) return undefined;
-  const href = `/api/maestro/v1/resource-bundles/${id}`;
-  const text = canonicalJson({ consumer_name, href, id, kind: "ResourceBundle" });
-  return { id, type: "deleted", text };
+  const shown = presentation.farewell({ id, source, consumer_name });
+  return { id, type: "deleted", shown, bytes: presentation.bytes(shown) };
 }
 
 /** The event for a bundle that is there when somebody begins to watch. */
-export function toListedEvent(row: ResourceRow): WatchEvent {
-  return { id: row.id, type: "added", text: canonicalJson(presentBundle(row)) };
+export function toListedEvent<Shown>(
+  row: ResourceRow,
+  presentation: Presentation<Shown>,
+): WatchEvent<Shown> {
+  const shown = presentation.bundle(row, { isGone: false });
+  return { id: row.id, type: "added", shown, bytes: presentation.bytes(shown) };
 }
 
 function toRow(change: Change): ResourceRow | undefined {
