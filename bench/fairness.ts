@@ -1,5 +1,5 @@
 /**
- * How long one consumer's backlog delays another: `bun bench/fairness.ts [--deletes 142000] [--resync 6000] [--runs 5]`.
+ * How long one consumer's backlog delays another: `bun bench/fairness.ts [--road grpc|mqtt] [--deletes 142000] [--resync 6000] [--runs 5]`.
  *
  * "M7": deletions wait in the outbox for one connected consumer, whose agent takes what it is sent and answers nothing; a
  * create for another consumer is accepted, and delivered. "M35": one consumer asks for all its resources, and while
@@ -7,21 +7,43 @@
  * line for each, with the median, and the same create with nobody else busy.
  */
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { query } from "../src/lib/db/query.ts";
+import type { CloudEvent } from "../src/lib/wire/event.ts";
 import { specEvent, specResync } from "../tests/harness/events.ts";
-import { openPublisher, subscribe } from "../tests/harness/grpc.ts";
+import { eventually } from "../tests/harness/eventually.ts";
+import { openPublisher } from "../tests/harness/grpc.ts";
+import { startMosquitto } from "../tests/harness/mosquitto.ts";
+import { brokerFile } from "../tests/mqtt/hub.ts";
+import { type Ears, overGrpc, overMqtt } from "./agent_ears.ts";
 import { describeMachine, openStage, type Stage } from "./stage.ts";
 import { specText } from "./events.ts";
 
 const { values } = parseArgs({
   options: {
+    road: { type: "string", default: "grpc" },
     deletes: { type: "string", default: "142000" },
     resync: { type: "string", default: "6000" },
     runs: { type: "string", default: "5" },
   },
 });
-const PATIENCE = { timeoutMs: 120_000 };
+const { road } = values;
+if (road !== "grpc" && road !== "mqtt") throw new Error("--road must be grpc or mqtt");
+const PATIENCE = { timeoutMs: 120_000, intervalMs: 1 };
+
+function mqttFlags(port: number): string[] {
+  const folder = mkdtempSync(join(tmpdir(), "maestro-bench-"));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "broker.yaml");
+  writeFileSync(file, brokerFile(port));
+  return [
+    ...["--message-broker-type=mqtt", "--message-broker-config-file", file],
+    ...["--client-id", "bench"],
+  ];
+}
 
 /** Resources of a consumer: sent and reported, or being deleted with a note in the outbox. */
 async function fill(
@@ -55,27 +77,46 @@ async function createToDelivery(
   consumerName: string,
   runs = Number(values.runs),
 ): Promise<number[]> {
-  await using agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: consumerName });
+  await using agent = await listen(consumerName);
   using publisher = openPublisher(`127.0.0.1:${stage.sources}`);
   const taken: number[] = [];
   for (let run = 0; run < runs; run++) {
     const id = crypto.randomUUID();
     const began = performance.now();
     await publisher.publish(specEvent({ id, consumerName }));
-    await agent.waitFor(({ extensions }) => extensions["resourceid"] === id, PATIENCE);
+    await hears(agent, ({ extensions }) => extensions["resourceid"] === id);
     taken.push(performance.now() - began);
   }
   return taken;
 }
 
+async function hears(agent: Ears, isIt: (event: CloudEvent) => boolean): Promise<void> {
+  let looked = 0;
+  const isThere = () => {
+    const found = agent.events.slice(looked).some(isIt);
+    looked = agent.events.length;
+    return found;
+  };
+  await eventually(isThere, Boolean, PATIENCE);
+}
+
 function print(what: string, taken: number[], more: Record<string, unknown> = {}) {
   const sorted = taken.toSorted((one, other) => one - other).map((ms) => Math.round(ms));
   const [median, worst] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
-  const line = { bench: "fairness", what, unit: "ms", value: median, worst, ...more };
+  const line = { bench: "fairness", road, what, unit: "ms", value: median, worst, ...more };
   process.stdout.write(`${JSON.stringify({ ...line, machine: describeMachine() })}\n`);
 }
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: [] });
+await using stack = new AsyncDisposableStack();
+const broker = road === "mqtt" ? stack.use(await startMosquitto()) : undefined;
+const stage = stack.use(
+  await openStage({
+    directory: undefined,
+    runtimeFlags: [],
+    serverFlags: broker === undefined ? [] : mqttFlags(broker.port),
+  }),
+);
+const listen = broker === undefined ? overGrpc(stage.agents) : overMqtt(broker.port);
 const quiet = await addConsumer(stage, "quiet");
 print("create to delivery, nobody else busy", await createToDelivery(stage, quiet));
 
@@ -85,10 +126,10 @@ print("create to delivery, nobody else busy", await createToDelivery(stage, quie
   const taken: number[] = [];
   const whole: number[] = [];
   for (let run = 0; run < Number(values.runs); run++) {
-    await using agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: busy });
+    await using agent = await listen(busy);
     const began = performance.now();
     await agent.publish(specResync(busy, []));
-    await agent.waitFor(() => true, PATIENCE);
+    await hears(agent, () => true);
     taken.push((await createToDelivery(stage, quiet, 1))[0] ?? 0);
     const isUnderWay = agent.events.length < Number(values.resync);
     while (agent.events.length < Number(values.resync)) await Bun.sleep(10);
@@ -105,7 +146,7 @@ print("create to delivery, nobody else busy", await createToDelivery(stage, quie
 {
   const busy = await addConsumer(stage, "busy-deletes");
   await fill(stage, busy, Number(values.deletes), "deleting");
-  await using _agent = await subscribe(`127.0.0.1:${stage.agents}`, { clusterName: busy });
+  await using _agent = await listen(busy);
   const taken = await createToDelivery(stage, quiet);
   const [row] = await query<{ n: number }>(stage.db, "select count(*)::int as n from events", []);
   print("M7: create to delivery behind another's deletions", taken, {

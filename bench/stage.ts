@@ -55,6 +55,8 @@ export async function openStage(
   options: {
     directory: string | undefined;
     runtimeFlags: string[];
+    /** The server's own. */
+    serverFlags?: string[];
     /** PostgreSQL's own, beside those of the embedded one. */
     settings?: Record<string, string>;
   },
@@ -76,7 +78,7 @@ export async function openStage(
     (db) => db.end({ timeout: 5 }),
   );
   await migrate(db, log);
-  const server = stack.use(await startServer(postgres.url, options.runtimeFlags));
+  const server = stack.use(await startServer(postgres.url, options));
   const owned = stack.move();
   return {
     ...server,
@@ -87,12 +89,16 @@ export async function openStage(
   };
 }
 
-async function startServer(databaseUrl: string, runtimeFlags: string[]) {
+async function startServer(
+  databaseUrl: string,
+  { runtimeFlags, serverFlags = [] }: { runtimeFlags: string[]; serverFlags?: string[] },
+) {
   const child = Bun.spawn([
     ...[process.execPath, ...runtimeFlags, join(ROOT, "src/maestro.ts"), "server"],
     ...["--server-hostname", "127.0.0.1", "--database-url", databaseUrl],
     ...["--enable-jwt=false", "--grpc-authn-type=mock"],
     ...DOORS.flatMap((door) => [`--${door}-bindport`, "0"]),
+    ...serverFlags,
   ], { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   Bun.spawn(["/bin/sh", "-c", GUARD, String(child.pid)], {
     stdin: "pipe",

@@ -9,12 +9,14 @@ import type { JsonObject } from "../../src/lib/json.ts";
 import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
 
 let rest: RestHarness;
-/** Ids that paths and bodies name by a word: `{consumer}`, `{bundle}`, `{deleting}`, `{resource}`, `{none}`. */
+/** Ids that paths and bodies name by a word: `{consumer}`, `{labelled}`, `{bundle}`, `{deleting}`, `{resource}`, `{none}`. */
 const known = new Map<string, string>([["none", crypto.randomUUID()]]);
 beforeAll(async () => {
   rest = await openRest();
   const { body: consumer } = await rest.call("POST", `${V1}/consumers`, { name: "contract" });
   known.set("consumer", consumer.id);
+  const labelled = { name: "labelled", labels: { a: "1" } };
+  known.set("labelled", (await rest.call("POST", `${V1}/consumers`, labelled)).body.id);
   const bundle = { consumer_name: "contract", manifests: [NGINX] };
   for (const name of ["bundle", "deleting"]) {
     const { body } = await rest.call("POST", `${V1}/resource-bundles`, bundle);
@@ -117,8 +119,8 @@ const CONSUMERS: Row[] = [
   ["labels are replaced", "PATCH /consumers/{consumer}", 200, { labels: { b: "2" } }, {
     labels: { b: "2" },
   }],
-  ["no labels, no change", "PATCH /consumers/{consumer}", 200, { labels: { b: "2" } }, {}],
-  ["null changes nothing", "PATCH /consumers/{consumer}", 200, { labels: { b: "2" } }, {
+  ["no labels, no change", "PATCH /consumers/{labelled}", 200, { labels: { a: "1" } }, {}],
+  ["null changes nothing", "PATCH /consumers/{labelled}", 200, { labels: { a: "1" } }, {
     labels: null,
   }],
   [
