@@ -98,18 +98,13 @@ export const BUNDLES: Operations<
       tag: "Resource bundles",
       summary: "Create a bundle",
       description: MANIFESTS,
-      parameters: ["consumerName", "bundleName", "dryRun", "idempotencyKey"],
+      parameters: ["consumerName", "bundleName", "mustBeNew", "dryRun", "idempotencyKey"],
       body: BODY,
       answers: {
         201: {
           says: "It is stored, and on its way.",
           headers: ["Location", "ETag", "Replayed"],
           content: json("ResourceBundle", { bundle: BUNDLE }),
-        },
-        200: {
-          says: "With `If-None-Match` left out and the same bundle there already: nothing changed.",
-          headers: ["ETag", "Replayed"],
-          content: json("ResourceBundle"),
         },
       },
       errors: {

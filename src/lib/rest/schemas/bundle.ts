@@ -14,7 +14,7 @@ export const READ_ONLY = [
 
 const IDENTITY = {
   id: text("What the bundle is called in paths. Made by the server if left out."),
-  name: text("Unique among all resources: a DNS-1123 label. The id if left out."),
+  name: text("Unique among all resources: a DNS-1123 label. The id if left out. It never changes."),
 };
 
 const VERSION = whole(
@@ -69,7 +69,7 @@ const anything = (description: string, shape: v.GenericSchema) =>
 export const BundleMergePatch = v.pipe(
   v.strictObject({
     id: text("If given it must be the id in the path."),
-    name: anything("Null makes it the id.", v.string()),
+    name: anything("If given it must be the one that is stored.", v.string()),
     consumer_name: anything("If given it must be the one that is stored.", v.string()),
     version: whole("The version that was seen. Left out or 0: any.", {
       min: 0,
