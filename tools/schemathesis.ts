@@ -32,7 +32,7 @@ const run = Bun.spawn([
   ...["--config-file", join(import.meta.dir, "schemathesis.toml")],
   ...["run", `${server.rest}${V1}/openapi`, "--checks", "all", "--max-time", SECONDS],
   // The server counts as fast enough if it answers; it has its own limit of 30 s.
-  ...["--continue-on-failure", "--request-timeout", "30", "--workers", "2"],
+  ...["--continue-on-failure", "--request-timeout", "30"],
   // Without a login nothing can ignore one.
   ...(mode === "open" ? ["--exclude-checks", "ignored_auth"] : []),
   ...(mode === "token" ? ["-H", `Authorization: ${headers.Authorization}`] : []),
