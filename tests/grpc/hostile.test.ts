@@ -23,8 +23,11 @@ import { callUnary, publish, type Refusal, subscribe } from "../harness/grpc.ts"
 import { testLogger } from "../harness/postgres.ts";
 import { seeded } from "../wire/refusals.ts";
 
-/** OK, Unknown, InvalidArgument and FailedPrecondition: whatever it is, it is the caller's. */
-const CODES = [0, 2, 3, 9];
+/**
+ * OK, Unknown, InvalidArgument and FailedPrecondition: whatever it is, it is the caller's. And Unavailable, as a slow
+ * machine may have callers come again.
+ */
+const CODES = [0, 2, 3, 9, 14];
 
 type Attribute = CloudEventAttributeValue["attr"];
 

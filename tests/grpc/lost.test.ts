@@ -171,7 +171,17 @@ for (const [road, open] of ROADS) {
           "(select count(*) from changes) as changes, (select count(*) from events) as events";
         return await query(database.db, text, []);
       };
-      const before = await state();
+      let before = await state();
+      // The first report may be followed by one with more in it.
+      await eventually(
+        async () => {
+          const last = before;
+          before = await state();
+          return Bun.deepEquals(last, before);
+        },
+        Boolean,
+        { intervalMs: 2_000 },
+      );
 
       // Longer than an agent has to be quiet before it compares.
       await Bun.sleep(8_000);
