@@ -32,3 +32,26 @@ test("a tag of no version, or of one that there cannot be, changes nothing and i
   const stored = await rest.call("GET", path);
   expect([stored.body.version, stored.body.deleted_at]).toEqual([1, undefined]);
 });
+
+const POSSIBLE = ["0", "1", "2b0g4xgpr4"];
+const IMPOSSIBLE = ["3w5e11264sg0", "m318gvjqv0fqm", "zzzzzzzzzzzzz"];
+
+test("a tag of a life that nothing has had matches nothing, and is no fault of ours", async () => {
+  const bundle = { consumer_name, manifests: [NGINX] };
+  const { body } = await rest.call("POST", `${V1}/resource-bundles`, bundle);
+  const path = `${V1}/resource-bundles/${body.id}`;
+  const patch = { metadata: { labels: { a: "b" } } };
+  for (const life of [...POSSIBLE, ...IMPOSSIBLE]) {
+    const headers = { "If-Match": `"1-${life}"` };
+    const statuses = [
+      await rest.call("DELETE", path, undefined, headers),
+      await rest.call("PATCH", path, patch, headers),
+      await rest.call("DELETE", `${V1}/resource-bundles/nothing`, undefined, headers),
+    ].map(({ status }) => status);
+    expect([life, statuses]).toEqual([
+      life,
+      IMPOSSIBLE.includes(life) ? [400, 400, 400] : [412, 412, 204],
+    ]);
+  }
+  expect((await rest.call("GET", path)).body).toMatchObject({ version: 1, metadata: {} });
+});

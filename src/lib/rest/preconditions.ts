@@ -26,6 +26,7 @@ export interface Preconditions {
 
 const TAG = /^(?:W\/)?"([1-9]\d{0,9})(?:-([0-9a-z]{1,13})(?:-[0-9a-f]+)?)?"$/;
 const TAGS_LENGTH_MAX = 1_000;
+const YEAR_10000_MS = Date.UTC(10_000, 0);
 
 /** The entity tag of a resource that is shown by this text. */
 export function entityTag(row: ResourceRow, shown: string): string {
@@ -47,8 +48,10 @@ export function parsePreconditions(
   if (mustBeNew) throw badRequest("the headers If-Match and If-None-Match do not go together");
   if (match === "*") return { version, life: undefined, isFromHeader: true, mustBeNew };
   const [, number, life] = TAG.exec(match.slice(0, TAGS_LENGTH_MAX)) ?? [];
-  // No version is 0, which would ask for any, or larger than PostgreSQL can compare with.
-  if (number === undefined || Number(number) > RESOURCE_VERSION_MAX) {
+  const seen = life === undefined ? undefined : fromLife(life);
+  // No version is 0, which would ask for any, and PostgreSQL must be able to compare with both.
+  const isPossible = Number(number) <= RESOURCE_VERSION_MAX && seen !== null;
+  if (number === undefined || !isPossible) {
     throw badRequest("the header If-Match must be * or one ETag that was answered here");
   }
   const tagged = Number(number);
@@ -57,7 +60,7 @@ export function parsePreconditions(
   }
   return {
     version: tagged,
-    life: life === undefined ? undefined : fromLife(life),
+    life: seen,
     isFromHeader: true,
     mustBeNew,
   };
@@ -96,11 +99,12 @@ function toLife(time: string): string {
   return micros.toString(36);
 }
 
-function fromLife(life: string): string {
+/** Null for a time that no resource of ours can have. */
+function fromLife(life: string): string | null {
   let micros = 0n;
   for (const digit of life) micros = micros * 36n + BigInt(Number.parseInt(digit, 36));
   const ms = Number(micros / 1_000n);
-  if (!(ms < 8.64e15)) return "";
+  if (ms >= YEAR_10000_MS) return null;
   const fraction = String(micros % 1_000_000n).padStart(6, "0").replace(/0+$/, "");
   const seconds = new Date(ms).toISOString().replace(/\.\d+Z$/, "");
   return `${seconds}${fraction === "" ? "" : `.${fraction}`}Z`;
