@@ -180,14 +180,16 @@ test(
     await publish("web");
     const env = { PATH: process.env.PATH, MAESTRO: server.rest, TOKEN: server.adminToken };
 
-    const [all, some, resumed] = blocksOf("watch");
+    const [all, lines, some, resumed] = blocksOf("watch");
     const shown = await untilSaid(all?.text ?? "", env, "bookmark");
+    const written = await untilSaid(lines?.text ?? "", env, "BOOKMARK");
     const found = await untilSaid(some?.text ?? "", env, "bookmark");
     const CURSOR = /^id: (.*)$/m.exec(shown)?.[1] ?? "";
     await publish("late");
     const after = await untilSaid(resumed?.text ?? "", { ...env, CURSOR }, "added");
 
     for (const said of [shown, found]) expect(said).toMatch(/event: added[\s\S]*"id":"web"/);
+    expect(written).toMatch(/^\{"type":"ADDED","object":\{.*"id":"web"/);
     expect(after).toContain('"id":"late"');
     expect(after).not.toContain('"id":"web"');
   },
