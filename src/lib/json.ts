@@ -122,7 +122,7 @@ export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (!isObject(value)) return JSON.stringify(value) ?? "null";
   const members: string[] = [];
-  for (const key of Object.keys(value).sort(byBytes)) {
+  for (const key of sortedKeys(value)) {
     if (value[key] === undefined) continue;
     members.push(`${JSON.stringify(key)}:${canonicalJson(value[key])}`);
   }
@@ -137,8 +137,13 @@ export function escapeLikeGo(json: string): string {
   );
 }
 
-// UTF-16 order differs from byte order only where a surrogate meets U+E000 or above.
+// The engine's order, of UTF-16, differs from that of bytes only where a surrogate meets U+E000 or above.
+function sortedKeys(object: JsonObject): string[] {
+  const keys = Object.keys(object);
+  if (keys.length < 2) return keys;
+  return /[\ud800-\udfff]/.test(keys.join("")) ? keys.sort(byBytes) : keys.sort();
+}
+
 function byBytes(a: string, b: string): number {
-  if (/[\ud800-\udfff]/.test(a + b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
-  return a < b ? -1 : a > b ? 1 : 0;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
