@@ -60,12 +60,15 @@ export const PARAMETERS = {
     ),
     allowEmptyValue: true,
   },
-  limit: query(
-    "limit",
-    "Items of a page of a walk by `continue`, which loses and repeats none while others change the " +
-      "list. Does not go with `page` and `size`.",
-    { type: "integer", minimum: 1, maximum: 65_500 },
-  ),
+  limit: {
+    ...query(
+      "limit",
+      "Items of a page of a walk by `continue`, which loses and repeats none while others change the " +
+        "list. Does not go with `page` and `size`.",
+      { type: "integer", minimum: 1, maximum: 65_500 },
+    ),
+    allowEmptyValue: true,
+  },
   continue: query(
     "continue",
     "Where the walk goes on: `continue` of the page before. Search and order must be the same.",
