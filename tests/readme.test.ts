@@ -181,12 +181,12 @@ test(
     const env = { PATH: process.env.PATH, MAESTRO: server.rest, TOKEN: server.adminToken };
 
     const [all, lines, some, resumed] = blocksOf("watch");
-    const shown = await untilSaid(all?.text ?? "", env, "bookmark");
-    const written = await untilSaid(lines?.text ?? "", env, "BOOKMARK");
-    const found = await untilSaid(some?.text ?? "", env, "bookmark");
+    const shown = await untilSaid(all?.text ?? "", env, "event: bookmark\n");
+    const written = await untilSaid(lines?.text ?? "", env, '"type":"BOOKMARK"');
+    const found = await untilSaid(some?.text ?? "", env, "event: bookmark\n");
     const CURSOR = /^id: (.*)$/m.exec(shown)?.[1] ?? "";
     await publish("late");
-    const after = await untilSaid(resumed?.text ?? "", { ...env, CURSOR }, "added");
+    const after = await untilSaid(resumed?.text ?? "", { ...env, CURSOR }, "event: added\n");
 
     for (const said of [shown, found]) expect(said).toMatch(/event: added[\s\S]*"id":"web"/);
     expect(written).toMatch(/^\{"type":"ADDED","object":\{.*"id":"web"/);
@@ -271,11 +271,11 @@ test("the requests of the guide to searching find what they ask for", async () =
   expect(await found("fields=")).toEqual([2]);
 }, TIMEOUT_MS);
 
-/** What a request that has no end says until this event has come. */
+/** What a request that has no end says until this has come. */
 async function untilSaid(
   text: string,
   env: Record<string, string | undefined>,
-  event: string,
+  last: string,
 ): Promise<string> {
   const child = Bun.spawn(["bash", "-c", `exec ${text}`], {
     env,
@@ -286,7 +286,7 @@ async function untilSaid(
   const decoder = new TextDecoder();
   for await (const chunk of child.stdout) {
     said += decoder.decode(chunk, { stream: true });
-    if (said.includes(`event: ${event}\n`)) child.kill();
+    if (said.includes(last)) child.kill();
   }
   await child.exited;
   return said;
