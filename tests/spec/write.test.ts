@@ -262,7 +262,7 @@ test("a change with a receipt is made once, however often and from wherever it i
     spec: { manifests: [...stored.spec.manifests, named(`m${stored.spec.manifests.length}`)] },
   });
 
-  const creation = { draft: draft(consumer) };
+  const creation = { draft: draft(consumer), firstVersion: 5 };
   const created = await Promise.all([
     writer.create(creation, once("c")),
     other.create(creation, once("c")),
@@ -276,8 +276,9 @@ test("a change with a receipt is made once, however often and from wherever it i
   const late = await other.patch(id, add, once("p"));
 
   expect(created.map(({ row }) => row.id)).toEqual([id, id, id]);
+  expect(created.map(({ outcome }) => outcome)).toEqual(["created", "created", "created"]);
   expect(await count(db, "resources")).toBe(1);
-  expect([...patched, late].map(({ row }) => row.version)).toEqual([2, 2, 2]);
+  expect([...patched, late].map(({ row }) => row.version)).toEqual([6, 6, 6]);
   expect(JSON.parse(late.row.spec).manifests).toHaveLength(2);
 });
 

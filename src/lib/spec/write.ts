@@ -79,7 +79,8 @@ export function createResourceWriter({ db, acceptor, sourceId }: WriterParts): R
   const inTurn = createIdTurns();
   const parts: ChangeParts = { db, acceptor, sourceId, read, first: createFirstOnly() };
   return {
-    create: (creation, options) => once(parts, options, () => createOne(parts, creation, options)),
+    create: (creation, options) =>
+      once(parts, { ...options, isCreation: true }, () => createOne(parts, creation, options)),
     apply: (id, draft, options) => once(parts, options, () => applyOne(parts, id, draft, options)),
     patch: (id, change, options) => {
       const run = () => once(parts, options, () => patchOne(parts, id, change, options));
@@ -93,7 +94,7 @@ export function createResourceWriter({ db, acceptor, sourceId }: WriterParts): R
 /** Runs a change; if that fails because another try of it has made it before, tells what became of that. */
 async function once(
   { db, read }: ChangeParts,
-  { receipt, isDryRun }: WriteOptions,
+  { receipt, isDryRun, isCreation = false }: WriteOptions & { isCreation?: boolean },
   run: () => Promise<Written>,
 ): Promise<Written> {
   try {
@@ -102,7 +103,9 @@ async function once(
     const made = isDryRun ? undefined : await findMade(db, receipt, error);
     if (made === undefined) throw error;
     const row = await read(made.resource_id);
-    if (row !== undefined) return { row, outcome: made.version === 1 ? "created" : "changed" };
+    // What is applied begins at 1, what is created where its caller wants.
+    const isNew = isCreation || made.version === 1;
+    if (row !== undefined) return { row, outcome: isNew ? "created" : "changed" };
     const reason = `Resource with id='${made.resource_id}' was changed as asked and is gone since`;
     throw new MaestroError("gone", reason);
   }
