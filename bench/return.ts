@@ -45,14 +45,14 @@ async function run(): Promise<Return> {
   );
 }
 
-const { currentAfterMs, rssMegabytes, heard } = await run();
+const { currentAfterMs, rssMegabytes } = await run();
 process.stdout.write(`${
   JSON.stringify({
     bench: "return",
     what: "agents that return at once, until all are current",
     value: Number((currentAfterMs / 1000).toFixed(1)),
     unit: "s",
-    ...{ agents, processes, heard, server_rss_mb: rssMegabytes },
+    ...{ agents, processes, server_rss_mb: rssMegabytes },
     machine: describeMachine(),
   })
 }\n`);

@@ -21,8 +21,6 @@ export interface Return {
   currentAfterMs: number;
   /** The most that the server held meanwhile. */
   rssMegabytes: number;
-  /** Agents that have been heard of since. */
-  heard: number;
 }
 
 const POLL = { intervalMs: 250 };
@@ -81,12 +79,7 @@ export async function runReturn(
   stack.defer(() => clearInterval(sampling));
   await untilCurrent(db, timeoutMs);
   const currentAfterMs = performance.now() - began;
-  const [row] = await query<{ n: number }>(
-    db,
-    "select count(*)::int as n from consumers where last_seen_at > now() - $1 * interval '1 ms'",
-    [currentAfterMs],
-  );
-  return { currentAfterMs, rssMegabytes, heard: row?.n ?? 0 };
+  return { currentAfterMs, rssMegabytes };
 }
 
 async function untilCurrent(db: Db, timeoutMs: number): Promise<void> {
