@@ -5,6 +5,7 @@
  * Needs schemathesis 4 (`pip install schemathesis`) on the PATH, or in `SCHEMATHESIS`. Further arguments go to it.
  */
 
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startServer } from "../tests/harness/programs.ts";
 import { NGINX } from "./openapi/examples.ts";
@@ -37,7 +38,13 @@ const run = Bun.spawn([
   ...(mode === "open" ? ["--exclude-checks", "ignored_auth"] : []),
   ...(mode === "token" ? ["-H", `Authorization: ${headers.Authorization}`] : []),
   ...others,
-], { stdout: "inherit", stderr: "inherit", stdin: "ignore" });
+], {
+  // It keeps what it has learnt where it runs.
+  cwd: tmpdir(),
+  stdout: "inherit",
+  stderr: "inherit",
+  stdin: "ignore",
+});
 process.exitCode = await run.exited;
 
 async function post(collection: string, body: object): Promise<void> {
