@@ -175,3 +175,34 @@ test("a change of what is missing, being deleted or a single manifest is refused
   expect(answers.map(({ status }) => status)).toEqual([409, 409, 404, 404, 204, 404, 404, 404]);
   expect(answers[0].body.reason).toMatch(/^the resource is under deletion, id: /);
 });
+
+test("a bare manifest whose kind or name is no text is refused by its field", async () => {
+  const path = `${BUNDLES}?consumer_name=${consumer}`;
+
+  // Where digits are kept, objects cannot be turned into text.
+  const odd = '[{ "a": 9007199254740993 }]';
+  const kind = await rest.call("POST", path, `{ "apiVersion": "v1", "kind": ${odd} }`);
+  const metadata = `{ "name": ${odd} }`;
+  const name = await rest.call(
+    "POST",
+    path,
+    `{ "apiVersion": "v1", "kind": "ConfigMap", "metadata": ${metadata} }`,
+  );
+
+  expect([kind.status, name.status]).toEqual([400, 400]);
+  expect(kind.body.reason).toContain("manifests[0].kind");
+  expect(name.body.reason).toContain("manifests[0].metadata.name");
+});
+
+test("who abandons a bundle on a condition is told that there is none", async () => {
+  const { path } = await create();
+  await rest.call("DELETE", path);
+
+  for (const name of ["If-Match", "If-None-Match", "Idempotency-Key"]) {
+    const { status, body } = await rest.call("DELETE", `${path}?abandon=true`, undefined, {
+      [name]: '"1"',
+    });
+    expect([status, body.reason]).toEqual([400, `the header ${name} does not go with "abandon"`]);
+  }
+  expect((await rest.call("GET", path)).status).toBe(200);
+});

@@ -29,6 +29,10 @@ export async function answerDeletion(
   const query = new URL(c.req.url).searchParams;
   if (booleanParameter(query, "abandon")) {
     if (isDryRun(c)) throw badRequest('the parameter "dryRun" does not go with "abandon"');
+    const header = ["If-Match", "If-None-Match", "Idempotency-Key"].find((name) =>
+      c.req.header(name)
+    );
+    if (header !== undefined) throw badRequest(`the header ${header} does not go with "abandon"`);
     if (c.get("rights")?.mayChange === "own") throw mayNotAbandon(id);
     const by = c.get("caller")?.name ?? "somebody without a token";
     await spec.abandon({ id, type, by, sourceId, operationId: c.get("operationId") });

@@ -93,13 +93,17 @@ export function groupOf(apiVersion: string): string {
   return slash < 0 ? "" : apiVersion.slice(0, slash);
 }
 
-/** How a manifest is named in the options that are about it. */
+/** How a manifest is named in the options that are about it; what it does not say in text is empty. */
 export function identifierOf({ apiVersion, kind, metadata }: JsonObject): ResourceIdentifier {
   const { name, namespace } = isObject(metadata) ? metadata : {};
   return {
-    group: groupOf(String(apiVersion)),
-    resource: guessResource(String(kind)),
-    name: String(name),
-    namespace: typeof namespace === "string" ? namespace : "",
+    group: groupOf(textOf(apiVersion)),
+    resource: guessResource(textOf(kind)),
+    name: textOf(name),
+    namespace: textOf(namespace),
   };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
