@@ -3,7 +3,7 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import type { ResourceDraft } from "../spec/draft.ts";
-import { identifierOf } from "../wire/work_spec.ts";
+import { identifierOf, WHOLE_STATUS } from "../wire/work_spec.ts";
 import { invalid } from "./body.ts";
 import { BundleInput as BundleInputSchema, BundleMergePatch, READ_ONLY } from "./schemas/bundle.ts";
 import { validate } from "./validate.ts";
@@ -18,9 +18,6 @@ export interface BundleInput {
 
 /** Members of a merge patch that change nothing. */
 const UNCHANGED = new Set<string>([...READ_ONLY, "id", "version"]);
-
-/** Where the agent looks for what is shown as a manifest's status. */
-const FEEDBACK_RULES = [{ type: "JSONPaths", jsonPaths: [{ name: "status", path: ".status" }] }];
 
 /** Parses a bundle. Throws `invalid_argument` with the member and what it must be. */
 export function parseBundle(body: JsonObject): BundleInput {
@@ -105,7 +102,7 @@ export function wrapManifests(
     manifests,
     manifest_configs: manifests.filter(isManifest).map((manifest) => ({
       resourceIdentifier: identifierOf(manifest as JsonObject),
-      feedbackRules: FEEDBACK_RULES,
+      feedbackRules: WHOLE_STATUS,
     })),
   };
 }

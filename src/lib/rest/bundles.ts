@@ -1,14 +1,11 @@
 /** The routes of resource bundles: what sources have published, read and changed here. */
 
 import type { Hono } from "hono";
-import * as q from "../../gen/queries.ts";
-import type { Db } from "../db/connect.ts";
 import { RESOURCES } from "../search/listed.ts";
 import { checkFollowed } from "../search/match.ts";
 import { parseSearch } from "../search/parse.ts";
 import { badRequest } from "../search/refusal.ts";
-import { notFound } from "../spec/refusals.ts";
-import type { ResourceRow } from "../spec/door.ts";
+import { getResource } from "../spec/get_resource.ts";
 import { chooseType } from "./acceptable.ts";
 import { addBatchRoute } from "./batch.ts";
 import { patchBundle, postBundle, putBundle } from "./bundle_writes.ts";
@@ -43,7 +40,7 @@ export function addBundleRoutes(
   });
   addRoute(app, `${PATH}/:id`, {
     async GET(c) {
-      const row = await getBundle(db, idOf(c));
+      const row = await getResource(db, idOf(c), TYPE);
       return sendTagged(c, 200, presentBundle(row), row);
     },
     PATCH: (c) => patchBundle(c, writing),
@@ -84,10 +81,4 @@ async function watchBundles(
   const alive = () => c.env?.stillReads?.();
   const queue = await watchers.open({ condition, cursor, operationId }, presentation);
   return c.body(toEventStream(queue, WATCH_FORMATS[type], { operationId, alive }));
-}
-
-async function getBundle(db: Db, id: string): Promise<ResourceRow> {
-  const [row] = await q.resourceGet(db, id);
-  if (row?.type !== TYPE) throw notFound(id);
-  return row;
 }

@@ -14,6 +14,7 @@ import {
   identifierOf,
   type ResourceIdentifier,
   type UpdateStrategy,
+  WHOLE_STATUS,
 } from "../wire/work_spec.ts";
 import { invalid } from "./body.ts";
 import { ResourceCreate, ResourcePatch } from "./schemas/resource.ts";
@@ -32,9 +33,6 @@ interface Options {
   updateStrategy: UpdateStrategy | undefined;
 }
 
-/** Where the agent looks for what becomes `ContentStatus`. */
-const FEEDBACK_RULES = [{ type: "JSONPaths", jsonPaths: [{ name: "status", path: ".status" }] }];
-
 /** Parses the body of a POST. Throws `invalid_argument` with the member and what it must be. */
 export function parseResourceInput(body: JsonObject): ResourceInput {
   const given = validate(ResourceCreate, body);
@@ -52,7 +50,7 @@ export function parseResourceInput(body: JsonObject): ResourceInput {
     manifests: [manifest],
     manifestConfigs: [{
       resourceIdentifier: identify(manifest, given.group_resource ?? undefined),
-      feedbackRules: FEEDBACK_RULES,
+      feedbackRules: WHOLE_STATUS,
     }],
   }, { deleteOption, updateStrategy });
   return { name, consumerName, version: given.version || 1, spec };

@@ -1,11 +1,9 @@
 /** The routes of resources: one manifest each, created here. */
 
 import type { Hono } from "hono";
-import * as q from "../../gen/queries.ts";
-import type { Db } from "../db/connect.ts";
 import type { ResourceRow } from "../spec/door.ts";
 import type { ResourceDraft } from "../spec/draft.ts";
-import { notFound } from "../spec/refusals.ts";
+import { getResource } from "../spec/get_resource.ts";
 import type { Written } from "../spec/write.ts";
 import { answerOnce } from "./answer_once.ts";
 import { answerDeletion, type DeletionParts } from "./deletion.ts";
@@ -37,18 +35,12 @@ export function addResourceRoutes(app: Hono<RestEnv>, parts: ResourceParts): voi
   });
   addRoute(app, `${PATH}/:id`, {
     async GET(c) {
-      const row = await getResource(parts.db, idOf(c));
+      const row = await getResource(parts.db, idOf(c), TYPE);
       return sendTagged(c, 200, presentResource(row), row);
     },
     PATCH: (c) => patchResource(c, parts),
     DELETE: (c) => answerDeletion(parts, c, TYPE),
   });
-}
-
-async function getResource(db: Db, id: string): Promise<ResourceRow> {
-  const [row] = await q.resourceGet(db, id);
-  if (row?.type !== TYPE) throw notFound(id);
-  return row;
 }
 
 /** Creates what the body says. */

@@ -93,6 +93,11 @@ export function groupOf(apiVersion: string): string {
   return slash < 0 ? "" : apiVersion.slice(0, slash);
 }
 
+/** Lets an agent report the whole status of an object, as one value. */
+export const WHOLE_STATUS: FeedbackRule[] = [
+  { type: "JSONPaths", jsonPaths: [{ name: "status", path: ".status" }] },
+];
+
 /** How a manifest is named in the options that are about it; what it does not say in text is empty. */
 export function identifierOf({ apiVersion, kind, metadata }: JsonObject): ResourceIdentifier {
   const { name, namespace } = isObject(metadata) ? metadata : {};

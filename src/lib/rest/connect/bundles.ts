@@ -11,7 +11,7 @@ import { RESOURCES } from "../../search/listed.ts";
 import { parseSearch } from "../../search/parse.ts";
 import type { Condition } from "../../search/tree.ts";
 import type { ResourceRow } from "../../spec/door.ts";
-import { notFound } from "../../spec/refusals.ts";
+import { getResource } from "../../spec/get_resource.ts";
 import { readPageSize, readPageToken, writePageToken } from "./page.ts";
 import { createMessagePresentation, presentBundle } from "./present.ts";
 import type { ConnectParts } from "./router.ts";
@@ -81,7 +81,5 @@ async function readPage(
 
 async function getBundle(db: Db, id: string): Promise<ResourceRow> {
   if (id === "") throw new MaestroError("invalid_argument", "id is required");
-  const [row] = await q.resourceGet(db, id);
-  if (row?.type !== "Bundle") throw notFound(id);
-  return row;
+  return await getResource(db, id, "Bundle");
 }
