@@ -6,10 +6,11 @@
  * memory grew at its peak (the worst round).
  */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { Db } from "../src/lib/db/connect.ts";
 import { query } from "../src/lib/db/query.ts";
+import { memoryOf } from "../tests/harness/memory.ts";
 import { describeMachine, openStage } from "./stage.ts";
 
 const { values } = parseArgs({
@@ -61,14 +62,7 @@ async function fill(db: Db, source: string, count: number, manifests: number): P
   return list.length + (list.split("@").length - 1) * "x".repeat(63).length;
 }
 
-/** What is in memory now, and the most that ever was since `forgetPeak`, in MB. */
-function memory(pid: number): { now: number; peak: number } {
-  const text = readFileSync(`/proc/${pid}/status`, "utf8");
-  const megabytes = (name: string) =>
-    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) / 1024;
-  return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
-}
-
+/** Begins a new peak. */
 function forgetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
@@ -101,10 +95,10 @@ for (const [source, manifests, lists] of sizes) {
   for (const size of lists) {
     const rounds = [];
     for (let round = 0; round < Number(values.rounds); round++) {
-      const before = memory(stage.pid).now;
+      const before = memoryOf(stage.pid).now;
       forgetPeak(stage.pid);
       const outcome = await read(`${url}&size=${size}`);
-      rounds.push({ ...outcome, grown: memory(stage.pid).peak - before, before });
+      rounds.push({ ...outcome, grown: memoryOf(stage.pid).peak - before, before });
     }
     const seconds = Math.min(...rounds.map((round) => round.seconds));
     process.stdout.write(`${

@@ -3,8 +3,8 @@
  * and the objects on the clusters. None of the product's code decides anything here.
  */
 
-import { readFileSync } from "node:fs";
 import { query } from "../../src/lib/db/query.ts";
+import { memoryOf } from "../harness/memory.ts";
 import { FOREIGN_PREFIX, NOISE, resourceOf, type Seen } from "./content.ts";
 import type { Model, Wanted } from "./model.ts";
 import type { AgentPlace, Stage } from "./stage.ts";
@@ -206,14 +206,9 @@ async function checkBounds(found: string[], { database, servers, agents }: Stage
     const pid = place.program()?.pid;
     if (place.deaths() > 0) found.push(`I10 ${place.name}: it died by itself`);
     if (pid === undefined) continue;
-    const megabytes = rssMegabytes(pid);
+    const megabytes = Math.round(memoryOf(pid).now);
     if (megabytes > RSS_MB_MAX) found.push(`I10 ${place.name}: it holds ${megabytes} MB`);
   }
-}
-
-function rssMegabytes(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? 0) / 1024);
 }
 
 function tokenOf({ spec }: Row): number {

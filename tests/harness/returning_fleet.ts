@@ -1,12 +1,12 @@
 /** Many agents that come back at once, to a server that was away while sources wrote (M29). */
 
-import { readFileSync } from "node:fs";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { newResource, newUpdate } from "../spec/specs.ts";
 import { eventually } from "./eventually.ts";
 import { bundle } from "./events.ts";
+import { memoryOf } from "./memory.ts";
 import { sameDoors, startAgent, startServer } from "./programs.ts";
 
 export interface ReturnOptions {
@@ -74,7 +74,7 @@ export async function runReturn(
   );
   let rssMegabytes = 0;
   const sampling = setInterval(() => {
-    rssMegabytes = Math.max(rssMegabytes, rssOf(server.pid));
+    rssMegabytes = Math.max(rssMegabytes, Math.round(memoryOf(server.pid).now));
   }, 100);
   stack.defer(() => clearInterval(sampling));
   await untilCurrent(db, timeoutMs);
@@ -91,8 +91,3 @@ async function untilCurrent(db: Db, timeoutMs: number): Promise<void> {
 
 const named = (consumer: string, value: string) =>
   bundle(value).replace('"name":"a"', `"name":"of-${consumer}"`);
-
-function rssOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? 0) / 1024);
-}

@@ -2,12 +2,12 @@
 
 import { connect } from "node:net";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { readFileSync } from "node:fs";
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import type { ListOptions } from "../../src/lib/rest/list_door.ts";
 import { serveRest } from "../../src/lib/rest/serve.ts";
 import { eventually } from "../harness/eventually.ts";
+import { memoryOf } from "../harness/memory.ts";
 import { createDatabase, testLogger } from "../harness/postgres.ts";
 import { startServer } from "../harness/programs.ts";
 import { openRest, V1 } from "./harness.ts";
@@ -218,9 +218,6 @@ test(
     await using database = await createDatabase();
     await fill(database.db, 2_000);
     await using server = await startServer({ databaseUrl: database.url, isFromSource: true });
-    const status = () => readFileSync(`/proc/${server.pid}/status`, "utf8");
-    const megabytes = (name: string) =>
-      Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status())?.[1]) / 1024;
     const read = async (size: number) => {
       const response = await fetch(`${server.rest}${BUNDLES}?size=${size}`);
       let bytes = 0;
@@ -228,10 +225,10 @@ test(
       return bytes;
     };
     await read(1);
-    const before = megabytes("VmRSS");
+    const before = memoryOf(server.pid).now;
 
     const bytes = await read(-1);
-    const grown = megabytes("VmHWM") - before;
+    const grown = memoryOf(server.pid).peak - before;
 
     expect(bytes).toBeGreaterThan(90 * 1024 * 1024);
     expect(grown).toBeLessThan(60);
