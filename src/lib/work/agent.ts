@@ -15,7 +15,7 @@ import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch, type DigestWatch } from "./digest.ts";
 import { createFence, type Fence } from "./fence.ts";
-import { followType } from "./follow.ts";
+import { followScope } from "./follow.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
@@ -228,20 +228,17 @@ function followLedger(
   };
   const nameOf = (object: Parameters<typeof metadataOf>[0]) => textOf(metadataOf(object), "name");
   const follower = {
-    listed() {
-      // What was deleted while nobody watched is noticed when its work is applied next.
-    },
+    begin() {},
+    // What was deleted while nobody watched is noticed when its work is applied next.
+    complete() {},
     changed: (object: Parameters<typeof metadataOf>[0]) =>
       wake(ledger.observe(nameOf(object), object)),
     deleted: (object: Parameters<typeof metadataOf>[0]) =>
       wake(ledger.observe(nameOf(object), undefined)),
     poll: () => Promise.resolve(),
   };
-  return followType(kube, ledger.type, "", follower, {
-    metadataOnly: true,
-    pollMs: statusSyncIntervalMs,
-    log,
-  });
+  const scope = { type: ledger.type, namespace: "", name: "", metadataOnly: true };
+  return followScope(kube, scope, follower, { pollMs: statusSyncIntervalMs, log });
 }
 
 interface Reception {

@@ -16,7 +16,8 @@ import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
 import { alignSlots } from "./slots.ts";
 import type { Slot, Work } from "./work.ts";
-import type { Interest, Watches } from "./watches.ts";
+import type { Interest } from "./wants.ts";
+import type { Watches } from "./watches.ts";
 
 /** What a pass needs of the agent. */
 export interface Surroundings {

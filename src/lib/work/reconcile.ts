@@ -17,7 +17,7 @@ import { applyWork, type PassResult, setWorkRefused, type Surroundings } from ".
 import { pruneResources } from "./prune.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
-import type { Sighting } from "./watches.ts";
+import type { Sighting } from "./watch_stream.ts";
 import { objectKey, type Work } from "./work.ts";
 
 /** Pauses before failed manifests are tried again. */
@@ -198,7 +198,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       held.set(key, { ref, sighting });
       return;
     }
-    const { object, resourceVersion } = sighting;
+    const { object, resourceVersion, isPartial } = sighting;
     for (const slot of work.slots) {
       const { options } = slot;
       // Most events are for one slot of many; comparing the name first is the cheap way to it.
@@ -211,7 +211,10 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       const strategy = options.updateStrategy.type || "Update";
       const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
       const reading = { options, version: work.version, nowMs: nowMs(), jsonRawBytesMax };
-      observeObject(slot, object, reading);
+      const hasRules = options.feedbackRules.length + options.conditionRules.length > 0;
+      // What its rules read is not there; it is told in a moment.
+      if (isPartial && hasRules) watches.read(ref);
+      else observeObject(slot, object, reading);
       if (isNews && work.deletionTimestamp === undefined) {
         slot.isDrifted = true;
         heal(uid);
