@@ -99,7 +99,7 @@ export function createWants(): Wants {
 /** Works out whether somebody wants more than metadata; true if that is new. */
 function weigh(wanted: Wanted): boolean {
   const before = wanted.isWhole;
-  wanted.isWhole = [...wanted.owners.values()].includes(true);
+  wanted.isWhole = [...wanted.owners.values()].some((isWhole) => isWhole);
   return wanted.isWhole !== before;
 }
 
