@@ -12,6 +12,7 @@ import { isComplete, observeObject, type Reading } from "./observe.ts";
 import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
+import { type Wait, waitOf } from "./waits.ts";
 import type { Slot } from "./work.ts";
 
 /** A manifest whose place on the cluster is known. */
@@ -28,6 +29,8 @@ export interface Outcome {
   isApplied: boolean;
   /** Another attempt may succeed: at once with backoff (`0`), or after this time. */
   retryAfterMs?: number;
+  /** What is missing on the cluster; its coming is the better moment for another attempt. */
+  waitsFor?: Wait;
 }
 
 /**
@@ -107,9 +110,16 @@ export async function refuse(
     message: `${failed}: ${describeError(error)}`,
   }, nowMs);
   await look(kube, slot, ref, reading);
-  if (!(error instanceof Refusal)) return { isApplied: false, retryAfterMs: 0 };
-  const { retryAfterMs } = error;
-  return { isApplied: false, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  if (!(error instanceof Refusal)) {
+    const waitsFor = ref && waitOf(error, ref);
+    return { isApplied: false, retryAfterMs: 0, ...(waitsFor ? { waitsFor } : {}) };
+  }
+  const { retryAfterMs, waitsFor } = error;
+  return {
+    isApplied: false,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(waitsFor ? { waitsFor } : {}),
+  };
 }
 
 async function look(

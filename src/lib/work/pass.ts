@@ -15,6 +15,7 @@ import { isOwned, optionsFor } from "./options.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
 import { alignSlots } from "./slots.ts";
+import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
 import type { Interest, Watches } from "./watches.ts";
 
@@ -35,6 +36,8 @@ export interface PassResult {
   isWhole: boolean;
   /** When another attempt is due: 0 with backoff. */
   retryAfterMs?: number;
+  /** What is missing on the cluster for manifests that failed. */
+  waitsFor: Wait[];
   /** Removed objects that still terminate. */
   pending: number;
 }
@@ -66,7 +69,7 @@ export async function applyWork(
     work.deletionTimestamp === undefined;
   const order = slots.toSorted((a, b) => kindRank(a.meta.kind) - kindRank(b.meta.kind));
   for (const slot of order) {
-    if (!isCurrent()) return { isWhole: false, pending: 0 };
+    if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
     const readingOf = (slot: Slot): Reading => ({
       options: slot.options ?? { feedbackRules: [], conditionRules: [], updateStrategy: {} },
       version,
@@ -90,6 +93,7 @@ export async function applyWork(
   const delays = [...results.values()].flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
   return {
     isWhole: isCurrent(),
+    waitsFor: [...results.values()].flatMap(({ waitsFor }) => waitsFor ?? []),
     pending: pending.length,
     ...(delays.length > 0 ? { retryAfterMs: Math.min(...delays) } : {}),
   };
