@@ -12,6 +12,7 @@ import { isComplete, observeObject, type Reading } from "./observe.ts";
 import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
+import { sparingly } from "./take_over.ts";
 import type { Slot } from "./work.ts";
 
 /** A manifest whose place on the cluster is known. */
@@ -21,6 +22,8 @@ export interface Located {
   options: ManifestOptions;
   ownership: Ownership;
   executor: Executor | undefined;
+  /** The uid by which the object was listed before this life; undefined if it was not. */
+  listedUid: string | undefined;
 }
 
 /** How a slot's turn ended. `retryAfterMs` is set if only the agent's own patience decides. */
@@ -71,7 +74,9 @@ export async function applySlot(
     }
     await checkExecutor(kube, executor, ref, ownership.isOwned);
     const strategy = options.updateStrategy;
-    const object = await applyManifest(kube, { ref, manifest, strategy, ownership, isNew });
+    // What another agent or an earlier life left may need no write at all.
+    const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
+    const object = await applyManifest(door, { ref, manifest, strategy, ownership, isNew });
     return { object, isRead: true };
   }
 }
