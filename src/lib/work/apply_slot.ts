@@ -13,6 +13,7 @@ import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
 import { type Wait, waitOf } from "./waits.ts";
+import { sparingly } from "./take_over.ts";
 import type { Slot } from "./work.ts";
 
 /** A manifest whose place on the cluster is known. */
@@ -22,6 +23,8 @@ export interface Located {
   options: ManifestOptions;
   ownership: Ownership;
   executor: Executor | undefined;
+  /** The uid by which the object was listed before this life; undefined if it was not. */
+  listedUid: string | undefined;
 }
 
 /** How a slot's turn ended. `retryAfterMs` is set if only the agent's own patience decides. */
@@ -74,7 +77,9 @@ export async function applySlot(
     }
     await checkExecutor(kube, executor, ref, ownership.isOwned);
     const strategy = options.updateStrategy;
-    const object = await applyManifest(kube, { ref, manifest, strategy, ownership, isNew });
+    // What another agent or an earlier life left may need no write at all.
+    const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
+    const object = await applyManifest(door, { ref, manifest, strategy, ownership, isNew });
     return { object, isRead: true };
   }
 }

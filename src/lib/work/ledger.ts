@@ -40,6 +40,12 @@ export interface LedgerEntry {
   uid: string;
   resources: AppliedResource[];
   isDeleting: boolean;
+  /** The labels that agents gave it: those of its work, and which source that is of. */
+  labels: JsonObject;
+  /** It names this hub, this agent and its work as this agent would. */
+  isSpecOurs: boolean;
+  /** Another agent has begun to count the time until it would evict the objects. */
+  isEvicting: boolean;
   /** Of the record that was written last. */
   recordHash?: string;
 }
@@ -58,9 +64,9 @@ export interface Ledger {
   /** Keeps the time of the last deletion beside the works. */
   keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
-  /** Returns the entry of a work, creating or adopting its object. */
+  /** Returns the entry of a work, with its labels; its object is created or adopted. */
   ensure(workName: string, labels: JsonObject): Promise<LedgerEntry>;
-  /** Stores the list of applied resources if it changed. */
+  /** Stores the list of applied resources if it changed, and ends an eviction: its work is here. */
   writeResources(entry: LedgerEntry, resources: AppliedResource[]): Promise<void>;
   writeRecord(entry: LedgerEntry, text: string): Promise<void>;
   /** Marks the object as being deleted. It stays until it is released. */
@@ -98,6 +104,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
 
   const remember = (object: JsonObject): LedgerEntry => {
     const entry = readEntry(object, hubHash);
+    entry.isSpecOurs = canonicalJson(object["spec"]) === canonicalJson(specOf(entry.workName));
     entries.set(entry.workName, entry);
     return entry;
   };
@@ -126,15 +133,20 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       if (!(error instanceof KubeError && error.reason === "AlreadyExists")) throw error;
       const live = await kube.get(ref);
       if (live === undefined) throw error;
-      return await adopt(live, workName);
+      return remember(live);
     }
   };
 
   // Another agent id with the same hub: its objects are taken over with their names and uids.
-  const adopt = async (live: JsonObject, workName: string): Promise<LedgerEntry> => {
-    const entry = remember(live);
-    if (canonicalJson(live["spec"]) === canonicalJson(specOf(workName))) return entry;
-    await patch(entry, { spec: specOf(workName) });
+  const adopt = async (entry: LedgerEntry, labels: JsonObject): Promise<LedgerEntry> => {
+    const changed = labelChanges(entry.labels, labels);
+    if (entry.isDeleting || (entry.isSpecOurs && changed === undefined)) return entry;
+    await patch(entry, {
+      ...(entry.isSpecOurs ? {} : { spec: specOf(entry.workName) }),
+      ...(changed === undefined ? {} : { metadata: { labels: changed } }),
+    });
+    entry.isSpecOurs = true;
+    entry.labels = labels;
     return entry;
   };
 
@@ -164,12 +176,19 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
     get: (workName) => entries.get(workName),
-    ensure: async (workName, labels) => entries.get(workName) ?? await create(workName, labels),
+    ensure: async (workName, labels) =>
+      await adopt(entries.get(workName) ?? await create(workName, labels), labels),
     async writeResources(entry, resources) {
       const sorted = resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
-      if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
-      await patch(entry, { status: { appliedResources: sorted } }, "status");
+      const isSame = canonicalJson(sorted) === canonicalJson(entry.resources);
+      if (isSame && !entry.isEvicting) return;
+      const status = {
+        ...(isSame ? {} : { appliedResources: sorted }),
+        ...(entry.isEvicting ? { evictionStartTime: null } : {}),
+      };
+      await patch(entry, { status }, "status");
       entry.resources = sorted;
+      entry.isEvicting = false;
     },
     async writeRecord(entry, text) {
       const hash = hashOf(text);
@@ -225,6 +244,28 @@ function hashOf(text: string): string {
   return Bun.hash(text).toString(36);
 }
 
+/** The patch that makes the labels those wanted; undefined if they are. Labels of others stay. */
+function labelChanges(own: JsonObject, wanted: JsonObject): JsonObject | undefined {
+  const changed: JsonObject = {};
+  for (const key of Object.keys(own)) if (!(key in wanted)) changed[key] = null;
+  for (const [key, value] of Object.entries(wanted)) if (own[key] !== value) changed[key] = value;
+  return Object.keys(changed).length > 0 ? changed : undefined;
+}
+
+/** The labels that were set under our name, as the API server has noted it; a simulated cluster has no notes. */
+function ownLabels({ labels, managedFields }: JsonObject): JsonObject {
+  const all = isObject(labels) ? labels : {};
+  if (!Array.isArray(managedFields)) return all;
+  const keys = managedFields.filter(isObject).flatMap(({ manager, fieldsV1 }) => {
+    const fields = isObject(fieldsV1) ? fieldsV1["f:metadata"] : undefined;
+    const own = isObject(fields) ? fields["f:labels"] : undefined;
+    return manager === FIELD_OWNER && isObject(own) ? Object.keys(own) : [];
+  });
+  return Object.fromEntries(
+    Object.entries(all).filter(([key]) => keys.includes(`f:${key}`)),
+  );
+}
+
 function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   const metadata = metadataOf(object);
   const { status } = object;
@@ -235,6 +276,9 @@ function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
     workName: name.slice(hubHash.length + 1),
     uid: textOf(metadata, "uid"),
     isDeleting: metadata["deletionTimestamp"] !== undefined,
+    labels: ownLabels(metadata),
+    isSpecOurs: false,
+    isEvicting: isObject(status) && status["evictionStartTime"] !== undefined,
     resources: (Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
       group: textOf(entry, "group"),
       version: textOf(entry, "version"),

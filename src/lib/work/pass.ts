@@ -138,7 +138,8 @@ async function turn(
       reading.options.updateStrategy.type !== "ReadOnly",
   };
   const { executor } = spec;
-  const located = { ref, manifest, options: reading.options, ownership, executor };
+  const listedUid = entry.resources.find((old) => isOf(old, slot.meta))?.uid || undefined;
+  const located = { ref, manifest, options: reading.options, ownership, executor, listedUid };
   return await applySlot(kube, slot, located, reading);
 }
 
