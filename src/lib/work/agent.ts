@@ -89,7 +89,7 @@ export async function startWorkAgent(
   const type = await installLedgerType(kube);
   const ledger = openLedger(kube, type, broker.hubName);
   const { works, floor, orphans, fence } = await recall(ledger, options.nowMs());
-  const keeper = starting.use(createKeeper(works, ledger, log));
+  const keeper = starting.use(createKeeper(works, ledger, () => passes.due > 0, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
     works,

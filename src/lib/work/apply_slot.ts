@@ -79,7 +79,9 @@ export async function applySlot(
     const strategy = options.updateStrategy;
     // What another agent or an earlier life left may need no write at all.
     const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
-    const object = await applyManifest(door, { ref, manifest, strategy, ownership, isNew });
+    const isMissing = slot.uid === undefined && located.listedUid === undefined;
+    const target = { ref, manifest, strategy, ownership, isNew, isMissing };
+    const object = await applyManifest(door, target);
     return { object, isRead: true };
   }
 }

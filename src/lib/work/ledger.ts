@@ -11,6 +11,7 @@ import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
 import type { OwnerReference } from "./metadata.ts";
+import { decodePlan, encodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
 import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
@@ -46,6 +47,8 @@ export interface LedgerEntry {
   isSpecOurs: boolean;
   /** Another agent has begun to count the time until it would evict the objects. */
   isEvicting: boolean;
+  /** The list is newer than the one on the cluster. */
+  isUnwritten: boolean;
   /** Of the record that was written last. */
   recordHash?: string;
 }
@@ -64,10 +67,20 @@ export interface Ledger {
   /** Keeps the time of the last deletion beside the works. */
   keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
-  /** Returns the entry of a work, with its labels; its object is created or adopted. */
-  ensure(workName: string, labels: JsonObject): Promise<LedgerEntry>;
+  /**
+   * Returns the entry of a work, with its labels; its object is created or adopted. A created one lists what is planned
+   * if there is room for it.
+   */
+  ensure(
+    workName: string,
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry>;
   /** Stores the list of applied resources if it changed, and ends an eviction: its work is here. */
   writeResources(entry: LedgerEntry, resources: AppliedResource[]): Promise<void>;
+  /** Remembers uids of objects that are listed already. They are written by the next `writeRecord` at the latest. */
+  noteResources(entry: LedgerEntry, resources: AppliedResource[]): void;
+  /** Stores what a later life must know, and the list of resources before it. */
   writeRecord(entry: LedgerEntry, text: string): Promise<void>;
   /** Marks the object as being deleted. It stays until it is released. */
   startDeletion(entry: LedgerEntry): Promise<void>;
@@ -117,9 +130,15 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       { ...options, ...(subresource ? { subresource } : {}) },
     );
 
-  const create = async (workName: string, labels: JsonObject): Promise<LedgerEntry> => {
+  const create = async (
+    workName: string,
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry> => {
     const ref = refOf(nameOf(workName));
     const metadata: JsonObject = { name: ref.name, finalizers: [FINALIZER] };
+    const plan = encodePlan(planned);
+    if (plan !== undefined) metadata["annotations"] = { [PLAN_ANNOTATION]: plan };
     if (Object.keys(labels).length > 0) metadata["labels"] = labels;
     const wanted = {
       apiVersion: LEDGER_API_VERSION,
@@ -150,6 +169,21 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
     return entry;
   };
 
+  const writeResources: Ledger["writeResources"] = async (entry, resources) => {
+    const sorted = sortedList(resources);
+    const isSame = !entry.isUnwritten &&
+      canonicalJson(sorted) === canonicalJson(entry.resources);
+    if (isSame && !entry.isEvicting) return;
+    const status = {
+      ...(isSame ? {} : { appliedResources: sorted }),
+      ...(entry.isEvicting ? { evictionStartTime: null } : {}),
+    };
+    await patch(entry, { status }, "status");
+    entry.resources = sorted;
+    entry.isUnwritten = false;
+    entry.isEvicting = false;
+  };
+
   return {
     type,
     async load() {
@@ -176,24 +210,22 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
     get: (workName) => entries.get(workName),
-    ensure: async (workName, labels) =>
-      await adopt(entries.get(workName) ?? await create(workName, labels), labels),
-    async writeResources(entry, resources) {
-      const sorted = resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
-      const isSame = canonicalJson(sorted) === canonicalJson(entry.resources);
-      if (isSame && !entry.isEvicting) return;
-      const status = {
-        ...(isSame ? {} : { appliedResources: sorted }),
-        ...(entry.isEvicting ? { evictionStartTime: null } : {}),
-      };
-      await patch(entry, { status }, "status");
+    ensure: async (workName, labels, planned) =>
+      await adopt(entries.get(workName) ?? await create(workName, labels, planned), labels),
+    writeResources,
+    noteResources(entry, resources) {
+      const sorted = sortedList(resources);
+      if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
       entry.resources = sorted;
-      entry.isEvicting = false;
+      entry.isUnwritten = true;
     },
     async writeRecord(entry, text) {
+      await writeResources(entry, entry.resources);
       const hash = hashOf(text);
       if (entry.recordHash === hash) return;
-      await patch(entry, { metadata: { annotations: { [RECORD_ANNOTATION]: text } } });
+      // The status is written, so that the plan has had its time.
+      const annotations = { [RECORD_ANNOTATION]: text, [PLAN_ANNOTATION]: null };
+      await patch(entry, { metadata: { annotations } });
       entry.recordHash = hash;
     },
     async startDeletion(entry) {
@@ -229,6 +261,10 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       return entry.workName;
     },
   };
+}
+
+function sortedList(resources: readonly AppliedResource[]): AppliedResource[] {
+  return resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
 }
 
 function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
@@ -269,7 +305,8 @@ function ownLabels({ labels, managedFields }: JsonObject): JsonObject {
 function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   const metadata = metadataOf(object);
   const { status } = object;
-  const list = isObject(status) ? status["appliedResources"] : undefined;
+  const list = (isObject(status) ? status["appliedResources"] : undefined) ??
+    decodePlan(annotationOf(object, PLAN_ANNOTATION));
   const name = textOf(metadata, "name");
   return {
     name,
@@ -278,14 +315,15 @@ function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
     isDeleting: metadata["deletionTimestamp"] !== undefined,
     labels: ownLabels(metadata),
     isSpecOurs: false,
+    isUnwritten: false,
     isEvicting: isObject(status) && status["evictionStartTime"] !== undefined,
-    resources: (Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
+    resources: sortedList((Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
       group: textOf(entry, "group"),
       version: textOf(entry, "version"),
       resource: textOf(entry, "resource"),
       namespace: textOf(entry, "namespace"),
       name: textOf(entry, "name"),
       uid: textOf(entry, "uid"),
-    })),
+    }))),
   };
 }
