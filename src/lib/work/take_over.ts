@@ -26,7 +26,8 @@ export function sparingly(kube: Kube, uid: string | undefined): Kube {
     seen.delete(objectKey(ref));
     if (live === undefined || textOf(metadataOf(live), "uid") !== uid) return await write(options);
     const after = await unlessRefused(write({ ...options, isDryRun: true }));
-    const isSame = after !== undefined && canonicalJson(shown(after)) === canonicalJson(shown(live));
+    const isSame = after !== undefined &&
+      canonicalJson(shown(after)) === canonicalJson(shown(live));
     return isSame ? live : await write(options);
   };
 
@@ -68,7 +69,9 @@ async function unlessRefused(
 
 /** An object without what the server counts and notes on each write. */
 function content(object: JsonObject): JsonObject {
-  const { resourceVersion: _, managedFields: __, generation: ___, ...metadata } = metadataOf(object);
+  const { resourceVersion: _, managedFields: __, generation: ___, ...metadata } = metadataOf(
+    object,
+  );
   return { ...object, metadata };
 }
 
