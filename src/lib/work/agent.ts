@@ -6,26 +6,26 @@
  * becomes the status at once, without a pass.
  */
 
-import { describeError, MaestroError } from "../errors.ts";
+import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
-import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
+import type { EventType } from "../wire/event_type.ts";
 import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
-import { createDigestWatch, type DigestWatch } from "./digest.ts";
-import { createFence, type Fence } from "./fence.ts";
+import { createDigestWatch } from "./digest.ts";
+import { createFence } from "./fence.ts";
 import { followScope } from "./follow.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
 import { createKeyedQueue, type KeyedQueue } from "../keyed_queue.ts";
-import { receiveSpec, type Works } from "./receive.ts";
+import type { Works } from "./receive.ts";
+import { takeEvent } from "./reception.ts";
 import { createReconciler, type Reconciler } from "./reconcile.ts";
 import { restoreWork } from "./record.ts";
 import type { Reporter } from "./report.ts";
-import { answersTo, specResyncRequests } from "./resync.ts";
+import { specResyncRequests } from "./resync.ts";
 import { startWatches } from "./watches.ts";
 import { metadataOf, textOf } from "./work.ts";
 
@@ -89,7 +89,7 @@ export async function startWorkAgent(
   const type = await installLedgerType(kube);
   const ledger = openLedger(kube, type, broker.hubName);
   const { works, floor, orphans, fence } = await recall(ledger, options.nowMs());
-  const keeper = starting.use(createKeeper(works, ledger, log));
+  const keeper = starting.use(createKeeper(works, ledger, () => passes.due > 0, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
     works,
@@ -156,7 +156,7 @@ export async function startWorkAgent(
   };
   const reception = { works, fence, passes, outbox, digests, log, options, heard, tellAgain };
   const opened: BrokerEvents = {
-    receive: (event) => Promise.resolve(receive(reception, event)),
+    receive: (event) => Promise.resolve(takeEvent(reception, event)),
     async subscribed({ isKept }) {
       if (!isKept) await resync();
       delete state.offline;
@@ -239,57 +239,4 @@ function followLedger(
   };
   const scope = { type: ledger.type, namespace: "", name: "", metadataOnly: true };
   return followScope(kube, scope, follower, { pollMs: statusSyncIntervalMs, log });
-}
-
-interface Reception {
-  works: Works;
-  fence: Fence;
-  passes: KeyedQueue;
-  outbox: Outbox;
-  digests: DigestWatch;
-  log: Logger;
-  options: WorkAgentOptions;
-  /** The server has sent a spec, or asked for statuses. */
-  heard: (subresource: EventType["subresource"]) => void;
-  /** Tells the server what is held, unless it was just told. */
-  tellAgain: () => void;
-}
-
-/** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
-function receive(reception: Reception, event: CloudEvent): void {
-  const { works, fence, passes, outbox, digests, log, options, heard } = reception;
-  try {
-    const type = parseEventType(event.type);
-    if (type.dataType !== MANIFEST_BUNDLES && type.dataType !== MANIFESTS) return;
-    if (type.subresource === "status") {
-      const clusterName = event.extensions[EXT.clusterName] ?? "";
-      if (clusterName !== "" && clusterName !== options.consumerName) return;
-      if (type.action !== ACTION.resyncRequest || digests.take(event, type.dataType)) return;
-      const asked = { consumerName: options.consumerName, nowMs: options.nowMs() };
-      for (const uid of answersTo(works, event, type.dataType, asked)) outbox.answer(uid);
-      heard("status");
-      return;
-    }
-    if (type.action === ACTION.resyncRequest) return;
-    if (event.extensions[EXT.clusterName] !== options.consumerName) return;
-    heard("spec");
-    const receipt = receiveSpec(works, fence, event, type);
-    const uid = String(event.extensions[EXT.resourceId]);
-    log.debug("received", { resource_id: uid, type: event.type, receipt });
-    const work = works.get(uid);
-    if (receipt === "changed") passes.add(uid);
-    else if (work !== undefined && (receipt === "repeated" || receipt === "older")) {
-      // The server would not send it if it had our status, or knew that we hold a later version.
-      work.mustReport = true;
-      outbox.mark(uid);
-      // A work whose spec has not come back since a restart has no status yet; a list tells its version.
-      if (receipt === "older" && !work.isSettled) reception.tellAgain();
-    }
-  } catch (error) {
-    log.warn("cannot use event", {
-      event_id: event.id,
-      type: event.type,
-      reason: describeError(error),
-    });
-  }
 }

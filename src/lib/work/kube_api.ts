@@ -28,6 +28,8 @@ export interface ObjectRef {
 export interface WriteOptions {
   /** Who owns the fields written: `work-agent` unless a work says otherwise. */
   fieldManager: string;
+  /** The answer is what would be stored, and nothing is. */
+  isDryRun?: boolean;
 }
 
 export interface PatchOptions extends WriteOptions {

@@ -11,6 +11,7 @@ import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
 import type { OwnerReference } from "./metadata.ts";
+import { decodePlan, encodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
 import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
@@ -40,6 +41,14 @@ export interface LedgerEntry {
   uid: string;
   resources: AppliedResource[];
   isDeleting: boolean;
+  /** The labels that agents gave it: those of its work, and which source that is of. */
+  labels: JsonObject;
+  /** It names this hub, this agent and its work as this agent would. */
+  isSpecOurs: boolean;
+  /** Another agent has begun to count the time until it would evict the objects. */
+  isEvicting: boolean;
+  /** The list is newer than the one on the cluster. */
+  isUnwritten: boolean;
   /** Of the record that was written last. */
   recordHash?: string;
 }
@@ -58,10 +67,20 @@ export interface Ledger {
   /** Keeps the time of the last deletion beside the works. */
   keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
-  /** Returns the entry of a work, creating or adopting its object. */
-  ensure(workName: string, labels: JsonObject): Promise<LedgerEntry>;
-  /** Stores the list of applied resources if it changed. */
+  /**
+   * Returns the entry of a work, with its labels; its object is created or adopted. A created one lists what is planned
+   * if there is room for it.
+   */
+  ensure(
+    workName: string,
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry>;
+  /** Stores the list of applied resources if it changed, and ends an eviction: its work is here. */
   writeResources(entry: LedgerEntry, resources: AppliedResource[]): Promise<void>;
+  /** Remembers uids of objects that are listed already. They are written by the next `writeRecord` at the latest. */
+  noteResources(entry: LedgerEntry, resources: AppliedResource[]): void;
+  /** Stores what a later life must know, and the list of resources before it. */
   writeRecord(entry: LedgerEntry, text: string): Promise<void>;
   /** Marks the object as being deleted. It stays until it is released. */
   startDeletion(entry: LedgerEntry): Promise<void>;
@@ -98,6 +117,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
 
   const remember = (object: JsonObject): LedgerEntry => {
     const entry = readEntry(object, hubHash);
+    entry.isSpecOurs = canonicalJson(object["spec"]) === canonicalJson(specOf(entry.workName));
     entries.set(entry.workName, entry);
     return entry;
   };
@@ -110,9 +130,15 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       { ...options, ...(subresource ? { subresource } : {}) },
     );
 
-  const create = async (workName: string, labels: JsonObject): Promise<LedgerEntry> => {
+  const create = async (
+    workName: string,
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry> => {
     const ref = refOf(nameOf(workName));
     const metadata: JsonObject = { name: ref.name, finalizers: [FINALIZER] };
+    const plan = encodePlan(planned);
+    if (plan !== undefined) metadata["annotations"] = { [PLAN_ANNOTATION]: plan };
     if (Object.keys(labels).length > 0) metadata["labels"] = labels;
     const wanted = {
       apiVersion: LEDGER_API_VERSION,
@@ -126,16 +152,36 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       if (!(error instanceof KubeError && error.reason === "AlreadyExists")) throw error;
       const live = await kube.get(ref);
       if (live === undefined) throw error;
-      return await adopt(live, workName);
+      return remember(live);
     }
   };
 
   // Another agent id with the same hub: its objects are taken over with their names and uids.
-  const adopt = async (live: JsonObject, workName: string): Promise<LedgerEntry> => {
-    const entry = remember(live);
-    if (canonicalJson(live["spec"]) === canonicalJson(specOf(workName))) return entry;
-    await patch(entry, { spec: specOf(workName) });
+  const adopt = async (entry: LedgerEntry, labels: JsonObject): Promise<LedgerEntry> => {
+    const changed = labelChanges(entry.labels, labels);
+    if (entry.isDeleting || (entry.isSpecOurs && changed === undefined)) return entry;
+    await patch(entry, {
+      ...(entry.isSpecOurs ? {} : { spec: specOf(entry.workName) }),
+      ...(changed === undefined ? {} : { metadata: { labels: changed } }),
+    });
+    entry.isSpecOurs = true;
+    entry.labels = labels;
     return entry;
+  };
+
+  const writeResources: Ledger["writeResources"] = async (entry, resources) => {
+    const sorted = sortedList(resources);
+    const isSame = !entry.isUnwritten &&
+      canonicalJson(sorted) === canonicalJson(entry.resources);
+    if (isSame && !entry.isEvicting) return;
+    const status = {
+      ...(isSame ? {} : { appliedResources: sorted }),
+      ...(entry.isEvicting ? { evictionStartTime: null } : {}),
+    };
+    await patch(entry, { status }, "status");
+    entry.resources = sorted;
+    entry.isUnwritten = false;
+    entry.isEvicting = false;
   };
 
   return {
@@ -164,17 +210,22 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
     get: (workName) => entries.get(workName),
-    ensure: async (workName, labels) => entries.get(workName) ?? await create(workName, labels),
-    async writeResources(entry, resources) {
-      const sorted = resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
+    ensure: async (workName, labels, planned) =>
+      await adopt(entries.get(workName) ?? await create(workName, labels, planned), labels),
+    writeResources,
+    noteResources(entry, resources) {
+      const sorted = sortedList(resources);
       if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
-      await patch(entry, { status: { appliedResources: sorted } }, "status");
       entry.resources = sorted;
+      entry.isUnwritten = true;
     },
     async writeRecord(entry, text) {
+      await writeResources(entry, entry.resources);
       const hash = hashOf(text);
       if (entry.recordHash === hash) return;
-      await patch(entry, { metadata: { annotations: { [RECORD_ANNOTATION]: text } } });
+      // The status is written, so that the plan has had its time.
+      const annotations = { [RECORD_ANNOTATION]: text, [PLAN_ANNOTATION]: null };
+      await patch(entry, { metadata: { annotations } });
       entry.recordHash = hash;
     },
     async startDeletion(entry) {
@@ -212,6 +263,10 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
   };
 }
 
+function sortedList(resources: readonly AppliedResource[]): AppliedResource[] {
+  return resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
+}
+
 function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
   return [group, version, resource, namespace, name].join("\u0000");
 }
@@ -225,23 +280,50 @@ function hashOf(text: string): string {
   return Bun.hash(text).toString(36);
 }
 
+/** The patch that makes the labels those wanted; undefined if they are. Labels of others stay. */
+function labelChanges(own: JsonObject, wanted: JsonObject): JsonObject | undefined {
+  const changed: JsonObject = {};
+  for (const key of Object.keys(own)) if (!(key in wanted)) changed[key] = null;
+  for (const [key, value] of Object.entries(wanted)) if (own[key] !== value) changed[key] = value;
+  return Object.keys(changed).length > 0 ? changed : undefined;
+}
+
+/** The labels that were set under our name, as the API server has noted it; a simulated cluster has no notes. */
+function ownLabels({ labels, managedFields }: JsonObject): JsonObject {
+  const all = isObject(labels) ? labels : {};
+  if (!Array.isArray(managedFields)) return all;
+  const keys = managedFields.filter(isObject).flatMap(({ manager, fieldsV1 }) => {
+    const fields = isObject(fieldsV1) ? fieldsV1["f:metadata"] : undefined;
+    const own = isObject(fields) ? fields["f:labels"] : undefined;
+    return manager === FIELD_OWNER && isObject(own) ? Object.keys(own) : [];
+  });
+  return Object.fromEntries(
+    Object.entries(all).filter(([key]) => keys.includes(`f:${key}`)),
+  );
+}
+
 function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   const metadata = metadataOf(object);
   const { status } = object;
-  const list = isObject(status) ? status["appliedResources"] : undefined;
+  const list = (isObject(status) ? status["appliedResources"] : undefined) ??
+    decodePlan(annotationOf(object, PLAN_ANNOTATION));
   const name = textOf(metadata, "name");
   return {
     name,
     workName: name.slice(hubHash.length + 1),
     uid: textOf(metadata, "uid"),
     isDeleting: metadata["deletionTimestamp"] !== undefined,
-    resources: (Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
+    labels: ownLabels(metadata),
+    isSpecOurs: false,
+    isUnwritten: false,
+    isEvicting: isObject(status) && status["evictionStartTime"] !== undefined,
+    resources: sortedList((Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
       group: textOf(entry, "group"),
       version: textOf(entry, "version"),
       resource: textOf(entry, "resource"),
       namespace: textOf(entry, "namespace"),
       name: textOf(entry, "name"),
       uid: textOf(entry, "uid"),
-    })),
+    }))),
   };
 }

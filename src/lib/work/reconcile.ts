@@ -11,7 +11,7 @@
 import { backoffMs } from "../backoff.ts";
 import { setCondition } from "./conditions.ts";
 import type { ObjectRef } from "./kube_api.ts";
-import { type LedgerEntry, ownerReference } from "./ledger.ts";
+import { type AppliedResource, type LedgerEntry, ownerReference } from "./ledger.ts";
 import { isDrifted, isOutdated, observeObject } from "./observe.ts";
 import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
 import { pruneResources } from "./prune.ts";
@@ -120,25 +120,28 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
   };
 
   /** The entry that owns the objects; one that somebody deleted is carried out first. */
-  const entryOf = async (work: Work): Promise<LedgerEntry | undefined> => {
-    const entry = await ledger.ensure(work.name, labelsOf(work));
+  const entryOf = async (
+    work: Work,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry | undefined> => {
+    const entry = await ledger.ensure(work.name, labelsOf(work), planned);
     if (!entry.isDeleting) return entry;
     if (!await finalise(entry)) return undefined;
     for (const slot of work.slots) {
       delete slot.appliedHash;
       slot.isKnown = false;
     }
-    return await ledger.ensure(work.name, labelsOf(work));
+    return await ledger.ensure(work.name, labelsOf(work), planned);
   };
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
     memory.held = new Map();
     try {
-      const entry = await entryOf(work);
-      if (entry === undefined) return undefined;
-      memory.pruningSinceMs ??= nowMs();
-      return await applyWork(around, work, entry, memory.pruningSinceMs);
+      return await applyWork(around, work, (planned) => entryOf(work, planned), () => {
+        memory.pruningSinceMs ??= nowMs();
+        return memory.pruningSinceMs;
+      });
     } finally {
       const { held } = memory;
       delete memory.held;
