@@ -12,6 +12,7 @@ import {
 import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
+import type { DriftPace } from "../../src/lib/work/drift.ts";
 import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -70,10 +71,16 @@ interface SendOptions {
 export const CONSUMER = "cluster1";
 const HUB = "server.test:8091";
 
+interface AgentOptions {
+  nowMs?: () => number;
+  hub?: string;
+  driftPace?: DriftPace;
+}
+
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB }: { nowMs?: () => number; hub?: string } = {},
+  { nowMs = Date.now, hub = HUB, driftPace }: AgentOptions = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
@@ -166,6 +173,7 @@ export async function startAgent(
       workers: 4,
       jsonRawBytesMax: 1024 * 1024,
       nowMs,
+      ...(driftPace === undefined ? {} : { driftPace }),
     },
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });

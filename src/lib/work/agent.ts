@@ -14,6 +14,7 @@ import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
 import { createFence } from "./fence.ts";
+import type { DriftPace } from "./drift.ts";
 import { followScope } from "./follow.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -42,6 +43,8 @@ export interface WorkAgentOptions {
   workers: number;
   jsonRawBytesMax: number;
   nowMs: () => number;
+  /** How fast drift is healed, for tests that cannot wait for minutes. */
+  driftPace?: DriftPace;
 }
 
 export interface WorkAgent extends AsyncDisposable {
@@ -116,7 +119,7 @@ export async function startWorkAgent(
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: (uid, delayMs) => passes.add(uid, delayMs),
     passed: (work) => keeper.touch(work.uid),
-  });
+  }, options.driftPace);
   const passes = starting.use(createKeyedQueue((uid) => turn(uid, ledger, reconciler), {
     name: "apply",
     workers: options.workers,

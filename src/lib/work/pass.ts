@@ -5,6 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
+import { placePolicy } from "./drift.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
@@ -65,6 +66,9 @@ export async function applyWork(
   const spec = parseWorkSpec(work.dataType, specText);
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
+  for (const slot of slots) {
+    placePolicy(slot, work.metadata, spec.manifests[slot.meta.ordinal] as JsonObject);
+  }
   await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
   const entry = await open(withPlanned([], slots));
   if (entry === undefined) return undefined;
