@@ -14,7 +14,10 @@ import { conditionOf, configMap, isTrue, startAgent } from "./one_agent.ts";
 const cluster = await startKubernetes();
 const kube = await openKubeconfig(cluster.kubeconfig);
 const agent = await startAgent(kube, {
-  driftPace: { calmMs: 1_500, backoff: { firstMs: 5, factor: 2, ceilingMs: 60_000 } },
+  pace: {
+    drift: { calmMs: 1_500, backoff: { firstMs: 5, factor: 2, ceilingMs: 60_000 } },
+    retry: { firstMs: 200, factor: 2, ceilingMs: 60_000 },
+  },
 });
 
 afterAll(async () => {

@@ -12,7 +12,7 @@ import {
 import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
-import type { DriftPace } from "../../src/lib/work/drift.ts";
+import type { Pace } from "../../src/lib/work/reconcile.ts";
 import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -74,13 +74,13 @@ const HUB = "server.test:8091";
 interface AgentOptions {
   nowMs?: () => number;
   hub?: string;
-  driftPace?: DriftPace;
+  pace?: Pace;
 }
 
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB, driftPace }: AgentOptions = {},
+  { nowMs = Date.now, hub = HUB, pace }: AgentOptions = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
@@ -173,7 +173,7 @@ export async function startAgent(
       workers: 4,
       jsonRawBytesMax: 1024 * 1024,
       nowMs,
-      ...(driftPace === undefined ? {} : { driftPace }),
+      ...(pace === undefined ? {} : { pace }),
     },
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });

@@ -10,11 +10,11 @@ import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { EventType } from "../wire/event_type.ts";
 import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts";
+import { startAlarms } from "./alarms.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
 import { createFence } from "./fence.ts";
-import type { DriftPace } from "./drift.ts";
 import { followScope } from "./follow.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -23,7 +23,7 @@ import { createOutbox, type Outbox } from "./outbox.ts";
 import { createKeyedQueue, type KeyedQueue } from "../keyed_queue.ts";
 import type { Works } from "./receive.ts";
 import { takeEvent } from "./reception.ts";
-import { createReconciler, type Reconciler } from "./reconcile.ts";
+import { createReconciler, type Pace, type Reconciler } from "./reconcile.ts";
 import { restoreWork } from "./record.ts";
 import type { Reporter } from "./report.ts";
 import { specResyncRequests } from "./resync.ts";
@@ -43,8 +43,8 @@ export interface WorkAgentOptions {
   workers: number;
   jsonRawBytesMax: number;
   nowMs: () => number;
-  /** How fast drift is healed, for tests that cannot wait for minutes. */
-  driftPace?: DriftPace;
+  /** How fast things are done again, for tests that cannot wait for minutes. */
+  pace?: Pace;
 }
 
 export interface WorkAgent extends AsyncDisposable {
@@ -114,12 +114,16 @@ export async function startWorkAgent(
     }),
   );
   const { nowMs, jsonRawBytesMax } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax };
+  const wake = (uid: string, delayMs: number) => passes.add(uid, delayMs);
+  const alarms = starting.use(
+    startAlarms(kube, wake, { pollMs: options.statusSyncIntervalMs, log }),
+  );
+  const around = { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
-    drifted: (uid, delayMs) => passes.add(uid, delayMs),
+    drifted: wake,
     passed: (work) => keeper.touch(work.uid),
-  }, options.driftPace);
+  }, options.pace);
   const passes = starting.use(createKeyedQueue((uid) => turn(uid, ledger, reconciler), {
     name: "apply",
     workers: options.workers,

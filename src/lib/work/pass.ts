@@ -3,6 +3,7 @@
 import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
+import type { Alarms } from "./alarms.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
@@ -28,6 +29,7 @@ export interface Surroundings {
   ledger: Ledger;
   fence: Fence;
   watches: Watches;
+  alarms: Alarms;
   log: Logger;
   nowMs: () => number;
   jsonRawBytesMax: number;

@@ -8,7 +8,7 @@
  * There is no way back from deleting.
  */
 
-import { backoffMs } from "../backoff.ts";
+import { backoffMs, type BackoffOptions } from "../backoff.ts";
 import { setCondition } from "./conditions.ts";
 import { calmDown, DRIFT_PACE, type DriftPace } from "./drift.ts";
 import { type AppliedResource, type LedgerEntry, ownerReference } from "./ledger.ts";
@@ -19,12 +19,22 @@ import { labelsOf } from "./report.ts";
 import { createSight, type Sight } from "./sight.ts";
 import type { Work } from "./work.ts";
 
-/** Pauses before failed manifests are tried again. */
-const RETRY = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
 /** Pauses between looks at objects that terminate. */
 const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
 /** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
 const SILENT_FAILURES_MAX = 3;
+
+/** How fast what did not stay, or did not come to be, is done again. */
+export interface Pace {
+  drift: DriftPace;
+  /** Pauses before failed manifests are tried again. */
+  retry: BackoffOptions;
+}
+
+const PACE: Pace = {
+  drift: DRIFT_PACE,
+  retry: { firstMs: 200, factor: 2, ceilingMs: 60_000 },
+};
 
 /** Who is told what the reconciler finds. */
 export interface Told {
@@ -59,13 +69,13 @@ export function createReconciler(
   around: Surroundings,
   works: Works,
   told: Told,
-  pace: DriftPace = DRIFT_PACE,
+  pace: Pace = PACE,
 ): Reconciler {
-  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax } = around;
   const sight = createSight(works, { ...told, read: watches.read }, {
     nowMs,
     jsonRawBytesMax,
-    pace,
+    pace: pace.drift,
   });
   const memories = new Map<string, Memory>();
 
@@ -114,6 +124,7 @@ export function createReconciler(
       if (!await finalise(entry)) return pendingDelay(memoryOf(work.uid));
     }
     watches.want(work.uid, []);
+    alarms.set(work.uid, []);
     work.isGone = true;
     log.debug("deleted work", { resource_id: work.uid });
     told.changed(work.uid, "urgent");
@@ -168,8 +179,9 @@ export function createReconciler(
     }
     if (result === undefined) return pendingDelay(memory);
     if (!result.isWhole) return 0;
-    const delays = work.slots.flatMap((slot) => calmDown(slot, nowMs(), pace) ?? []);
+    const delays = work.slots.flatMap((slot) => calmDown(slot, nowMs(), pace.drift) ?? []);
     settle(work);
+    alarms.set(work.uid, result.waitsFor);
     told.passed(work);
     if (result.pending > 0) delays.push(pendingDelay(memory));
     else {
@@ -179,7 +191,7 @@ export function createReconciler(
     if (result.retryAfterMs === undefined) memory.failures = 0;
     // Zero means that nobody knows a better time than the backoff.
     else if (result.retryAfterMs > 0) delays.push(result.retryAfterMs);
-    else delays.push(backoffMs(memory.failures++, RETRY, Math.random()));
+    else delays.push(backoffMs(memory.failures++, pace.retry, Math.random()));
     return delays.length > 0 ? Math.min(...delays) : undefined;
   };
 
@@ -203,6 +215,7 @@ export function createReconciler(
     forget(uid) {
       memories.delete(uid);
       watches.want(uid, []);
+      alarms.set(uid, []);
     },
   };
 }

@@ -32,6 +32,23 @@ export interface Sight {
   release(uid: string): void;
 }
 
+/** An object that changes all the time brings its manifest another attempt this often. */
+const RETRY_PAUSE_MS = 5_000;
+
+/** True if the API server refused the manifest: because of a field of somebody else's, one that may not change, a webhook. */
+function isRefused({ conditions }: Slot): boolean {
+  return conditions.some(({ type, status, reason }) =>
+    type === "Applied" && status === "False" && reason === "AppliedManifestFailed"
+  );
+}
+
+function retryDelayMs(slot: Slot): number {
+  const now = performance.now();
+  const delayMs = Math.max(1, (slot.retriedAtMs ?? -Infinity) + RETRY_PAUSE_MS - now);
+  slot.retriedAtMs = now + delayMs;
+  return delayMs;
+}
+
 /** Creates the eyes of one agent. */
 export function createSight(works: Works, told: SightTold, options: SightOptions): Sight {
   const { nowMs, jsonRawBytesMax, pace } = options;
@@ -53,6 +70,7 @@ export function createSight(works: Works, told: SightTold, options: SightOptions
     else observeObject(slot, object, { ...reading, jsonRawBytesMax });
     if (work.deletionTimestamp === undefined) {
       if (isNews) told.drifted(work.uid, beginDrift(slot, object, { ...reading, pace }));
+      else if (isRefused(slot)) told.drifted(work.uid, retryDelayMs(slot));
     }
     told.changed(work.uid);
   };

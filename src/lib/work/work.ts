@@ -30,6 +30,8 @@ export interface Slot {
   isDrifted: boolean;
   /** What to do about drift, as the spec says. */
   driftPolicy?: DriftPolicy;
+  /** When a change of the object brought another attempt to apply a manifest that was refused. */
+  retriedAtMs?: number;
   /** How others go on changing the object. */
   contest?: Contest;
   /** The object itself was seen in this life, so its availability and feedback are true. */
