@@ -9,12 +9,12 @@
  */
 
 import { backoffMs } from "../backoff.ts";
-import { setCondition } from "./conditions.ts";
 import type { ObjectRef } from "./kube_api.ts";
-import { type LedgerEntry, ownerReference } from "./ledger.ts";
+import { createDeletions } from "./deletion.ts";
+import type { LedgerEntry } from "./ledger.ts";
 import { isDrifted, isOutdated, observeObject } from "./observe.ts";
 import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
-import { pruneResources } from "./prune.ts";
+import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
 import type { Sighting } from "./watches.ts";
@@ -74,21 +74,9 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     return found;
   };
 
-  const finalise = async (entry: LedgerEntry): Promise<boolean> => {
-    const memory = memoryOf(entry.name);
-    memory.pruningSinceMs ??= nowMs();
-    const { pending, errors } = await pruneResources(kube, log, entry.resources, {
-      owner: ownerReference(entry),
-      sinceMs: memory.pruningSinceMs,
-      nowMs: nowMs(),
-    });
-    for (const error of errors) log.warn("cannot delete", { work: entry.workName, error });
-    await ledger.writeResources(entry, pending);
-    if (pending.length > 0) return false;
-    await ledger.release(entry);
-    memories.delete(entry.name);
-    return true;
-  };
+  const { changed } = told;
+  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed });
+  const finalise = async (entry: LedgerEntry) => await deletions.finalise(entry) === undefined;
 
   const pendingDelay = (memory: Memory) =>
     backoffMs(memory.pendingRounds++, PENDING, Math.random());
@@ -97,21 +85,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     // Before anything goes: whoever kills this process must not let a late event bring it back.
     const isTimed = work.readAt !== undefined;
     if (!work.isGone) await fence.raise(work.uid, { deletionTimestamp, isTimed });
-    const entry = ledger.get(work.name);
-    if (entry !== undefined && !work.isGone) {
-      setCondition(work.conditions, {
-        type: "Deleting",
-        status: "True",
-        observedGeneration: work.version,
-        reason: "WorkDeleting",
-        message: "ManifestWork is being deleted",
-      }, nowMs());
-      // After a restart nothing is known of the objects, and the server knows more than we could say.
-      work.isSettled = work.slots.length > 0 && work.slots.every((slot) => slot.isKnown);
-      told.changed(work.uid);
-      await ledger.startDeletion(entry);
-      if (!await finalise(entry)) return pendingDelay(memoryOf(work.uid));
-    }
+    if (!work.isGone && !await deletions.advance(work)) return pendingDelay(memoryOf(work.uid));
     watches.want(work.uid, []);
     work.isGone = true;
     log.debug("deleted work", { resource_id: work.uid });
@@ -121,14 +95,14 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
 
   /** The entry that owns the objects; one that somebody deleted is carried out first. */
   const entryOf = async (work: Work): Promise<LedgerEntry | undefined> => {
-    const entry = await ledger.ensure(work.name, labelsOf(work));
+    const entry = await ledger.ensure(work, labelsOf(work));
     if (!entry.isDeleting) return entry;
     if (!await finalise(entry)) return undefined;
     for (const slot of work.slots) {
       delete slot.appliedHash;
       slot.isKnown = false;
     }
-    return await ledger.ensure(work.name, labelsOf(work));
+    return await ledger.ensure(work, labelsOf(work));
   };
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {
@@ -138,7 +112,9 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       const entry = await entryOf(work);
       if (entry === undefined) return undefined;
       memory.pruningSinceMs ??= nowMs();
-      return await applyWork(around, work, entry, memory.pruningSinceMs);
+      const result = await applyWork(around, work, entry, memory.pruningSinceMs);
+      if (result.isWhole && result.pending === 0) await releasePredecessors(around, work, entry);
+      return result;
     } finally {
       const { held } = memory;
       delete memory.held;
