@@ -8,6 +8,8 @@ export interface KeyedQueue extends AsyncDisposable {
   add(key: string, delayMs?: number): void;
   /** Keys that run, wait or will be run later. */
   readonly size: number;
+  /** Keys that run or could. */
+  readonly due: number;
 }
 
 export interface KeyedQueueOptions {
@@ -93,6 +95,9 @@ export function createKeyedQueue(
 
   return {
     add,
+    get due() {
+      return ready.size + running.size;
+    },
     get size() {
       return ready.size + running.size + timers.size;
     },

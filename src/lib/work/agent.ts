@@ -94,7 +94,7 @@ export async function startWorkAgent(
     agentId: options.ownerId,
   });
   const { works, floor, unfinished, fence } = await recall(ledger, options.nowMs());
-  const keeper = starting.use(createKeeper(works, ledger, log));
+  const keeper = starting.use(createKeeper(works, ledger, () => passes.due > 0, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
     works,

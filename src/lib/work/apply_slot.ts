@@ -12,6 +12,7 @@ import { isComplete, observeObject, type Reading } from "./observe.ts";
 import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
+import { type Wait, waitOf } from "./waits.ts";
 import { sparingly } from "./take_over.ts";
 import type { Slot } from "./work.ts";
 
@@ -31,6 +32,8 @@ export interface Outcome {
   isApplied: boolean;
   /** Another attempt may succeed: at once with backoff (`0`), or after this time. */
   retryAfterMs?: number;
+  /** What is missing on the cluster; its coming is the better moment for another attempt. */
+  waitsFor?: Wait;
 }
 
 /**
@@ -76,7 +79,9 @@ export async function applySlot(
     const strategy = options.updateStrategy;
     // What another agent or an earlier life left may need no write at all.
     const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
-    const object = await applyManifest(door, { ref, manifest, strategy, ownership, isNew });
+    const isMissing = slot.uid === undefined && located.listedUid === undefined;
+    const target = { ref, manifest, strategy, ownership, isNew, isMissing };
+    const object = await applyManifest(door, target);
     return { object, isRead: true };
   }
 }
@@ -112,9 +117,16 @@ export async function refuse(
     message: `${failed}: ${describeError(error)}`,
   }, nowMs);
   await look(kube, slot, ref, reading);
-  if (!(error instanceof Refusal)) return { isApplied: false, retryAfterMs: 0 };
-  const { retryAfterMs } = error;
-  return { isApplied: false, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  if (!(error instanceof Refusal)) {
+    const waitsFor = ref && waitOf(error, ref);
+    return { isApplied: false, retryAfterMs: 0, ...(waitsFor ? { waitsFor } : {}) };
+  }
+  const { retryAfterMs, waitsFor } = error;
+  return {
+    isApplied: false,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(waitsFor ? { waitsFor } : {}),
+  };
 }
 
 async function look(

@@ -10,8 +10,9 @@ import { isRfc3339, timeMicros } from "../wire/time.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
-import { labelChanges, readEntry } from "./ledger_entry.ts";
+import { annotationOf, labelChanges, readEntry, sortedList } from "./ledger_entry.ts";
 import type { OwnerReference } from "./metadata.ts";
+import { encodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
 import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
@@ -51,6 +52,8 @@ export interface LedgerEntry {
   isSpecOurs: boolean;
   /** Another agent has begun to count the time until it would evict the objects. */
   isEvicting: boolean;
+  /** The list is newer than the one on the cluster. */
+  isUnwritten: boolean;
   /** Of the record that was written last. */
   recordHash?: string;
 }
@@ -83,10 +86,20 @@ export interface Ledger {
   all(): Iterable<LedgerEntry>;
   /** Of the same work, under other hub names. */
   predecessors(workName: string): LedgerEntry[];
-  /** Returns the entry of a work, with its labels; its object is created or adopted. */
-  ensure(work: { name: string; uid: string }, labels: JsonObject): Promise<LedgerEntry>;
+  /**
+   * Returns the entry of a work, with its labels; its object is created or adopted. A created one lists what is planned
+   * if there is room for it.
+   */
+  ensure(
+    work: { name: string; uid: string },
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry>;
   /** Stores the list of applied resources if it changed, and ends an eviction: its work is here. */
   writeResources(entry: LedgerEntry, resources: AppliedResource[]): Promise<void>;
+  /** Remembers uids of objects that are listed already. They are written by the next `writeRecord` at the latest. */
+  noteResources(entry: LedgerEntry, resources: AppliedResource[]): void;
+  /** Stores what a later life must know, and the list of resources before it. */
   writeRecord(entry: LedgerEntry, text: string): Promise<void>;
   /** Ends an eviction that another agent has begun. */
   endEviction(entry: LedgerEntry): Promise<void>;
@@ -151,9 +164,15 @@ export function openLedger(
       { ...options, ...(subresource ? { subresource } : {}) },
     );
 
-  const create = async (workName: string, labels: JsonObject): Promise<LedgerEntry> => {
+  const create = async (
+    workName: string,
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry> => {
     const ref = refOf(nameOf(workName));
     const metadata: JsonObject = { name: ref.name, finalizers: [FINALIZER] };
+    const plan = encodePlan(planned);
+    if (plan !== undefined) metadata["annotations"] = { [PLAN_ANNOTATION]: plan };
     if (Object.keys(labels).length > 0) metadata["labels"] = labels;
     const wanted = {
       apiVersion: LEDGER_API_VERSION,
@@ -182,6 +201,21 @@ export function openLedger(
     entry.isSpecOurs = true;
     entry.labels = labels;
     return entry;
+  };
+
+  const writeResources: Ledger["writeResources"] = async (entry, resources) => {
+    const sorted = sortedList(resources);
+    const isSame = !entry.isUnwritten &&
+      canonicalJson(sorted) === canonicalJson(entry.resources);
+    if (isSame && !entry.isEvicting) return;
+    const status = {
+      ...(isSame ? {} : { appliedResources: sorted }),
+      ...(entry.isEvicting ? { evictionStartTime: null } : {}),
+    };
+    await patch(entry, { status }, "status");
+    entry.resources = sorted;
+    entry.isUnwritten = false;
+    entry.isEvicting = false;
   };
 
   return {
@@ -219,27 +253,25 @@ export function openLedger(
     all: () => entries.values(),
     predecessors: (workName) =>
       older.flatMap((name) => entries.get(name) ?? []).filter((one) => one.workName === workName),
-    async ensure({ name, uid }, labels) {
-      const entry = entries.get(nameOf(name)) ?? await create(name, labels);
+    async ensure({ name, uid }, labels, planned) {
+      const entry = entries.get(nameOf(name)) ?? await create(name, labels, planned);
       entry.workUid = uid;
       return await adopt(entry, labels);
     },
-    async writeResources(entry, resources) {
-      const sorted = resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
-      const isSame = canonicalJson(sorted) === canonicalJson(entry.resources);
-      if (isSame && !entry.isEvicting) return;
-      const status = {
-        ...(isSame ? {} : { appliedResources: sorted }),
-        ...(entry.isEvicting ? { evictionStartTime: null } : {}),
-      };
-      await patch(entry, { status }, "status");
+    writeResources,
+    noteResources(entry, resources) {
+      const sorted = sortedList(resources);
+      if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
       entry.resources = sorted;
-      entry.isEvicting = false;
+      entry.isUnwritten = true;
     },
     async writeRecord(entry, text) {
+      await writeResources(entry, entry.resources);
       const hash = hashOf(text);
       if (entry.recordHash === hash) return;
-      await patch(entry, { metadata: { annotations: { [RECORD_ANNOTATION]: text } } });
+      // The status is written, so that the plan has had its time.
+      const annotations = { [RECORD_ANNOTATION]: text, [PLAN_ANNOTATION]: null };
+      await patch(entry, { metadata: { annotations } });
       entry.recordHash = hash;
     },
     async endEviction(entry) {
@@ -278,15 +310,6 @@ export function openLedger(
       return entry;
     },
   };
-}
-
-function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
-  return [group, version, resource, namespace, name].join("\u0000");
-}
-
-function annotationOf(object: JsonObject | undefined, name: string): unknown {
-  const { annotations } = metadataOf(object);
-  return isObject(annotations) ? annotations[name] : undefined;
 }
 
 function hashOf(text: string): string {

@@ -1,7 +1,8 @@
 /** One AppliedManifestWork, as it is read and as it is changed. */
 
 import { isObject, type JsonObject } from "../json.ts";
-import type { LedgerEntry } from "./ledger.ts";
+import type { AppliedResource, LedgerEntry } from "./ledger.ts";
+import { decodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
 /** The patch that makes the labels those wanted; undefined if they are. Labels of others stay. */
@@ -30,7 +31,8 @@ function ownLabels({ labels, managedFields }: JsonObject): JsonObject {
 export function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   const metadata = metadataOf(object);
   const { status } = object;
-  const list = isObject(status) ? status["appliedResources"] : undefined;
+  const list = (isObject(status) ? status["appliedResources"] : undefined) ??
+    decodePlan(annotationOf(object, PLAN_ANNOTATION));
   const name = textOf(metadata, "name");
   const spec = isObject(object["spec"]) ? object["spec"] : {};
   const isOwn = name.startsWith(`${hubHash}-`);
@@ -42,14 +44,30 @@ export function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
     isDeleting: metadata["deletionTimestamp"] !== undefined,
     labels: ownLabels(metadata),
     isSpecOurs: false,
+    isUnwritten: false,
     isEvicting: isObject(status) && status["evictionStartTime"] !== undefined,
-    resources: (Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
+    resources: sortedList((Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
       group: textOf(entry, "group"),
       version: textOf(entry, "version"),
       resource: textOf(entry, "resource"),
       namespace: textOf(entry, "namespace"),
       name: textOf(entry, "name"),
       uid: textOf(entry, "uid"),
-    })),
+    }))),
   };
+}
+
+/** A list in the order in which peers keep it. */
+export function sortedList(resources: readonly AppliedResource[]): AppliedResource[] {
+  return resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
+}
+
+function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
+  return [group, version, resource, namespace, name].join("\u0000");
+}
+
+/** An annotation of an object, if it has it. */
+export function annotationOf(object: JsonObject | undefined, name: string): unknown {
+  const { annotations } = metadataOf(object);
+  return isObject(annotations) ? annotations[name] : undefined;
 }

@@ -11,7 +11,7 @@
 import { backoffMs } from "../backoff.ts";
 import type { ObjectRef } from "./kube_api.ts";
 import { createDeletions } from "./deletion.ts";
-import type { LedgerEntry } from "./ledger.ts";
+import type { AppliedResource, LedgerEntry } from "./ledger.ts";
 import { isDrifted, isOutdated, observeObject } from "./observe.ts";
 import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
 import { releasePredecessors } from "./predecessors.ts";
@@ -94,26 +94,36 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
   };
 
   /** The entry that owns the objects; one that somebody deleted is carried out first. */
-  const entryOf = async (work: Work): Promise<LedgerEntry | undefined> => {
-    const entry = await ledger.ensure(work, labelsOf(work));
+  const entryOf = async (
+    work: Work,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry | undefined> => {
+    const entry = await ledger.ensure(work, labelsOf(work), planned);
     if (!entry.isDeleting) return entry;
     if (!await finalise(entry)) return undefined;
     for (const slot of work.slots) {
       delete slot.appliedHash;
       slot.isKnown = false;
     }
-    return await ledger.ensure(work, labelsOf(work));
+    return await ledger.ensure(work, labelsOf(work), planned);
   };
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
     memory.held = new Map();
     try {
-      const entry = await entryOf(work);
-      if (entry === undefined) return undefined;
-      memory.pruningSinceMs ??= nowMs();
-      const result = await applyWork(around, work, entry, memory.pruningSinceMs);
-      if (result.isWhole && result.pending === 0) await releasePredecessors(around, work, entry);
+      let owned: LedgerEntry | undefined;
+      const enter = async (planned: readonly AppliedResource[]) => {
+        owned = await entryOf(work, planned);
+        return owned;
+      };
+      const result = await applyWork(around, work, enter, () => {
+        memory.pruningSinceMs ??= nowMs();
+        return memory.pruningSinceMs;
+      });
+      if (result?.isWhole && result.pending === 0 && owned !== undefined) {
+        await releasePredecessors(around, work, owned);
+      }
       return result;
     } finally {
       const { held } = memory;
