@@ -121,7 +121,6 @@ function entriesOf(ledger: Ledger, works: Works, work: Work): LedgerEntry[] {
   return entries.filter(({ workUid }) => {
     if (workUid === work.uid) return true;
     // A peer may take a work's name for the id of another.
-    if (workUid !== undefined && works.has(workUid)) return false;
     return ![...works.values()].some((other) => other !== work && other.name === work.name);
   });
 }

@@ -50,8 +50,8 @@ export function followLedger(
     listed() {
       // What was deleted while nobody watched is noticed when its work is applied next.
     },
-    changed: (object) => wake(ledger.observe(object, false)),
-    deleted: (object) => wake(ledger.observe(object, true)),
+    changed: (object) => wake(ledger.observe(object)),
+    deleted: (object) => wake(ledger.lose(object)),
     poll: () => Promise.resolve(),
   };
   return followType(kube, ledger.type, "", follower, { metadataOnly: true, ...options });

@@ -107,8 +107,10 @@ export interface Ledger {
   startDeletion(entry: LedgerEntry): Promise<void>;
   /** Lets the object go, after everything that it lists is gone. */
   release(entry: LedgerEntry): Promise<void>;
-  /** The cluster says that the object changed, or is gone as it was last. Returns the entry if that matters. */
-  observe(object: JsonObject, isGone: boolean): LedgerEntry | undefined;
+  /** The cluster says how the object is now. Returns the entry if that matters. */
+  observe(object: JsonObject): LedgerEntry | undefined;
+  /** The cluster says that the object is gone, as it was last. */
+  lose(object: JsonObject): LedgerEntry | undefined;
 }
 
 /** The lower-case hex SHA-256 of the broker's name, by which an agent knows its own objects. */
@@ -148,6 +150,12 @@ export function openLedger(
     entry.isSpecOurs = canonicalJson(object["spec"]) === canonicalJson(specOf(entry.workName));
     entries.set(entry.name, entry);
     return entry;
+  };
+
+  // What is told late, of one that another has followed under its name, says nothing of that.
+  const entryOf = (object: JsonObject) => {
+    const entry = entries.get(textOf(metadataOf(object), "name"));
+    return entry?.uid === metadataOf(object)["uid"] ? entry : undefined;
   };
 
   const isOurs = (object: JsonObject) => {
@@ -299,14 +307,16 @@ export function openLedger(
       }
       entries.delete(entry.name);
     },
-    observe(object, isGone) {
-      const metadata = metadataOf(object);
-      const entry = entries.get(textOf(metadata, "name"));
-      // What is told late, of one that another has followed under its name, says nothing of that.
-      if (entry === undefined || metadata["uid"] !== entry.uid) return undefined;
-      if (isGone) entries.delete(entry.name);
-      else if (metadata["deletionTimestamp"] === undefined || entry.isDeleting) return undefined;
-      else entry.isDeleting = true;
+    observe(object) {
+      const entry = entryOf(object);
+      if (entry === undefined || entry.isDeleting) return undefined;
+      if (metadataOf(object)["deletionTimestamp"] === undefined) return undefined;
+      entry.isDeleting = true;
+      return entry;
+    },
+    lose(object) {
+      const entry = entryOf(object);
+      if (entry !== undefined) entries.delete(entry.name);
       return entry;
     },
   };

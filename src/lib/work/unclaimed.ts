@@ -81,7 +81,12 @@ export interface UnclaimedTeller extends Disposable {
 }
 
 /** Tells operators what stays and how to remove it: once after each connection, if it is something else than before. */
-export function tellUnclaimed(ledger: Ledger, works: Works, log: Logger): UnclaimedTeller {
+export function tellUnclaimed(
+  ledger: Ledger,
+  works: Works,
+  log: Logger,
+  afterMs: number = TOLD_AFTER_MS,
+): UnclaimedTeller {
   let timer: Timer | undefined;
   let told = "";
   const tell = () => {
@@ -99,7 +104,7 @@ export function tellUnclaimed(ledger: Ledger, works: Works, log: Logger): Unclai
   return {
     connected() {
       clearTimeout(timer);
-      timer = setTimeout(tell, TOLD_AFTER_MS);
+      timer = setTimeout(tell, afterMs);
       timer.unref();
     },
     [Symbol.dispose]: () => clearTimeout(timer),
