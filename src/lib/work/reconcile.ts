@@ -24,6 +24,8 @@ import { objectKey, type Work } from "./work.ts";
 const RETRY = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
 /** Pauses between looks at objects that terminate. */
 const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
+/** An object of a deletion that is seen to go is not waited for longer; many that go together are one look. */
+const GONE_DELAY_MS = 300;
 /** Pauses before an object that somebody keeps changing is set right again. */
 const HEAL = { firstMs: 100, factor: 3, ceilingMs: 300_000 };
 /** An object that was left alone for so long is healed at once again. */
@@ -185,6 +187,9 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       return;
     }
     const { object, resourceVersion } = sighting;
+    if (object === undefined && work.deletionTimestamp !== undefined && !work.isGone) {
+      told.drifted(uid, GONE_DELAY_MS);
+    }
     for (const slot of work.slots) {
       const { options } = slot;
       // Most events are for one slot of many; comparing the name first is the cheap way to it.
