@@ -27,6 +27,7 @@ import { restoreWork } from "./record.ts";
 import type { Reporter } from "./report.ts";
 import { specResyncRequests } from "./resync.ts";
 import { startWatches } from "./watches.ts";
+import type { Backlog, Witness } from "./witness.ts";
 import { metadataOf, textOf } from "./work.ts";
 
 export interface WorkAgentOptions {
@@ -42,11 +43,14 @@ export interface WorkAgentOptions {
   workers: number;
   jsonRawBytesMax: number;
   nowMs: () => number;
+  witness?: Witness | undefined;
 }
 
 export interface WorkAgent extends AsyncDisposable {
   /** Why the agent is not in touch with its server; undefined if it is. */
   readiness(): string | undefined;
+  /** What waits now; worked out when it is asked for. */
+  backlog(): Backlog;
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
@@ -103,6 +107,7 @@ export async function startWorkAgent(
     },
     nowMs: options.nowMs,
     log,
+    meter: options.witness?.queue("report"),
   }));
   const watches = starting.use(
     startWatches(kube, (uid, ref, sighting) => reconciler.see(uid, ref, sighting), {
@@ -110,8 +115,8 @@ export async function startWorkAgent(
       log,
     }),
   );
-  const { nowMs, jsonRawBytesMax } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax };
+  const { nowMs, jsonRawBytesMax, witness } = options;
+  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: (uid, delayMs) => passes.add(uid, delayMs),
@@ -122,6 +127,7 @@ export async function startWorkAgent(
     workers: options.workers,
     backoff: BACKOFF,
     log,
+    meter: witness?.queue("apply"),
   }));
   starting.use(followLedger(kube, ledger, works, passes, options, log));
   for (const workName of orphans) passes.add(ENTRY_PREFIX + workName);
@@ -173,6 +179,14 @@ export async function startWorkAgent(
   const running = starting.move();
   return {
     readiness: () => state.offline,
+    backlog: () => ({
+      isConnected: state.offline === undefined,
+      works: works.size,
+      deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
+        .reduce((sum) => sum + 1, 0),
+      passes: passes.state(),
+      reports: outbox.backlog(),
+    }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
