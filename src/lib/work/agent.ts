@@ -27,6 +27,11 @@ import type { Reporter } from "./report.ts";
 import { specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
+<<<<<<< HEAD
+=======
+import type { Backlog, Witness } from "./witness.ts";
+import { metadataOf, textOf } from "./work.ts";
+>>>>>>> agent-d
 
 export interface WorkAgentOptions {
   consumerName: string;
@@ -45,13 +50,19 @@ export interface WorkAgentOptions {
   workers: number;
   jsonRawBytesMax: number;
   nowMs: () => number;
+  witness?: Witness | undefined;
 }
 
 export interface WorkAgent extends AsyncDisposable {
   /** Why the agent is not in touch with its server; undefined if it is. */
   readiness(): string | undefined;
+<<<<<<< HEAD
   /** How many AppliedManifestWorks stay though the server has not sent their works. */
   unclaimed(): number;
+=======
+  /** What waits now; worked out when it is asked for. */
+  backlog(): Backlog;
+>>>>>>> agent-d
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
@@ -108,6 +119,7 @@ export async function startWorkAgent(
     },
     nowMs: options.nowMs,
     log,
+    meter: options.witness?.queue("report"),
   }));
   const watches = starting.use(
     startWatches(kube, (uid, ref, sighting) => reconciler.see(uid, ref, sighting), {
@@ -115,8 +127,8 @@ export async function startWorkAgent(
       log,
     }),
   );
-  const { nowMs, jsonRawBytesMax } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax };
+  const { nowMs, jsonRawBytesMax, witness } = options;
+  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: (uid, delayMs) => passes.add(uid, delayMs),
@@ -127,6 +139,7 @@ export async function startWorkAgent(
     workers: options.workers,
     backoff: BACKOFF,
     log,
+    meter: witness?.queue("apply"),
   }));
   const { statusSyncIntervalMs: pollMs } = options;
   starting.use(followLedger(kube, { ledger, works, passes }, { pollMs, log }));
@@ -194,7 +207,18 @@ export async function startWorkAgent(
   const running = starting.move();
   return {
     readiness: () => state.offline,
+<<<<<<< HEAD
     unclaimed: () => unclaimedEntries(ledger, works).length,
+=======
+    backlog: () => ({
+      isConnected: state.offline === undefined,
+      works: works.size,
+      deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
+        .reduce((sum) => sum + 1, 0),
+      passes: passes.state(),
+      reports: outbox.backlog(),
+    }),
+>>>>>>> agent-d
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
