@@ -27,11 +27,7 @@ import type { Reporter } from "./report.ts";
 import { specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
-<<<<<<< HEAD
-=======
 import type { Backlog, Witness } from "./witness.ts";
-import { metadataOf, textOf } from "./work.ts";
->>>>>>> agent-d
 
 export interface WorkAgentOptions {
   consumerName: string;
@@ -56,13 +52,10 @@ export interface WorkAgentOptions {
 export interface WorkAgent extends AsyncDisposable {
   /** Why the agent is not in touch with its server; undefined if it is. */
   readiness(): string | undefined;
-<<<<<<< HEAD
   /** How many AppliedManifestWorks stay though the server has not sent their works. */
   unclaimed(): number;
-=======
   /** What waits now; worked out when it is asked for. */
   backlog(): Backlog;
->>>>>>> agent-d
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
@@ -207,9 +200,7 @@ export async function startWorkAgent(
   const running = starting.move();
   return {
     readiness: () => state.offline,
-<<<<<<< HEAD
     unclaimed: () => unclaimedEntries(ledger, works).length,
-=======
     backlog: () => ({
       isConnected: state.offline === undefined,
       works: works.size,
@@ -218,7 +209,6 @@ export async function startWorkAgent(
       passes: passes.state(),
       reports: outbox.backlog(),
     }),
->>>>>>> agent-d
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
