@@ -29,6 +29,8 @@ export interface Report {
 }
 
 export interface AgentUnderTest extends AsyncDisposable {
+  /** How many AppliedManifestWorks have no work that the server has sent. */
+  unclaimed(): number;
   /** All reports so far, the oldest first. */
   reports: Report[];
   /** What the agent said it holds in its last spec resync request. */
@@ -74,13 +76,14 @@ const HUB = "server.test:8091";
 interface AgentOptions {
   nowMs?: () => number;
   hub?: string;
+  ownerId?: string;
   pace?: Pace;
 }
 
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB, pace }: AgentOptions = {},
+  { nowMs = Date.now, hub = HUB, ownerId, pace }: AgentOptions = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
@@ -111,6 +114,7 @@ export async function startAgent(
   });
 
   const test: Omit<AgentUnderTest, typeof Symbol.asyncDispose> = {
+    unclaimed: () => agent.unclaimed(),
     reports,
     resyncs,
     isServerAway: false,
@@ -168,6 +172,7 @@ export async function startAgent(
       consumerName: CONSUMER,
       agentId: `${CONSUMER}-work-agent`,
       agentVersion: "test",
+      ownerId,
       dataTypes: [MANIFEST_BUNDLES],
       statusSyncIntervalMs: 1_000,
       workers: 4,
@@ -235,7 +240,7 @@ export function configMap(
 }
 
 /** The AppliedManifestWork of a work. */
-export function ledgerRef(kube: Kube, uid: string): Promise<ObjectRef> {
-  const name = `${hubHashOf(HUB)}-${uid}`;
+export function ledgerRef(kube: Kube, uid: string, hub: string = HUB): Promise<ObjectRef> {
+  const name = `${hubHashOf(hub)}-${uid}`;
   return refOf(kube, "work.open-cluster-management.io/v1", "AppliedManifestWork", name);
 }

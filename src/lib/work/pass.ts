@@ -5,6 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import type { Alarms } from "./alarms.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
+import { loadRules } from "./condition_rules.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
 import type { Fence } from "./fence.ts";
@@ -22,6 +23,7 @@ import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
 import type { Interest } from "./wants.ts";
 import type { Watches } from "./watches.ts";
+import type { Witness } from "./witness.ts";
 
 /** What a pass needs of the agent. */
 export interface Surroundings {
@@ -33,6 +35,7 @@ export interface Surroundings {
   log: Logger;
   nowMs: () => number;
   jsonRawBytesMax: number;
+  witness?: Witness | undefined;
 }
 
 /** How a pass ended. */
@@ -63,9 +66,10 @@ export async function applyWork(
   open: (planned: readonly AppliedResource[]) => Promise<LedgerEntry | undefined>,
   pruningSinceMs: () => number,
 ): Promise<PassResult | undefined> {
-  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const { specText = "", version } = work;
   const spec = parseWorkSpec(work.dataType, specText);
+  await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
   for (const slot of slots) {
@@ -93,6 +97,7 @@ export async function applyWork(
     await applyRank(pass, ranks.get(rank) ?? []);
     if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
   }
+  for (const [slot, outcome] of results) witness?.turned(work, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
   const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
@@ -101,6 +106,7 @@ export async function applyWork(
     nowMs: nowMs(),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
+  if (errors.length > 0) witness?.undeletable(work, errors);
   const list = [...recorded(slots, results, entry.resources), ...pending];
   // Uids are written a little later, with the record: nothing is lost with them.
   if (namesTheSame(list, entry.resources)) ledger.noteResources(entry, list);

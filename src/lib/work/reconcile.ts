@@ -9,11 +9,11 @@
  */
 
 import { backoffMs, type BackoffOptions } from "../backoff.ts";
-import { setCondition } from "./conditions.ts";
+import { createDeletions } from "./deletion.ts";
 import { calmDown, DRIFT_PACE, type DriftPace } from "./drift.ts";
-import { type AppliedResource, type LedgerEntry, ownerReference } from "./ledger.ts";
+import type { AppliedResource, LedgerEntry } from "./ledger.ts";
 import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
-import { pruneResources } from "./prune.ts";
+import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
 import { createSight, type Sight } from "./sight.ts";
@@ -71,11 +71,12 @@ export function createReconciler(
   told: Told,
   pace: Pace = PACE,
 ): Reconciler {
-  const { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax, witness } = around;
   const sight = createSight(works, { ...told, read: watches.read }, {
     nowMs,
     jsonRawBytesMax,
     pace: pace.drift,
+    witness,
   });
   const memories = new Map<string, Memory>();
 
@@ -85,21 +86,9 @@ export function createReconciler(
     return found;
   };
 
-  const finalise = async (entry: LedgerEntry): Promise<boolean> => {
-    const memory = memoryOf(entry.name);
-    memory.pruningSinceMs ??= nowMs();
-    const { pending, errors } = await pruneResources(kube, log, entry.resources, {
-      owner: ownerReference(entry),
-      sinceMs: memory.pruningSinceMs,
-      nowMs: nowMs(),
-    });
-    for (const error of errors) log.warn("cannot delete", { work: entry.workName, error });
-    await ledger.writeResources(entry, pending);
-    if (pending.length > 0) return false;
-    await ledger.release(entry);
-    memories.delete(entry.name);
-    return true;
-  };
+  const { changed } = told;
+  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed });
+  const finalise = async (entry: LedgerEntry) => await deletions.finalise(entry) === undefined;
 
   const pendingDelay = (memory: Memory) =>
     backoffMs(memory.pendingRounds++, PENDING, Math.random());
@@ -108,21 +97,7 @@ export function createReconciler(
     // Before anything goes: whoever kills this process must not let a late event bring it back.
     const isTimed = work.readAt !== undefined;
     if (!work.isGone) await fence.raise(work.uid, { deletionTimestamp, isTimed });
-    const entry = ledger.get(work.name);
-    if (entry !== undefined && !work.isGone) {
-      setCondition(work.conditions, {
-        type: "Deleting",
-        status: "True",
-        observedGeneration: work.version,
-        reason: "WorkDeleting",
-        message: "ManifestWork is being deleted",
-      }, nowMs());
-      // After a restart nothing is known of the objects, and the server knows more than we could say.
-      work.isSettled = work.slots.length > 0 && work.slots.every((slot) => slot.isKnown);
-      told.changed(work.uid);
-      await ledger.startDeletion(entry);
-      if (!await finalise(entry)) return pendingDelay(memoryOf(work.uid));
-    }
+    if (!work.isGone && !await deletions.advance(work)) return pendingDelay(memoryOf(work.uid));
     watches.want(work.uid, []);
     alarms.set(work.uid, []);
     work.isGone = true;
@@ -136,24 +111,33 @@ export function createReconciler(
     work: Work,
     planned: readonly AppliedResource[],
   ): Promise<LedgerEntry | undefined> => {
-    const entry = await ledger.ensure(work.name, labelsOf(work), planned);
+    const entry = await ledger.ensure(work, labelsOf(work), planned);
     if (!entry.isDeleting) return entry;
     if (!await finalise(entry)) return undefined;
     for (const slot of work.slots) {
       delete slot.appliedHash;
       slot.isKnown = false;
     }
-    return await ledger.ensure(work.name, labelsOf(work), planned);
+    return await ledger.ensure(work, labelsOf(work), planned);
   };
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
     sight.hold(work.uid);
     try {
-      return await applyWork(around, work, (planned) => entryOf(work, planned), () => {
+      let owned: LedgerEntry | undefined;
+      const enter = async (planned: readonly AppliedResource[]) => {
+        owned = await entryOf(work, planned);
+        return owned;
+      };
+      const result = await applyWork(around, work, enter, () => {
         memory.pruningSinceMs ??= nowMs();
         return memory.pruningSinceMs;
       });
+      if (result?.isWhole && result.pending === 0 && owned !== undefined) {
+        await releasePredecessors(around, work, owned);
+      }
+      return result;
     } finally {
       sight.release(work.uid);
     }

@@ -5,6 +5,7 @@ import type { ObjectRef } from "./kube_api.ts";
 import { isDrifted, isOutdated, observeObject } from "./observe.ts";
 import type { Works } from "./receive.ts";
 import type { Sighting } from "./watch_stream.ts";
+import type { Witness } from "./witness.ts";
 import { objectKey, type Slot, type Work } from "./work.ts";
 
 /** Who is told of what was seen. */
@@ -21,6 +22,7 @@ export interface SightOptions {
   nowMs: () => number;
   jsonRawBytesMax: number;
   pace: DriftPace;
+  witness: Pick<Witness, "drifted"> | undefined;
 }
 
 export interface Sight {
@@ -32,6 +34,8 @@ export interface Sight {
   release(uid: string): void;
 }
 
+/** An object of a deletion that is seen to go is not waited for longer; many that go together are one look. */
+const GONE_DELAY_MS = 300;
 /** An object that changes all the time brings its manifest another attempt this often. */
 const RETRY_PAUSE_MS = 5_000;
 
@@ -51,7 +55,7 @@ function retryDelayMs(slot: Slot): number {
 
 /** Creates the eyes of one agent. */
 export function createSight(works: Works, told: SightTold, options: SightOptions): Sight {
-  const { nowMs, jsonRawBytesMax, pace } = options;
+  const { nowMs, jsonRawBytesMax, pace, witness } = options;
   const held = new Map<string, Map<string, { ref: ObjectRef; sighting: Sighting }>>();
 
   const seeSlot = (work: Work, slot: Slot, ref: ObjectRef, sighting: Sighting) => {
@@ -69,8 +73,10 @@ export function createSight(works: Works, told: SightTold, options: SightOptions
     if (isPartial && feedbackRules.length + conditionRules.length > 0) told.read(ref);
     else observeObject(slot, object, { ...reading, jsonRawBytesMax });
     if (work.deletionTimestamp === undefined) {
-      if (isNews) told.drifted(work.uid, beginDrift(slot, object, { ...reading, pace }));
-      else if (isRefused(slot)) told.drifted(work.uid, retryDelayMs(slot));
+      if (isNews) {
+        told.drifted(work.uid, beginDrift(slot, object, { ...reading, pace }));
+        witness?.drifted(work, slot);
+      } else if (isRefused(slot)) told.drifted(work.uid, retryDelayMs(slot));
     }
     told.changed(work.uid);
   };
@@ -83,6 +89,9 @@ export function createSight(works: Works, told: SightTold, options: SightOptions
     if (waiting !== undefined) {
       waiting.set(key, { ref, sighting });
       return;
+    }
+    if (sighting.object === undefined && work.deletionTimestamp !== undefined && !work.isGone) {
+      told.drifted(uid, GONE_DELAY_MS);
     }
     for (const slot of work.slots) {
       // Most events are for one slot of many; comparing the name first is the cheap way to it.
