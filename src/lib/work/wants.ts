@@ -87,9 +87,14 @@ export function createWants(): Wants {
     },
     get: (type, namespace, name) => types.get(typeKey(type))?.namespaces.get(namespace)?.get(name),
     *within(type, namespace, name) {
-      for (const [place, names] of types.get(typeKey(type))?.namespaces ?? []) {
-        if (namespace !== "" && place !== namespace) continue;
-        for (const [each, wanted] of names) if (name === "" || each === name) yield wanted;
+      const namespaces: Namespaces = types.get(typeKey(type))?.namespaces ?? new Map();
+      if (name !== "") {
+        const wanted = namespaces.get(namespace)?.get(name);
+        if (wanted !== undefined) yield wanted;
+        return;
+      }
+      for (const [place, names] of namespaces) {
+        if (namespace === "" || place === namespace) yield* names.values();
       }
     },
     types: () => types.values(),
