@@ -205,14 +205,27 @@ export async function measure(
   stage: Stage,
   load: Load,
   task: Task,
-): Promise<{ outcome: Outcome; cost: ReturnType<typeof costOf> }> {
+): Promise<{ outcome: Outcome; cost: Cost }> {
   const before = stage.cpuMs();
   const outcome = await load.run(task);
   return { outcome, cost: costOf(stage, before, outcome) };
 }
 
+/** What a figure says of its cost. */
+interface Cost {
+  n: number;
+  p50_ms: number;
+  p95_ms: number;
+  p99_ms: number;
+  server_cpu_ms: number;
+  postgres_cpu_ms: number;
+  callers_cpu_ms: number;
+  server_rss_peak_mb: number;
+  [condition: string]: number | string;
+}
+
 /** What everything since `before` has taken, for each of what was counted. */
-export function costOf(stage: Stage, before: Cpu, outcome: Outcome) {
+export function costOf(stage: Stage, before: Cpu, outcome: Outcome): Cost {
   const { count, p50Ms, p95Ms, p99Ms, cpuMs } = outcome;
   const after = stage.cpuMs();
   const each = (ms: number) => rounded(ms / count);

@@ -53,7 +53,8 @@ export async function openMqttClient(
       error: (_, error) => ready.reject(error),
     },
   });
-  socket.setNoDelay(true);
+  const isEager = true;
+  socket.setNoDelay(isEager);
   socket.write(generate({
     cmd: "connect",
     clientId: crypto.randomUUID(),

@@ -16,7 +16,8 @@ export interface Outcome {
   failure?: string;
 }
 
-export const now = () => performance.timeOrigin + performance.now();
+/** Milliseconds of a clock that all processes share. */
+export const now = (): number => performance.timeOrigin + performance.now();
 
 /** Sums up what has ended just now. */
 export function summary(latencies: readonly number[], startedAt: number): Outcome {
