@@ -30,6 +30,7 @@ import requestKeyPurgeText from "../../sql/queries/request_key/purge.sql" with {
 import requestKeyReleaseText from "../../sql/queries/request_key/release.sql" with { type: "text" };
 import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
+import resourceClaimPendingText from "../../sql/queries/resource/claim_pending.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
@@ -561,6 +562,36 @@ export function resourceClaimDue(
   connectedAts: readonly (string | null)[],
 ): Promise<ResourceClaimDueRow[]> {
   return query<ResourceClaimDueRow>(db, resourceClaimDueText, [ids, connectedAts]);
+}
+
+/** A row of `resource/claim_pending.sql`. */
+export interface ResourceClaimPendingRow {
+  id: string;
+  consumer_name: string;
+  data_type: string;
+  version: number;
+  spec: string;
+  spec_event: string;
+  metadata: string | null;
+  created_at: string;
+  deleted_at: string | null;
+  sent_at: string;
+}
+
+/**
+ * Marks the next pending resources of a consumer as sent, and returns them, but those that are on their way.
+ *
+ * For an agent that holds what it is believed to hold: nothing else is due. On its way is what was sent to this
+ * connection and not reported since; so the next call goes on with the others.
+ */
+export function resourceClaimPending(
+  db: Db,
+  consumerName: string,
+  limitCount: number,
+  connectedAt: string,
+  dataType: string,
+): Promise<ResourceClaimPendingRow[]> {
+  return query<ResourceClaimPendingRow>(db, resourceClaimPendingText, [consumerName, limitCount, connectedAt, dataType]);
 }
 
 /** A row of `resource/claim_resync.sql`. */

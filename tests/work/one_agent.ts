@@ -34,6 +34,8 @@ export interface AgentUnderTest extends AsyncDisposable {
   reports: Report[];
   /** What the agent said it holds in its last spec resync request. */
   resyncs: HeldVersion[][];
+  /** The events of these requests. */
+  requests: CloudEvent[];
   /** Lets publishing fail, as without a server. */
   isServerAway: boolean;
   /** Hands an event to the agent as it is. */
@@ -83,6 +85,7 @@ export async function startAgent(
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
+  const requests: CloudEvent[] = [];
   const log = createLogger({
     level: (Bun.env["AGENT_LOG"] ?? "error") as "error",
     isTerminal: false,
@@ -96,8 +99,10 @@ export async function startAgent(
     async publish(event: CloudEvent) {
       await publishing(event);
       if (test.isServerAway) throw new Error("the server is away");
-      if (event.type.endsWith(".spec.resync_request")) resyncs.push(decodeSpecResync(event.data));
-      else reports.push(readReport(event));
+      if (event.type.endsWith(".spec.resync_request")) {
+        requests.push(event);
+        resyncs.push(decodeSpecResync(event.data));
+      } else reports.push(readReport(event));
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -113,6 +118,7 @@ export async function startAgent(
     unclaimed: () => agent.unclaimed(),
     reports,
     resyncs,
+    requests,
     isServerAway: false,
     receive,
     async send(uid, version, spec, { action = "create_request", source, metadata, readAt } = {}) {
