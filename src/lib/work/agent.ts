@@ -27,6 +27,7 @@ import type { Reporter } from "./report.ts";
 import { specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
+import type { Backlog, Witness } from "./witness.ts";
 
 export interface WorkAgentOptions {
   consumerName: string;
@@ -45,6 +46,7 @@ export interface WorkAgentOptions {
   workers: number;
   jsonRawBytesMax: number;
   nowMs: () => number;
+  witness?: Witness | undefined;
 }
 
 export interface WorkAgent extends AsyncDisposable {
@@ -52,6 +54,8 @@ export interface WorkAgent extends AsyncDisposable {
   readiness(): string | undefined;
   /** How many AppliedManifestWorks stay though the server has not sent their works. */
   unclaimed(): number;
+  /** What waits now; worked out when it is asked for. */
+  backlog(): Backlog;
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
@@ -108,6 +112,7 @@ export async function startWorkAgent(
     },
     nowMs: options.nowMs,
     log,
+    meter: options.witness?.queue("report"),
   }));
   const watches = starting.use(
     startWatches(kube, (uid, ref, sighting) => reconciler.see(uid, ref, sighting), {
@@ -115,8 +120,8 @@ export async function startWorkAgent(
       log,
     }),
   );
-  const { nowMs, jsonRawBytesMax } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax };
+  const { nowMs, jsonRawBytesMax, witness } = options;
+  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: (uid, delayMs) => passes.add(uid, delayMs),
@@ -127,6 +132,7 @@ export async function startWorkAgent(
     workers: options.workers,
     backoff: BACKOFF,
     log,
+    meter: witness?.queue("apply"),
   }));
   const { statusSyncIntervalMs: pollMs } = options;
   starting.use(followLedger(kube, { ledger, works, passes }, { pollMs, log }));
@@ -195,6 +201,14 @@ export async function startWorkAgent(
   return {
     readiness: () => state.offline,
     unclaimed: () => unclaimedEntries(ledger, works).length,
+    backlog: () => ({
+      isConnected: state.offline === undefined,
+      works: works.size,
+      deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
+        .reduce((sum) => sum + 1, 0),
+      passes: passes.state(),
+      reports: outbox.backlog(),
+    }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -67,7 +67,7 @@ interface Memory {
 
 /** Creates a reconciler over the works of one agent. */
 export function createReconciler(around: Surroundings, works: Works, told: Told): Reconciler {
-  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const memories = new Map<string, Memory>();
 
   const memoryOf = (uid: string): Memory => {
@@ -205,6 +205,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       observeObject(slot, object, reading);
       if (isNews && work.deletionTimestamp === undefined) {
         slot.isDrifted = true;
+        witness?.drifted(work, slot);
         heal(uid);
       }
       told.changed(uid);
