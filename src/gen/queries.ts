@@ -679,7 +679,7 @@ export interface ResourceExpireRow {
  * each with the note that its agent must be told and an entry in the change feed, in one statement.
  *
  * What another server marks at the moment is left to it. A new version or a status that is no longer complete has taken
- * the time away.
+ * the time away; one that a server of before this option has written counts as such.
  */
 export function resourceExpire(
   db: Db,

@@ -1,6 +1,7 @@
 /** Resources that go by themselves: so many seconds after their jobs are done, by the database's clock. */
 
 import { expect, test } from "bun:test";
+import * as q from "../../src/gen/queries.ts";
 import { query } from "../../src/lib/db/query.ts";
 import type { JsonObject } from "../../src/lib/json.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
@@ -170,6 +171,40 @@ test("a new version, and a status that is complete no more, take the time away",
   expect((await rowOf(specs, changed.id))?.expires_in).toBeWithin(0, 1.001);
 });
 
+test("what a server of before the option writes beside this one takes the time away as well", async () => {
+  await using specs = await openSpecs();
+  const [changed, reported, without] = [
+    await specs.create({ spec: specWith(0) }),
+    await specs.create({ spec: specWith(0) }),
+    await specs.create({ spec: specWith(0) }),
+  ];
+  for (const { id } of [changed, reported]) await report(specs, id, "True");
+  const write = (text: string, id: string) =>
+    query(specs.db, `update resources set ${text} where id = $1`, [id]);
+  await write("version = version + 1", changed.id);
+  await write("status_sequence = status_sequence + 1", reported.id);
+  // The option itself went with the new version, which that server has not read for it.
+  await write("version = version + 1", without.id);
+  await report(specs, without.id, "True", { version: 2 });
+
+  await expireResources(specs.db, log);
+
+  for (const { id } of [changed, reported, without]) {
+    expect(await isDeleting(specs, id)).toBe(false);
+  }
+});
+
+test("a version above the one that an agent holds keeps the option of its spec", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create({ spec: specWith(0) });
+  await q.resourceOvertake(specs.db, [id], [specs.consumer], [5], [null]);
+  await report(specs, id, "True", { version: 6 });
+
+  await expireResources(specs.db, log);
+
+  expect(await isDeleting(specs, id)).toBe(true);
+});
+
 test("the first word that all is done counts: what is reported later does not put the end off", async () => {
   await using specs = await openSpecs();
   const { id } = await specs.create({ spec: specWith(100) });
@@ -194,6 +229,8 @@ test("many servers that look at once delete each resource once, and none that so
   await Promise.all(Array.from({ length: 6 }, () => expireResources(specs.db, log)));
   while (await expireResources(specs.db, log));
   await report(specs, asked, "True");
+  expect((await rowOf(specs, asked))?.expires_in).toBeNull();
+  await query(specs.db, "update resources set expires_at = now()", []);
   await expireResources(specs.db, log);
 
   const counts = await query(
@@ -204,6 +241,21 @@ test("many servers that look at once delete each resource once, and none that so
   );
   expect(counts).toEqual([{ notes: 20, resources: 20 }]);
   expect((await rowOf(specs, asked))?.deleted_by).toBeNull();
+});
+
+test("what another server is just deleting is not waited for", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create({ spec: specWith(0) });
+  await report(specs, id, "True");
+
+  await specs.db.begin(async (other) => {
+    await other.unsafe("select from resources where id = $1 for update", [id]);
+    expect(await expireResources(specs.db, log)).toBe(false);
+    expect(await isDeleting(specs, id)).toBe(false);
+  });
+
+  await expireResources(specs.db, log);
+  expect(await isDeleting(specs, id)).toBe(true);
 });
 
 test("a resource that is deleted by itself and abandoned keeps on record who deleted it", async () => {

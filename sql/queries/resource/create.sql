@@ -32,11 +32,11 @@ with input as (
 ), created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
-    data_type, status_sequence, ttl_seconds
+    data_type, status_sequence, ttl_seconds, ttl_version
   )
   select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
-    input.data_type, tombstone.last_sequence, input.ttl_seconds
+    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version
   from input
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id

@@ -2,14 +2,18 @@
 -- each with the note that its agent must be told and an entry in the change feed, in one statement.
 --
 -- What another server marks at the moment is left to it. A new version or a status that is no longer complete has taken
--- the time away.
+-- the time away; one that a server of before this option has written counts as such.
 --
 -- $1 limit_count
 -- $2 deleted_by
 with due as (
   select id
   from resources
-  where expires_at <= now() and deleted_at is null
+  where expires_at <= now()
+    and deleted_at is null
+    and ttl_version = version
+    and status_version = version
+    and status_sequence = finished_sequence
   order by expires_at
   limit $1::int
   for update skip locked

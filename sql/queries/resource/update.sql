@@ -46,6 +46,7 @@ with input as (
       else coalesce(input.type, resource.type)
     end,
     ttl_seconds = input.ttl_seconds,
+    ttl_version = resource.version + 1,
     expires_at = null,
     attempts = 0,
     next_send_at = now(),

@@ -35,8 +35,10 @@ with report as (
     attempts = case when resource.deleted_at is null then 0 else resource.attempts end,
     expires_at = case
       when report.is_finished and resource.deleted_at is null
+        and resource.ttl_version = resource.version
       then coalesce(resource.expires_at, now() + make_interval(secs => resource.ttl_seconds))
     end,
+    finished_sequence = case when report.is_finished then report.sequence end,
     updated_at = now()
   from report
   where resource.id = report.id
