@@ -192,6 +192,8 @@ test("what a server of before the option writes beside this one takes the time a
   for (const { id } of [changed, reported, without]) {
     expect(await isDeleting(specs, id)).toBe(false);
   }
+  // Nor does it wait in the index for ever.
+  expect((await rowOf(specs, without.id))?.expires_in).toBeNull();
 });
 
 test("a version above the one that an agent holds keeps the option of its spec", async () => {

@@ -12,7 +12,6 @@ with due as (
   where expires_at <= now()
     and deleted_at is null
     and ttl_version = version
-    and status_version = version
     and status_sequence = finished_sequence
   order by expires_at
   limit $1::int
