@@ -73,7 +73,7 @@ test("A74: a complete resource is deleted when its time is over, as if its sourc
   await report(specs, id, "True");
 
   await expireResources(specs.db, log);
-  expect(await isDeleting(specs, id)).toBe(false);
+  expect(await isDeleting(specs, id)).toBeFalse();
   expect((await rowOf(specs, id))?.expires_in).toBeWithin(3, 5.001);
   await age(specs, 6);
   await expireResources(specs.db, log);
@@ -122,9 +122,9 @@ test("A75, A76, A77: without the option, or before it is complete, a resource st
   await expireResources(specs.db, log);
 
   for (const { id } of [none, running, failed, silent]) {
-    expect(await isDeleting(specs, id)).toBe(false);
+    expect(await isDeleting(specs, id)).toBeFalse();
   }
-  expect(await isDeleting(specs, now.id)).toBe(true);
+  expect(await isDeleting(specs, now.id)).toBeTrue();
 });
 
 test("A78: a work of a replica set is left to whoever made it", async () => {
@@ -136,7 +136,7 @@ test("A78: a work of a replica set is left to whoever made it", async () => {
 
   await expireResources(specs.db, log);
 
-  expect(await isDeleting(specs, id)).toBe(false);
+  expect(await isDeleting(specs, id)).toBeFalse();
 });
 
 test("a new version, and a status that is complete no more, take the time away", async () => {
@@ -190,7 +190,7 @@ test("what a server of before the option writes beside this one takes the time a
   await expireResources(specs.db, log);
 
   for (const { id } of [changed, reported, without]) {
-    expect(await isDeleting(specs, id)).toBe(false);
+    expect(await isDeleting(specs, id)).toBeFalse();
   }
   // Nor does it wait in the index for ever.
   expect((await rowOf(specs, without.id))?.expires_in).toBeNull();
@@ -204,7 +204,7 @@ test("a version above the one that an agent holds keeps the option of its spec",
 
   await expireResources(specs.db, log);
 
-  expect(await isDeleting(specs, id)).toBe(true);
+  expect(await isDeleting(specs, id)).toBeTrue();
 });
 
 test("the first word that all is done counts: what is reported later does not put the end off", async () => {
@@ -252,12 +252,12 @@ test("what another server is just deleting is not waited for", async () => {
 
   await specs.db.begin(async (other) => {
     await other.unsafe("select from resources where id = $1 for update", [id]);
-    expect(await expireResources(specs.db, log)).toBe(false);
-    expect(await isDeleting(specs, id)).toBe(false);
+    expect(await expireResources(specs.db, log)).toBeFalse();
+    expect(await isDeleting(specs, id)).toBeFalse();
   });
 
   await expireResources(specs.db, log);
-  expect(await isDeleting(specs, id)).toBe(true);
+  expect(await isDeleting(specs, id)).toBeTrue();
 });
 
 test("a resource that is deleted by itself and abandoned keeps on record who deleted it", async () => {

@@ -14,7 +14,9 @@ const SECONDS_MAX = 999_999_999;
 const REPLICA_SET_LABEL = "work.open-cluster-management.io/manifestworkreplicaset";
 
 /** How long a resource stays once it is done, in seconds; undefined for ever. */
-export function ttlOf({ spec, metadata = "" }: { spec: string; metadata?: string }) {
+export function ttlOf(
+  { spec, metadata = "" }: { spec: string; metadata?: string },
+): number | undefined {
   // Nearly no spec says it; the others are not read again for it.
   if (!spec.includes(BY)) return undefined;
   const { deleteOption } = membersOf(spec);
