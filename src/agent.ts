@@ -22,8 +22,12 @@ Usage: maestro-agent --consumer-name <name> --server <host:port> [flags]
 Flags, each also as an environment variable (MAESTRO_CONSUMER_NAME …):
 `;
 
-/** Runs the agent until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
+/**
+ * Runs the agent until `stopped` resolves, or another process has taken its place. Throws a `MaestroError` if it
+ * cannot start.
+ */
 async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<void> {
+  const { awaitTurn } = await import("./agent_turn.ts");
   const { openWatch } = await import("./agent_watch.ts");
   const { createAgentMetrics } = await import("./lib/ops/agent_metrics.ts");
   const { createWitness } = await import("./lib/ops/agent_witness.ts");
@@ -44,6 +48,14 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   for (const _ of consumers) standing.clusters.push(await openCluster(config, metrics, stack));
   // Before anything that may take long: probes ask from the first second on.
   const door = stack.use(await openWatch(config, standing, metrics, log));
+
+  const stop = new AbortController();
+  void stopped.then(() => stop.abort());
+  const turn = await awaitTurn(config, standing, (reason) => standing.standingBy = reason, {
+    ...{ metrics, log, signal: stop.signal },
+  });
+  if (turn !== undefined) stack.use(turn);
+  else if (stop.signal.aborted) return log.info("stopping", { reason: await stopped });
 
   for (const [index, consumerName] of consumers.entries()) {
     const { kube } = standing.clusters[index] as Cluster;
@@ -73,7 +85,11 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   }
 
   log.info("serving", { version: agentVersion, consumers: consumers.length, health: door.port });
-  log.info("stopping", { reason: await stopped });
+  const lost = turn?.lost ?? new Promise<never>(() => {});
+  const end = await Promise.race([stopped, lost.then((reason) => ({ reason }))]);
+  if (typeof end === "string") return log.info("stopping", { reason: end });
+  // With 0, so that it is started again at once, and then stands by.
+  log.error("another agent may work in this one's place, ending", { reason: end.reason });
 }
 
 async function main(args: string[]): Promise<number> {

@@ -23,8 +23,8 @@ export interface AgentMetrics {
     connect: (events: BrokerEvents) => Broker | Promise<Broker>,
     consumerName: string,
   ): (events: BrokerEvents) => Promise<Broker>;
-  /** True for the process that leads. */
-  lead(name: string, isLeader: boolean): void;
+  /** Whether this process has the lease of this name. */
+  lead(name: string, turn: "leads" | "stands by"): void;
 }
 
 /** Seconds, as the Go agent divides them. */
@@ -75,7 +75,7 @@ export function createAgentMetrics(backlogs: () => Backlog[]): AgentMetrics {
     undeletable: (objects) => refusedDeletions.inc(objects),
     queue: queueMeters(registry),
     follow: brokerMeter(registry),
-    lead: (name, isLeader) => leaders.set({ name }, isLeader ? 1 : 0),
+    lead: (name, turn) => leaders.set({ name }, turn === "leads" ? 1 : 0),
   };
 }
 
