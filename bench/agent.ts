@@ -70,6 +70,13 @@ function isApplied(status: JsonObject): boolean {
   );
 }
 
+/** What all processes of the machine have used, to tell a busy machine from a slow agent. */
+function machineCpuMs(): number {
+  const [, user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8").split(/\s+/);
+  const ticks = [user, nice, system, irq, softirq].reduce((sum, text) => sum + Number(text), 0);
+  return ticks * 10;
+}
+
 async function run(): Promise<JsonObject> {
   await using kubernetes = await startKubernetes({
     files: { "policy.json": JSON.stringify(AUDIT_POLICY) },
@@ -99,6 +106,7 @@ async function run(): Promise<JsonObject> {
   );
   await eventually(() => server.events.length, (count) => count > 0);
   const api = Number(readFileSync(join(kubernetes.directory, "kube-apiserver.pid"), "utf8"));
+  const etcd = Number(readFileSync(join(kubernetes.directory, "etcd.pid"), "utf8"));
   const [single, mixed, large] = [values.single, values.mixed, values.large].map(Number) as [
     number,
     number,
@@ -109,7 +117,14 @@ async function run(): Promise<JsonObject> {
     ...Array.from({ length: mixed }, (_, n) => mixedWork(n)),
     ...(large > 0 ? [singleWork(single, large)] : []),
   ];
-  const cpu = () => ({ agent: cpuMs(agent.pid), api: cpuMs(api) });
+  const cpu = () => ({
+    agent: cpuMs(agent.pid),
+    api: cpuMs(api),
+    etcd: cpuMs(etcd),
+    machine: machineCpuMs(),
+    bench: process.cpuUsage().user / 1000,
+  });
+  const idle = memoryOf(agent.pid);
   const before = cpu();
   const startedAt = performance.now();
   const waiting = new Set<string>();
@@ -146,6 +161,12 @@ async function run(): Promise<JsonObject> {
     ...{ objects, seconds: Number(seconds.toFixed(2)), reports: seen },
     agent_cpu_ms: after.agent - before.agent,
     api_server_cpu_ms: after.api - before.api,
+    etcd_cpu_ms: after.etcd - before.etcd,
+    other_cpu_ms: Math.round(
+      after.machine - before.machine - (after.agent - before.agent) - (after.api - before.api) -
+        (after.etcd - before.etcd) - (after.bench - before.bench),
+    ),
+    agent_idle_mb: Math.round(idle.now),
     agent_peak_mb: Math.round(memoryOf(agent.pid).peak),
     calls_per_object: Number(
       (Object.values(calls).reduce((sum, count) => sum + count, 0) / objects).toFixed(2),

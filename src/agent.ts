@@ -73,6 +73,8 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
           consumerName,
           agentId,
           agentVersion,
+          hubName: config["hub-name"],
+          ownerId: config["agent-id"],
           dataTypes,
           statusSyncIntervalMs: config["status-sync-interval"],
           workers: config["workload-agent-workers"],

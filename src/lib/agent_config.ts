@@ -40,6 +40,15 @@ export const AGENT_FLAGS = {
     "id",
     "who the agent says it is (default <consumer-name>-work-agent)",
   ),
+  "hub-name": optionalText(
+    "name",
+    "the server's name in AppliedManifestWorks (default its address, as with the Go agent): " +
+      "give the old address when it changes",
+  ),
+  "agent-id": optionalText(
+    "id",
+    "whose AppliedManifestWorks the agent goes on with (default the hash of the hub's name)",
+  ),
   "legacy-manifests": boolean("off", "also receive single manifests from servers before 2025-03"),
   "kubeconfig": optionalText("file", "the cluster; without it KUBECONFIG, or the pod's account"),
   "simulate": integer(

@@ -4,6 +4,7 @@ import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
+import { loadRules } from "./condition_rules.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
@@ -64,6 +65,7 @@ export async function applyWork(
   const { kube, ledger, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const { specText = "", version } = work;
   const spec = parseWorkSpec(work.dataType, specText);
+  await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
   await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));

@@ -11,14 +11,6 @@ export type Wait =
   /** An object that the API server asked for by name. */
   | { object: { group: string; resource: string; namespace: string; name: string } };
 
-/** A key for a wait, for maps. */
-export function waitKey(wait: Wait): string {
-  if ("crd" in wait) return `crd/${wait.crd.group}/${wait.crd.kind}`;
-  if ("namespace" in wait) return `namespace/${wait.namespace}`;
-  const { group, resource, namespace, name } = wait.object;
-  return `object/${group}/${resource}/${namespace}/${name}`;
-}
-
 /** What the API server says is missing when it refuses to create or change an object. */
 export function waitOf(error: unknown, ref: ObjectRef): Wait | undefined {
   if (!(error instanceof KubeError) || error.status !== 404) return undefined;

@@ -22,6 +22,8 @@ export interface Backlog {
   works: number;
   /** Works that are being deleted, and are not confirmed as gone yet. */
   deletions: number;
+  /** AppliedManifestWorks whose works the server has not sent. */
+  unclaimed: number;
   passes: QueueState;
   reports: ReportBacklog;
 }
