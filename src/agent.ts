@@ -1,5 +1,6 @@
 /** The agent, top to bottom: the cluster, the server, and what goes on between them. */
 
+import { hostname } from "node:os";
 import { type Cluster, openCluster } from "./agent_cluster.ts";
 import { chooseRoad } from "./agent_road.ts";
 import type { Standing } from "./agent_watch.ts";
@@ -31,6 +32,7 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   const { openWatch } = await import("./agent_watch.ts");
   const { createAgentMetrics } = await import("./lib/ops/agent_metrics.ts");
   const { createWitness } = await import("./lib/ops/agent_witness.ts");
+  const { createEventTeller } = await import("./lib/work/kube_events.ts");
   const { startWorkAgent } = await import("./lib/work/agent.ts");
   const { MANIFEST_BUNDLES, MANIFESTS } = await import("./lib/wire/event.ts");
 
@@ -58,11 +60,15 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   else if (stop.signal.aborted) return log.info("stopping", { reason: await stopped });
 
   for (const [index, consumerName] of consumers.entries()) {
-    const { kube } = standing.clusters[index] as Cluster;
+    const { kube, own } = standing.clusters[index] as Cluster;
     const ownLog = config.simulate > 1 ? log.with({ consumer: consumerName }) : log;
     const ownId = config.simulate > 1 ? undefined : config["cloudevents-client-id"];
     const agentId = ownId ?? `${consumerName}-work-agent`;
     ownLog.info("starting", { version: agentVersion, cluster: kube.description, agent: agentId });
+    const events = own && stack.use(
+      createEventTeller(own, { instance: hostname(), nowMs: Date.now, log: ownLog }),
+    );
+    const witness = createWitness(metrics, events);
     const agent = { agentId, consumerName, dataTypes, log: ownLog };
     standing.agents.push(stack.use(
       await startWorkAgent(
@@ -80,7 +86,7 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
           workers: config["workload-agent-workers"],
           jsonRawBytesMax: config["max-json-raw-length"],
           nowMs: Date.now,
-          witness: createWitness(metrics),
+          witness,
         },
       ),
     ));
