@@ -13,6 +13,7 @@ import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
 import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
+import type { Witness } from "../../src/lib/work/witness.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import { eventually } from "../harness/eventually.ts";
 import { refOf } from "../kube/objects.ts";
@@ -77,10 +78,11 @@ const HUB = "server.test:8091";
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB, ownerId }: {
+  { nowMs = Date.now, hub = HUB, ownerId, witness }: {
     nowMs?: () => number;
     hub?: string;
     ownerId?: string;
+    witness?: Witness;
   } = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
@@ -180,6 +182,7 @@ export async function startAgent(
       workers: 4,
       jsonRawBytesMax: 1024 * 1024,
       nowMs,
+      witness,
     },
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });

@@ -213,6 +213,7 @@ export async function startWorkAgent(
       works: works.size,
       deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
         .reduce((sum) => sum + 1, 0),
+      unclaimed: unclaimedEntries(ledger, works).length,
       passes: passes.state(),
       reports: outbox.backlog(),
     }),

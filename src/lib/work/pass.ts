@@ -90,7 +90,7 @@ export async function applyWork(
     await applyRank(pass, ranks.get(rank) ?? []);
     if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
   }
-  for (const [slot, outcome] of results) witness?.turned(work, slot, outcome);
+  for (const [slot, outcome] of results) witness?.turned(entry, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
   const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
@@ -99,7 +99,7 @@ export async function applyWork(
     nowMs: nowMs(),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
-  if (errors.length > 0) witness?.undeletable(work, errors);
+  if (errors.length > 0) witness?.undeletable(entry, errors.join("; "));
   const list = [...recorded(slots, results, entry.resources), ...pending];
   // Uids are written a little later, with the record: nothing is lost with them.
   if (namesTheSame(list, entry.resources)) ledger.noteResources(entry, list);
