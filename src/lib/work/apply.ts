@@ -5,7 +5,7 @@ import type { UpdateStrategy } from "../wire/work_spec.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { makeOrRead, readOrMake } from "./make.ts";
 import { forCreation, type Ownership } from "./metadata.ts";
-import { patchOwners } from "./owners.ts";
+import { patchOwners, readUnowned } from "./owners.ts";
 import { Refusal } from "./refusal.ts";
 import { applyServerSide } from "./server_side_apply.ts";
 import { updateObject } from "./update.ts";
@@ -29,7 +29,7 @@ const STRATEGIES = new Map<string, Apply>([
   ["Update", updateObject],
   ["CreateOnly", createOnly],
   ["ServerSideApply", applyServerSide],
-  ["ReadOnly", (kube, { ref }) => kube.get(ref)],
+  ["ReadOnly", readUnowned],
 ]);
 
 /**

@@ -124,3 +124,12 @@ export class KubeError extends Error {
     super(message, options);
   }
 }
+
+/** How one call ended. */
+export interface KubeCall {
+  method: string;
+  /** The HTTP status; 0 if there was no answer. */
+  code: number;
+  /** Of a call without an answer. */
+  failure?: KubeError;
+}

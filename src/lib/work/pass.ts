@@ -4,6 +4,7 @@ import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
+import { loadRules } from "./condition_rules.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
@@ -18,6 +19,7 @@ import { kindRank } from "./rank.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
+import type { Witness } from "./witness.ts";
 import type { Interest, Watches } from "./watches.ts";
 
 /** What a pass needs of the agent. */
@@ -29,6 +31,7 @@ export interface Surroundings {
   log: Logger;
   nowMs: () => number;
   jsonRawBytesMax: number;
+  witness?: Witness | undefined;
 }
 
 /** How a pass ended. */
@@ -59,9 +62,10 @@ export async function applyWork(
   open: (planned: readonly AppliedResource[]) => Promise<LedgerEntry | undefined>,
   pruningSinceMs: () => number,
 ): Promise<PassResult | undefined> {
-  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const { specText = "", version } = work;
   const spec = parseWorkSpec(work.dataType, specText);
+  await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
   await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
@@ -86,6 +90,7 @@ export async function applyWork(
     await applyRank(pass, ranks.get(rank) ?? []);
     if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
   }
+  for (const [slot, outcome] of results) witness?.turned(work, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
   const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
@@ -94,6 +99,7 @@ export async function applyWork(
     nowMs: nowMs(),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
+  if (errors.length > 0) witness?.undeletable(work, errors);
   const list = [...recorded(slots, results, entry.resources), ...pending];
   // Uids are written a little later, with the record: nothing is lost with them.
   if (namesTheSame(list, entry.resources)) ledger.noteResources(entry, list);

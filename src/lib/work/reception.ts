@@ -8,13 +8,16 @@ import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import type { WorkAgentOptions } from "./agent.ts";
 import type { DigestWatch } from "./digest.ts";
 import type { Fence } from "./fence.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Outbox } from "./outbox.ts";
 import { receiveSpec, type Works } from "./receive.ts";
 import { answersTo } from "./resync.ts";
+import { isDoubtful } from "./unclaimed.ts";
 
 /** What an event may touch. */
 export interface Reception {
   works: Works;
+  ledger: Ledger;
   fence: Fence;
   passes: KeyedQueue;
   outbox: Outbox;
@@ -45,6 +48,14 @@ export function takeEvent(reception: Reception, event: CloudEvent): void {
     if (type.action === ACTION.resyncRequest) return;
     if (event.extensions[EXT.clusterName] !== options.consumerName) return;
     heard("spec");
+    if (isDoubtful(event, reception)) {
+      const { resourceId } = EXT;
+      log.warn("does not delete what a server only does not know", {
+        resource_id: String(event.extensions[resourceId]),
+        source: event.source,
+      });
+      return;
+    }
     const receipt = receiveSpec(works, fence, event, type);
     const uid = String(event.extensions[EXT.resourceId]);
     log.debug("received", { resource_id: uid, type: event.type, receipt });
