@@ -35,6 +35,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "3" },
     qps: { type: "string", default: "100000" },
     workers: { type: "string" },
+    source: { type: "boolean", default: false },
   },
 });
 
@@ -96,7 +97,7 @@ async function run(): Promise<JsonObject> {
     await startAgent({
       kubeconfig: kubernetes.kubeconfig,
       consumerName: CONSUMER,
-      isFromSource: true,
+      isFromSource: values.source,
       args: [
         ...["--workload-source-driver", "mqtt", "--workload-source-config", file],
         ...["--kube-api-qps", values.qps, "--kube-api-burst", values.qps],
