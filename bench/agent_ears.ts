@@ -5,7 +5,7 @@ import { openMqttClient } from "../src/lib/mqtt/client.ts";
 import { parseMqttConfig } from "../src/lib/mqtt/config.ts";
 import type { CloudEvent } from "../src/lib/wire/event.ts";
 import { decodeMqtt, encodeMqtt } from "../src/lib/wire/mqtt.ts";
-import { agentTopics } from "../src/lib/wire/topics.ts";
+import { agentTopics, sourceTopics } from "../src/lib/wire/topics.ts";
 import { subscribe } from "../tests/harness/grpc.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
 
@@ -22,34 +22,37 @@ export type Listen = (consumerName: string) => Promise<Ears>;
 export const overGrpc = (port: number): Listen => async (clusterName) =>
   await subscribe(`127.0.0.1:${port}`, { clusterName });
 
-/** Listens at an MQTT broker. */
-export const overMqtt = (port: number): Listen => async (consumerName) => {
-  const config = parseMqttConfig(brokerFile(port));
-  const topics = agentTopics(config.topics, consumerName);
-  const connected = Promise.withResolvers<void>();
-  const events: CloudEvent[] = [];
-  const client = openMqttClient(config, {
-    clientId: crypto.randomUUID(),
-    subscriptions: [`sources/maestro/consumers/${consumerName}/sourceevents`],
-    sessionExpirySeconds: 0,
-    cleanStart: true,
-    pauseMaxMs: 100,
-    receiveMax: 1_000,
-    tlsRefreshMs: 60_000,
-    receive(_, message, acknowledge) {
-      const event = decodeMqtt(message);
-      if (!event.type.endsWith("status.resync_request")) events.push(event);
-      acknowledge();
-    },
-    connecting: () => {},
-    connected: () => connected.resolve(),
-    disconnected: () => {},
-    log: createLogger({ level: "error", isTerminal: false, write: () => {} }),
-  });
-  await connected.promise;
-  return {
-    events,
-    publish: (event) => client.publish(topics.topicOf(event), encodeMqtt(event)),
-    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+/** Listens at an MQTT broker: as an agent to specs, or as the server to reports. */
+export const overMqtt =
+  (port: number, side: "agent" | "server" = "agent"): Listen => async (consumerName) => {
+    const config = parseMqttConfig(brokerFile(port));
+    const topics = side === "agent"
+      ? agentTopics(config.topics, consumerName)
+      : sourceTopics(config.topics, "maestro");
+    const connected = Promise.withResolvers<void>();
+    const events: CloudEvent[] = [];
+    const client = openMqttClient(config, {
+      clientId: crypto.randomUUID(),
+      subscriptions: topics.subscriptions,
+      sessionExpirySeconds: 0,
+      cleanStart: true,
+      pauseMaxMs: 100,
+      receiveMax: 1_000,
+      tlsRefreshMs: 60_000,
+      receive(_, message, acknowledge) {
+        const event = decodeMqtt(message);
+        if (!event.type.endsWith("status.resync_request")) events.push(event);
+        acknowledge();
+      },
+      connecting: () => {},
+      connected: () => connected.resolve(),
+      disconnected: () => {},
+      log: createLogger({ level: "error", isTerminal: false, write: () => {} }),
+    });
+    await connected.promise;
+    return {
+      events,
+      publish: (event) => client.publish(topics.topicOf(event), encodeMqtt(event)),
+      [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+    };
   };
-};

@@ -177,7 +177,8 @@ function familyCpuMs(parent: number): number {
   return total;
 }
 
-function cpuMs(pid: number, which: "alone" | "with ended children" = "alone"): number {
+/** The CPU time that a process has used so far. */
+export function cpuMs(pid: number, which: "alone" | "with ended children" = "alone"): number {
   const fields = statFields(pid) ?? [];
   const ticks = fields.slice(11, which === "alone" ? 13 : 15);
   return ticks.reduce((sum, text) => sum + Number(text), 0) * CLOCK_TICK_MS;

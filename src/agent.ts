@@ -1,6 +1,8 @@
 /** The agent, top to bottom: the cluster, the server, and what goes on between them. */
 
+import { type Cluster, openCluster } from "./agent_cluster.ts";
 import { chooseRoad } from "./agent_road.ts";
+import type { Standing } from "./agent_watch.ts";
 import {
   AGENT_FLAGS,
   type AgentConfig,
@@ -10,7 +12,6 @@ import {
 import { describeFlags } from "./lib/flags.ts";
 import { VERSION } from "./lib/version.ts";
 import { openLog, runProgram, untilSignal } from "./program.ts";
-import type { Kube } from "./lib/work/kube_api.ts";
 
 const USAGE =
   `maestro-agent applies manifests to a Kubernetes cluster and reports what became of them.
@@ -23,7 +24,9 @@ Flags, each also as an environment variable (MAESTRO_CONSUMER_NAME …):
 
 /** Runs the agent until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
 async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<void> {
-  const { serveAgentHealth } = await import("./lib/ops/agent_health.ts");
+  const { openWatch } = await import("./agent_watch.ts");
+  const { createAgentMetrics } = await import("./lib/ops/agent_metrics.ts");
+  const { createWitness } = await import("./lib/ops/agent_witness.ts");
   const { startWorkAgent } = await import("./lib/work/agent.ts");
   const { MANIFEST_BUNDLES, MANIFESTS } = await import("./lib/wire/event.ts");
 
@@ -33,59 +36,46 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   const log = openLog(config["log-level"]);
   const connect = await chooseRoad(config);
   const dataTypes = config["legacy-manifests"] ? [MANIFEST_BUNDLES, MANIFESTS] : [MANIFEST_BUNDLES];
+  const standing: Standing = { clusters: [], agents: [] };
+  const metrics = createAgentMetrics(() => standing.agents.map((agent) => agent.backlog()));
 
-  // One agent for each consumer; more than one only if their clusters are made up.
-  const agents: { readiness(): string | undefined }[] = [];
-  for (const consumerName of consumerNames(config)) {
-    const kube = await openCluster(config, stack);
+  // One cluster for each consumer; more than one only if they are made up.
+  const consumers = consumerNames(config);
+  for (const _ of consumers) standing.clusters.push(await openCluster(config, metrics, stack));
+  // Before anything that may take long: probes ask from the first second on.
+  const door = stack.use(await openWatch(config, standing, metrics, log));
+
+  for (const [index, consumerName] of consumers.entries()) {
+    const { kube } = standing.clusters[index] as Cluster;
     const ownLog = config.simulate > 1 ? log.with({ consumer: consumerName }) : log;
-    const agentId = agents.length === 0 && config.simulate <= 1
-      ? config["cloudevents-client-id"] ?? `${consumerName}-work-agent`
-      : `${consumerName}-work-agent`;
+    const ownId = config.simulate > 1 ? undefined : config["cloudevents-client-id"];
+    const agentId = ownId ?? `${consumerName}-work-agent`;
     ownLog.info("starting", { version: agentVersion, cluster: kube.description, agent: agentId });
     const agent = { agentId, consumerName, dataTypes, log: ownLog };
-    agents.push(stack.use(
+    standing.agents.push(stack.use(
       await startWorkAgent(
         kube,
-        (events) => connect(events, agent),
+        metrics.follow((events) => connect(events, agent), consumerName),
         ownLog,
         {
           consumerName,
           agentId,
           agentVersion,
+          hubName: config["hub-name"],
+          ownerId: config["agent-id"],
           dataTypes,
           statusSyncIntervalMs: config["status-sync-interval"],
           workers: config["workload-agent-workers"],
           jsonRawBytesMax: config["max-json-raw-length"],
           nowMs: Date.now,
+          witness: createWitness(metrics),
         },
       ),
     ));
   }
 
-  const readiness = () => agents.map((agent) => agent.readiness()).find((reason) => reason);
-  const health = stack.use(serveAgentHealth(readiness, config.listen));
-  log.info("serving", { version: agentVersion, consumers: agents.length, health: health.port });
+  log.info("serving", { version: agentVersion, consumers: consumers.length, health: door.port });
   log.info("stopping", { reason: await stopped });
-}
-
-async function openCluster(config: AgentConfig, stack: AsyncDisposableStack): Promise<Kube> {
-  if (config.simulate > 0) {
-    const { createSimulatedKube } = await import("./lib/kube/simulated.ts");
-    return createSimulatedKube();
-  }
-  const { findKubeAccess } = await import("./lib/kube/access.ts");
-  const { openKube } = await import("./lib/kube/client.ts");
-  const { kubeconfig } = config;
-  const access = await findKubeAccess(kubeconfig === undefined ? {} : { kubeconfig }, Bun.env);
-  const stop = new AbortController();
-  stack.defer(() => stop.abort());
-  return openKube(access, {
-    qps: config["kube-api-qps"],
-    burst: config["kube-api-burst"],
-    userAgent: `maestro-agent/${VERSION}`,
-    signal: stop.signal,
-  });
 }
 
 async function main(args: string[]): Promise<number> {

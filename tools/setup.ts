@@ -8,7 +8,7 @@
 
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { devDependencies } from "../package.json";
-import { buildInterop, interopProgram } from "./interop.ts";
+import { buildInterop, CLIENTS, interopProgram, WORK_AGENT } from "./interop.ts";
 import { say } from "./step.ts";
 
 /** Programs of the system, each with what needs it. */
@@ -157,13 +157,15 @@ function buildKubernetes(): void {
 }
 
 function buildPeers(): void {
-  if (!existsSync(interopProgram())) {
-    say("Go clients: building the program that plays them, once; about two minutes on two cores");
-  }
-  try {
-    say(`Go clients: ${buildInterop()}`);
-  } catch (error) {
-    missing.push((error as Error).message);
+  for (const peer of [CLIENTS, WORK_AGENT]) {
+    if (!existsSync(interopProgram(peer))) {
+      say(`Go peers: building ${peer.title}, once; two or three minutes on two cores`);
+    }
+    try {
+      say(`Go peers: ${buildInterop(peer)}`);
+    } catch (error) {
+      missing.push((error as Error).message);
+    }
   }
 }
 

@@ -39,6 +39,15 @@ export const AGENT_FLAGS = {
     "id",
     "who the agent says it is (default <consumer-name>-work-agent)",
   ),
+  "hub-name": optionalText(
+    "name",
+    "the server's name in AppliedManifestWorks (default its address, as with the Go agent): " +
+      "give the old address when it changes",
+  ),
+  "agent-id": optionalText(
+    "id",
+    "whose AppliedManifestWorks the agent goes on with (default the hash of the hub's name)",
+  ),
   "legacy-manifests": boolean("off", "also receive single manifests from servers before 2025-03"),
   "kubeconfig": optionalText("file", "the cluster; without it KUBECONFIG, or the pod's account"),
   "simulate": integer(
@@ -62,7 +71,16 @@ export const AGENT_FLAGS = {
     { min: 1, max: 16 * 1024 * 1024 },
     "the longest JSON value that feedback may hold",
   ),
-  "listen": listen("127.0.0.1:8084", "address of /healthz, /livez and /readyz; port 0 for any"),
+  "listen": listen(
+    "address of /healthz, /livez, /readyz and /metrics (default 0.0.0.0:8443 in a pod, else " +
+      "127.0.0.1:8443); port 0 for any",
+  ),
+  "tls-cert-file": optionalText(
+    "file",
+    "certificate of that door (default /var/run/secrets/serving-cert/tls.crt, else self-signed)",
+  ),
+  "tls-private-key-file": optionalText("file", "its key"),
+  "plain-http": boolean("off", "answer there without TLS"),
   "log-level": choice(LOG_LEVELS, "info", "the least important log line that is written"),
   // Flags of the Go agent that scripts and charts pass, and that change nothing here.
   "appliedmanifestwork-eviction-grace-period": optionalText(
@@ -104,6 +122,12 @@ export function parseAgentConfig(
       "Cannot start: --workload-source-driver=mqtt needs --workload-source-config, not --server",
     );
   }
+  if ((values["tls-cert-file"] === undefined) !== (values["tls-private-key-file"] === undefined)) {
+    throw new MaestroError(
+      "invalid_argument",
+      "Cannot start: --tls-cert-file and --tls-private-key-file are given together",
+    );
+  }
   return values;
 }
 
@@ -127,12 +151,12 @@ function driver(): Flag<"grpc" | "mqtt"> {
   };
 }
 
-function listen(fallback: string, meaning: string): Flag<Listen> {
+function listen(meaning: string): Flag<Listen | undefined> {
   const parse = (given: string): Listen => {
     const [, hostname = "", digits] = /^(?:\[?([^\]]*?)\]?):(\d{1,5})$/.exec(given) ?? [];
     const port = Number(digits ?? "-1");
-    if (port < 0 || port > 65_535) throw expected('an address such as "127.0.0.1:8084"');
+    if (port < 0 || port > 65_535) throw expected('an address such as "127.0.0.1:8443"');
     return { hostname: hostname || "0.0.0.0", port };
   };
-  return { value: "host:port", shown: fallback, meaning, fallback: parse(fallback), parse };
+  return { value: "host:port", shown: "", meaning, fallback: undefined, parse };
 }

@@ -8,6 +8,28 @@ export interface KeyedQueue extends AsyncDisposable {
   add(key: string, delayMs?: number): void;
   /** Keys that run, wait or will be run later. */
   readonly size: number;
+  /** Keys that run or could. */
+  readonly due: number;
+  /** How far behind the queue is. */
+  state(): QueueState;
+}
+
+export interface QueueState {
+  /** Keys that wait for a worker. */
+  depth: number;
+  running: number;
+  /** How long the longest run under way has taken, in milliseconds; 0 without one. */
+  longestRunMs: number;
+  /** How long the runs under way have taken together. */
+  runningMs: number;
+}
+
+/** Counts what a queue does. */
+export interface QueueMeter {
+  added(): void;
+  retried(): void;
+  /** A run has ended. */
+  ran(waitedMs: number, tookMs: number): void;
 }
 
 export interface KeyedQueueOptions {
@@ -18,6 +40,7 @@ export interface KeyedQueueOptions {
   backoff: BackoffOptions;
   log: Logger;
   random?: () => number;
+  meter?: QueueMeter | undefined;
 }
 
 /**
@@ -27,10 +50,11 @@ export interface KeyedQueueOptions {
  */
 export function createKeyedQueue(
   run: (key: string) => Promise<number | undefined>,
-  { name, workers, backoff, log, random = Math.random }: KeyedQueueOptions,
+  { name, workers, backoff, log, random = Math.random, meter }: KeyedQueueOptions,
 ): KeyedQueue {
-  const ready = new Set<string>();
-  const running = new Set<string>();
+  /** Keys, and since when they wait or run. */
+  const ready = new Map<string, number>();
+  const running = new Map<string, number>();
   const again = new Set<string>();
   const timers = new Map<string, { timer: ReturnType<typeof setTimeout>; atMs: number }>();
   const failures = new Map<string, number>();
@@ -42,6 +66,12 @@ export function createKeyedQueue(
     if (found === undefined) return;
     clearTimeout(found.timer);
     timers.delete(key);
+  };
+
+  const enqueue = (key: string) => {
+    if (ready.has(key)) return;
+    ready.set(key, performance.now());
+    meter?.added();
   };
 
   const add = (key: string, delayMs = 0) => {
@@ -56,11 +86,11 @@ export function createKeyedQueue(
     }
     cancelTimer(key);
     if (running.has(key)) again.add(key);
-    else ready.add(key);
+    else enqueue(key);
     start();
   };
 
-  const runOne = async (key: string) => {
+  const runOne = async (key: string, waitedMs: number) => {
     let delayMs: number | undefined;
     try {
       delayMs = await run(key);
@@ -68,33 +98,49 @@ export function createKeyedQueue(
     } catch (error) {
       const failed = failures.get(key) ?? 0;
       failures.set(key, failed + 1);
+      meter?.retried();
       delayMs = Math.max(1, backoffMs(failed, backoff, random()));
       log.warn("run failed, trying again", { queue: name, key, delay_ms: delayMs, error });
     }
+    meter?.ran(waitedMs, performance.now() - (running.get(key) ?? 0));
     running.delete(key);
     if (stopped) {
       if (running.size === 0) drained?.();
       return;
     }
-    if (again.delete(key)) ready.add(key);
+    if (again.delete(key)) enqueue(key);
     else if (delayMs !== undefined) add(key, delayMs);
     start();
   };
 
   const start = () => {
-    for (const key of ready) {
+    for (const [key, since] of ready) {
       if (running.size >= workers || stopped) return;
+      const now = performance.now();
       ready.delete(key);
-      running.add(key);
+      running.set(key, now);
       // Never rejects: a failed run is logged and becomes a delay.
-      void runOne(key);
+      void runOne(key, now - since);
     }
   };
 
   return {
     add,
+    get due() {
+      return ready.size + running.size;
+    },
     get size() {
       return ready.size + running.size + timers.size;
+    },
+    state() {
+      const now = performance.now();
+      const tookMs = [...running.values()].map((since) => now - since);
+      return {
+        depth: ready.size,
+        running: running.size,
+        longestRunMs: Math.max(0, ...tookMs),
+        runningMs: tookMs.reduce((sum, ms) => sum + ms, 0),
+      };
     },
     async [Symbol.asyncDispose]() {
       stopped = true;

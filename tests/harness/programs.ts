@@ -147,10 +147,14 @@ function executable(name: string): string[] {
 }
 
 /** Starts a program. It ends with the test process, however that ends. */
-function spawnProgram(command: string[], args: string[]): Program {
+export function spawnProgram(
+  command: string[],
+  args: string[],
+  env: Record<string, string> = {},
+): Program {
   const child = Bun.spawn([...command, ...args], {
     cwd: REPOSITORY,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",

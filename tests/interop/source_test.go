@@ -127,6 +127,13 @@ func (s *peerSource) last(uid kubetypes.UID) *workv1.ManifestWork {
 	return nil
 }
 
+// all is every status that came, in order.
+func (s *peerSource) all() []*workv1.ManifestWork {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*workv1.ManifestWork{}, s.heard...)
+}
+
 // hears waits for a status with this text.
 func (s *peerSource) hears(t *testing.T, uid kubetypes.UID, text string) *workv1.ManifestWork {
 	t.Helper()

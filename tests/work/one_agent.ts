@@ -28,6 +28,8 @@ export interface Report {
 }
 
 export interface AgentUnderTest extends AsyncDisposable {
+  /** How many AppliedManifestWorks have no work that the server has sent. */
+  unclaimed(): number;
   /** All reports so far, the oldest first. */
   reports: Report[];
   /** What the agent said it holds in its last spec resync request. */
@@ -73,7 +75,11 @@ const HUB = "server.test:8091";
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB }: { nowMs?: () => number; hub?: string } = {},
+  { nowMs = Date.now, hub = HUB, ownerId }: {
+    nowMs?: () => number;
+    hub?: string;
+    ownerId?: string;
+  } = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
@@ -104,6 +110,7 @@ export async function startAgent(
   });
 
   const test: Omit<AgentUnderTest, typeof Symbol.asyncDispose> = {
+    unclaimed: () => agent.unclaimed(),
     reports,
     resyncs,
     isServerAway: false,
@@ -161,6 +168,7 @@ export async function startAgent(
       consumerName: CONSUMER,
       agentId: `${CONSUMER}-work-agent`,
       agentVersion: "test",
+      ownerId,
       dataTypes: [MANIFEST_BUNDLES],
       statusSyncIntervalMs: 1_000,
       workers: 4,
@@ -227,7 +235,7 @@ export function configMap(
 }
 
 /** The AppliedManifestWork of a work. */
-export function ledgerRef(kube: Kube, uid: string): Promise<ObjectRef> {
-  const name = `${hubHashOf(HUB)}-${uid}`;
+export function ledgerRef(kube: Kube, uid: string, hub: string = HUB): Promise<ObjectRef> {
+  const name = `${hubHashOf(hub)}-${uid}`;
   return refOf(kube, "work.open-cluster-management.io/v1", "AppliedManifestWork", name);
 }

@@ -154,7 +154,7 @@ test("a deletion that was under way is finished and confirmed after a restart", 
   expect(await kube.get(ref)).toBeUndefined();
 });
 
-test("statuses that changed while the server was away arrive once it is back, the last one only", async () => {
+test("A115: statuses that changed while the server was away arrive once it is back, the last one only", async () => {
   const uid = crypto.randomUUID();
   await using agent = await startAgent(kube);
   await agent.send(uid, 1, feedbackOn(uid, { a: "1" }));

@@ -12,6 +12,7 @@ import {
   type ResourceType,
   type WatchEvent,
   type WatchOptions,
+  type WriteOptions,
 } from "../work/kube_api.ts";
 import type { KubeAccess } from "./access.ts";
 import { basePath, createDiscovery } from "./discovery.ts";
@@ -59,25 +60,26 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
     description: transport.server,
     resolve: discovery.resolve,
     get: async (ref) => await unlessGone(send(ref.type, { method: "GET", path: objectPath(ref) })),
-    create: async (ref, object, { fieldManager }) =>
+    create: async (ref, object, options) =>
       await send(ref.type, {
         method: "POST",
         path: checked(ref, collectionPath(ref.type, ref.namespace)),
-        query: { fieldManager },
+        query: writeQuery(options),
         body: object,
       }),
-    replace: async (ref, object, { fieldManager }) =>
+    replace: async (ref, object, options) =>
       await send(ref.type, {
         method: "PUT",
         path: objectPath(ref),
-        query: { fieldManager },
+        query: writeQuery(options),
         body: object,
       }),
-    async patch(ref, patch, { type, fieldManager, force, subresource }) {
+    async patch(ref, patch, options) {
+      const { type, force, subresource } = options;
       const sent = send(ref.type, {
         method: "PATCH",
         path: objectPath(ref) + (subresource === undefined ? "" : `/${subresource}`),
-        query: { fieldManager, ...(type === "apply" && force ? { force: "true" } : {}) },
+        query: { ...writeQuery(options), ...(type === "apply" && force ? { force: "true" } : {}) },
         body: patch,
         contentType: CONTENT_TYPE[type],
       });
@@ -220,6 +222,10 @@ function checked({ type, namespace, name }: ObjectRef, path: string): string {
   }
   const text = `Cannot call ${type.resource} "${name}": its namespace is "${namespace}"`;
   throw new KubeError(0, "BadRequest", text);
+}
+
+function writeQuery({ fieldManager, isDryRun }: WriteOptions): Record<string, string> {
+  return { fieldManager, ...(isDryRun ? { dryRun: "All" } : {}) };
 }
 
 function selectors({ labelSelector, fieldSelector }: ListOptions): Record<string, string> {

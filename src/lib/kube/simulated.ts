@@ -50,7 +50,7 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
     description: "simulated",
     resolve: (apiVersion, kind) => Promise.resolve(typeOf(apiVersion, kind)),
     get: async (ref) => read(store, ref),
-    async create(given, object) {
+    async create(given, object, { isDryRun }) {
       const ref = { ...given, name: given.name || generatedName(object) };
       // Nobody here may do less than anybody else.
       if (/Review$/.test(ref.type.kind)) return { ...object, status: { allowed: true } };
@@ -59,22 +59,23 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
       }
       const created = newObject(ref, object, timestamp());
       // Nobody would read events here; they would only pile up.
-      return ref.type.kind === "Event" ? created : write(store, ref, undefined, created);
+      const isKept = ref.type.kind !== "Event" && !isDryRun;
+      return isKept ? write(store, ref, undefined, created) : created;
     },
-    async replace(ref, object) {
+    async replace(ref, object, { isDryRun }) {
       const before = read(store, ref);
       if (before === undefined) throw notFound(ref);
-      return write(store, ref, before, changedObject(ref, before, object));
+      const after = changedObject(ref, before, object);
+      return isDryRun ? after : write(store, ref, before, after);
     },
-    async patch(ref, patch, { type, subresource }) {
+    async patch(ref, patch, { type, subresource, isDryRun }) {
       const before = read(store, ref);
-      if (before !== undefined) {
-        const after = changedObject(ref, before, mergePatch(before, patch), subresource);
-        return write(store, ref, before, after);
-      }
-      if (type === "merge") return undefined;
-      if (subresource !== undefined) throw notFound(ref);
-      return write(store, ref, undefined, newObject(ref, mergePatch({}, patch), timestamp()));
+      if (before === undefined && type === "merge") return undefined;
+      if (before === undefined && subresource !== undefined) throw notFound(ref);
+      const after = before === undefined
+        ? newObject(ref, mergePatch({}, patch), timestamp())
+        : changedObject(ref, before, mergePatch(before, patch), subresource);
+      return isDryRun ? after : write(store, ref, before, after);
     },
     async delete(ref, { uid, propagationPolicy }) {
       const before = read(store, ref);

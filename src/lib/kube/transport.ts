@@ -1,7 +1,7 @@
 /** Sends one request to a Kubernetes API: credentials, trust, pace, time-out, and a second try where that is safe. */
 
 import { isObject, type JsonObject, parseJson } from "../json.ts";
-import { KubeError } from "../work/kube_api.ts";
+import { type KubeCall, KubeError } from "../work/kube_api.ts";
 import type { Credentials, KubeAccess } from "./access.ts";
 import { abandoned, overdue, refusalOf, unreachable } from "./refusal.ts";
 import { createTokenBucket, pause } from "./token_bucket.ts";
@@ -16,6 +16,8 @@ export interface KubeOptions {
   userAgent?: string;
   /** Ends all calls and watches. */
   signal?: AbortSignal;
+  /** Told how each call ended. */
+  observe?: (call: KubeCall) => void;
 }
 
 export interface KubeRequest {
@@ -45,7 +47,7 @@ const RETRY_AFTER_MS_MAX = 5_000;
 /** Opens the road to one API server. Nothing is sent yet. */
 export function openTransport(access: KubeAccess, options: KubeOptions = {}): Transport {
   const { server } = access;
-  const { timeoutMs = 30_000, userAgent = "maestro", signal: lifetime } = options;
+  const { timeoutMs = 30_000, userAgent = "maestro", signal: lifetime, observe } = options;
   const pace = createTokenBucket({
     ratePerSecond: options.qps ?? 50,
     burst: options.burst ?? 100,
@@ -71,17 +73,24 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
 
   /** A request that was turned down for its credentials has not been carried out: it may be sent again. */
   const authenticated = async (request: KubeRequest, signal: AbortSignal) => {
+    const { method } = request;
+    const counted = async (known: Credentials) => {
+      const response = await once(request, known, signal);
+      observe?.({ method, code: response.status });
+      return response;
+    };
     const known = await access.credentials();
-    const response = await once(request, known, signal);
+    const response = await counted(known);
     if (response.status !== 401) return response;
     const renewed = await access.credentials(known);
     if (Bun.deepEquals(renewed, known)) return response;
     await response.body?.cancel();
-    return await once(request, renewed, signal);
+    return await counted(renewed);
   };
 
   /** Runs one exchange under the time-out; `signal` is a second way to end it. */
   const limited = async <T>(
+    { method }: KubeRequest,
     signal: AbortSignal | undefined,
     exchange: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> => {
@@ -91,7 +100,9 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     try {
       return await exchange(call.signal);
     } catch (thrown) {
-      throw unreachable(server, call.signal.aborted ? call.signal.reason : thrown);
+      const failure = unreachable(server, call.signal.aborted ? call.signal.reason : thrown);
+      if (failure.status === 0) observe?.({ method, code: 0, failure });
+      throw failure;
     } finally {
       clearTimeout(timer);
       release();
@@ -113,7 +124,7 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     async send(request) {
       for (let attempt = 1;; attempt++) {
         await turn();
-        const { status, text, retryAfterMs } = await limited(undefined, async (signal) => {
+        const { status, text, retryAfterMs } = await limited(request, undefined, async (signal) => {
           const response = await authenticated(request, signal);
           return {
             status: response.status,
@@ -129,7 +140,7 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     },
     async stream(request, signal) {
       await turn(signal);
-      return await limited(signal, async (call) => {
+      return await limited(request, signal, async (call) => {
         // The call's own signal ends with its time-out; the stream goes on until `signal` or `lifetime`.
         const streaming = new AbortController();
         const release = follow(streaming, server, [call]);

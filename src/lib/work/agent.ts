@@ -6,34 +6,38 @@
  * becomes the status at once, without a pass.
  */
 
-import { describeError, MaestroError } from "../errors.ts";
+import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event.ts";
-import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
-import { createSequence, isNewerSequence, isSequence } from "../wire/sequence.ts";
+import { MANIFEST_BUNDLES } from "../wire/event.ts";
+import type { EventType } from "../wire/event_type.ts";
+import { createSequence } from "../wire/sequence.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
-import { createDigestWatch, type DigestWatch } from "./digest.ts";
-import { createFence, type Fence } from "./fence.ts";
-import { followType } from "./follow.ts";
+import { createDigestWatch } from "./digest.ts";
+import { entryKey, followLedger, takeTurn } from "./follow_ledger.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
-import { type Ledger, openLedger } from "./ledger.ts";
+import { openLedger } from "./ledger.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
-import { createKeyedQueue, type KeyedQueue } from "../keyed_queue.ts";
-import { receiveSpec, type Works } from "./receive.ts";
+import { createKeyedQueue } from "../keyed_queue.ts";
+import { recall } from "./recall.ts";
+import { takeEvent } from "./reception.ts";
 import { createReconciler, type Reconciler } from "./reconcile.ts";
-import { restoreWork } from "./record.ts";
 import type { Reporter } from "./report.ts";
-import { answersTo, specResyncRequests } from "./resync.ts";
+import { specResyncRequests } from "./resync.ts";
+import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
-import { metadataOf, textOf } from "./work.ts";
+import type { Backlog, Witness } from "./witness.ts";
 
 export interface WorkAgentOptions {
   consumerName: string;
   /** The `source` of the agent's events. */
   agentId: string;
   agentVersion: string;
+  /** By what name the hub's AppliedManifestWorks are known; the broker's unless given. */
+  hubName?: string | undefined;
+  /** Who goes on with them, as they say it; the hash of the hub's name unless given. */
+  ownerId?: string | undefined;
   /** What to ask the server for after each connect. */
   dataTypes: readonly string[];
   /** The pause between polls of objects that may not be watched. */
@@ -42,20 +46,22 @@ export interface WorkAgentOptions {
   workers: number;
   jsonRawBytesMax: number;
   nowMs: () => number;
+  witness?: Witness | undefined;
 }
 
 export interface WorkAgent extends AsyncDisposable {
   /** Why the agent is not in touch with its server; undefined if it is. */
   readiness(): string | undefined;
+  /** How many AppliedManifestWorks stay though the server has not sent their works. */
+  unclaimed(): number;
+  /** What waits now; worked out when it is asked for. */
+  backlog(): Backlog;
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
 
 /** The parts of one question of the server arrive together; one question of ours answers them all. */
 const ASK_AGAIN_MS = 5_000;
-
-/** How far the last sequence id may be ahead of the one on record, which is written a little later. */
-const SEQUENCE_SLACK = 10_000n << 22n;
 
 /**
  * Starts the agent of one consumer.
@@ -87,9 +93,12 @@ export async function startWorkAgent(
   starting.defer(() => gate.reject(new MaestroError("unavailable", "the agent did not start")));
 
   const type = await installLedgerType(kube);
-  const ledger = openLedger(kube, type, broker.hubName);
-  const { works, floor, orphans, fence } = await recall(ledger, options.nowMs());
-  const keeper = starting.use(createKeeper(works, ledger, log));
+  const ledger = openLedger(kube, type, {
+    hubName: options.hubName ?? broker.hubName,
+    agentId: options.ownerId,
+  });
+  const { works, floor, unfinished, fence } = await recall(ledger, options.nowMs());
+  const keeper = starting.use(createKeeper(works, ledger, () => passes.due > 0, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
     works,
@@ -103,6 +112,7 @@ export async function startWorkAgent(
     },
     nowMs: options.nowMs,
     log,
+    meter: options.witness?.queue("report"),
   }));
   const watches = starting.use(
     startWatches(kube, (uid, ref, sighting) => reconciler.see(uid, ref, sighting), {
@@ -110,21 +120,24 @@ export async function startWorkAgent(
       log,
     }),
   );
-  const { nowMs, jsonRawBytesMax } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax };
+  const { nowMs, jsonRawBytesMax, witness } = options;
+  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: (uid, delayMs) => passes.add(uid, delayMs),
     passed: (work) => keeper.touch(work.uid),
   });
-  const passes = starting.use(createKeyedQueue((uid) => turn(uid, ledger, reconciler), {
+  const passes = starting.use(createKeyedQueue((key) => takeTurn(key, ledger, reconciler), {
     name: "apply",
     workers: options.workers,
     backoff: BACKOFF,
     log,
+    meter: witness?.queue("apply"),
   }));
-  starting.use(followLedger(kube, ledger, works, passes, options, log));
-  for (const workName of orphans) passes.add(ENTRY_PREFIX + workName);
+  const { statusSyncIntervalMs: pollMs } = options;
+  starting.use(followLedger(kube, { ledger, works, passes }, { pollMs, log }));
+  for (const entry of unfinished) passes.add(entryKey(entry));
+  const teller = starting.use(tellUnclaimed(ledger, works, log));
 
   let askedAt = -Infinity;
   let isAnswered = false;
@@ -132,7 +145,9 @@ export async function startWorkAgent(
     askedAt = performance.now();
     isAnswered = false;
     for (const dataType of options.dataTypes) {
-      const requests = specResyncRequests(works, dataType, options, broker.eventBytesMax);
+      const unclaimed = dataType === MANIFEST_BUNDLES ? unclaimedIds(ledger, works) : [];
+      const { eventBytesMax } = broker;
+      const requests = specResyncRequests(works, dataType, options, eventBytesMax, unclaimed);
       for (const request of requests) await broker.publish(request);
     }
   };
@@ -154,14 +169,26 @@ export async function startWorkAgent(
   const tellAgain = () => {
     if (performance.now() - askedAt > ASK_AGAIN_MS) askAgain();
   };
-  const reception = { works, fence, passes, outbox, digests, log, options, heard, tellAgain };
+  const reception = {
+    works,
+    ledger,
+    fence,
+    passes,
+    outbox,
+    digests,
+    log,
+    options,
+    heard,
+    tellAgain,
+  };
   const opened: BrokerEvents = {
-    receive: (event) => Promise.resolve(receive(reception, event)),
+    receive: (event) => Promise.resolve(takeEvent(reception, event)),
     async subscribed({ isKept }) {
       if (!isKept) await resync();
       delete state.offline;
       log.info("connected", { server: broker.hubName, works: works.size, resync: !isKept });
       outbox.open();
+      teller.connected();
     },
     disconnected(reason) {
       outbox.close();
@@ -173,126 +200,15 @@ export async function startWorkAgent(
   const running = starting.move();
   return {
     readiness: () => state.offline,
+    unclaimed: () => unclaimedEntries(ledger, works).length,
+    backlog: () => ({
+      isConnected: state.offline === undefined,
+      works: works.size,
+      deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
+        .reduce((sum) => sum + 1, 0),
+      passes: passes.state(),
+      reports: outbox.backlog(),
+    }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
-}
-
-/** Jobs for an AppliedManifestWork that was deleted and has no work any more. */
-const ENTRY_PREFIX = "entry:";
-const ORPHAN_POLL_MS = 5_000;
-
-async function turn(
-  key: string,
-  ledger: Ledger,
-  reconciler: Reconciler,
-): Promise<number | undefined> {
-  if (!key.startsWith(ENTRY_PREFIX)) return await reconciler.reconcile(key);
-  const entry = ledger.get(key.slice(ENTRY_PREFIX.length));
-  if (entry === undefined || !entry.isDeleting) return undefined;
-  return await reconciler.finalise(entry) ? undefined : ORPHAN_POLL_MS;
-}
-
-/** What the last life knew: its works, its last sequence id, and deletions that it had begun. */
-async function recall(ledger: Ledger, nowMs: number) {
-  const works: Works = new Map();
-  const orphans: string[] = [];
-  let last: string | undefined;
-  const { works: loaded, deletedUntil } = await ledger.load();
-  for (const { entry, record } of loaded) {
-    if (entry.isDeleting) orphans.push(entry.workName);
-    if (record === undefined) continue;
-    works.set(record.uid, restoreWork(record, entry.workName));
-    const { sequence } = record;
-    if (sequence !== undefined && isSequence(sequence) && isNewerSequence(sequence, last)) {
-      last = sequence;
-    }
-  }
-  const floor = last === undefined ? undefined : (BigInt(last) + SEQUENCE_SLACK).toString();
-  const fence = createFence({ deletedUntil, keep: ledger.keepDeletedUntil }, nowMs);
-  return { works, orphans, floor, fence };
-}
-
-/** Notices when somebody deletes an AppliedManifestWork by hand. */
-function followLedger(
-  kube: Kube,
-  ledger: Ledger,
-  works: Works,
-  passes: KeyedQueue,
-  { statusSyncIntervalMs }: WorkAgentOptions,
-  log: Logger,
-): AsyncDisposable {
-  const wake = (workName: string | undefined) => {
-    if (workName === undefined) return;
-    const work = [...works.values()].find(({ name }) => name === workName);
-    passes.add(work?.uid ?? ENTRY_PREFIX + workName);
-  };
-  const nameOf = (object: Parameters<typeof metadataOf>[0]) => textOf(metadataOf(object), "name");
-  const follower = {
-    listed() {
-      // What was deleted while nobody watched is noticed when its work is applied next.
-    },
-    changed: (object: Parameters<typeof metadataOf>[0]) =>
-      wake(ledger.observe(nameOf(object), object)),
-    deleted: (object: Parameters<typeof metadataOf>[0]) =>
-      wake(ledger.observe(nameOf(object), undefined)),
-    poll: () => Promise.resolve(),
-  };
-  return followType(kube, ledger.type, "", follower, {
-    metadataOnly: true,
-    pollMs: statusSyncIntervalMs,
-    log,
-  });
-}
-
-interface Reception {
-  works: Works;
-  fence: Fence;
-  passes: KeyedQueue;
-  outbox: Outbox;
-  digests: DigestWatch;
-  log: Logger;
-  options: WorkAgentOptions;
-  /** The server has sent a spec, or asked for statuses. */
-  heard: (subresource: EventType["subresource"]) => void;
-  /** Tells the server what is held, unless it was just told. */
-  tellAgain: () => void;
-}
-
-/** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
-function receive(reception: Reception, event: CloudEvent): void {
-  const { works, fence, passes, outbox, digests, log, options, heard } = reception;
-  try {
-    const type = parseEventType(event.type);
-    if (type.dataType !== MANIFEST_BUNDLES && type.dataType !== MANIFESTS) return;
-    if (type.subresource === "status") {
-      const clusterName = event.extensions[EXT.clusterName] ?? "";
-      if (clusterName !== "" && clusterName !== options.consumerName) return;
-      if (type.action !== ACTION.resyncRequest || digests.take(event, type.dataType)) return;
-      const asked = { consumerName: options.consumerName, nowMs: options.nowMs() };
-      for (const uid of answersTo(works, event, type.dataType, asked)) outbox.answer(uid);
-      heard("status");
-      return;
-    }
-    if (type.action === ACTION.resyncRequest) return;
-    if (event.extensions[EXT.clusterName] !== options.consumerName) return;
-    heard("spec");
-    const receipt = receiveSpec(works, fence, event, type);
-    const uid = String(event.extensions[EXT.resourceId]);
-    log.debug("received", { resource_id: uid, type: event.type, receipt });
-    const work = works.get(uid);
-    if (receipt === "changed") passes.add(uid);
-    else if (work !== undefined && (receipt === "repeated" || receipt === "older")) {
-      // The server would not send it if it had our status, or knew that we hold a later version.
-      work.mustReport = true;
-      outbox.mark(uid);
-      // A work whose spec has not come back since a restart has no status yet; a list tells its version.
-      if (receipt === "older" && !work.isSettled) reception.tellAgain();
-    }
-  } catch (error) {
-    log.warn("cannot use event", {
-      event_id: event.id,
-      type: event.type,
-      reason: describeError(error),
-    });
-  }
 }

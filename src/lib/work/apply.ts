@@ -3,12 +3,13 @@
 import type { JsonObject } from "../json.ts";
 import type { UpdateStrategy } from "../wire/work_spec.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
+import { makeOrRead, readOrMake } from "./make.ts";
 import { forCreation, type Ownership } from "./metadata.ts";
-import { patchOwners } from "./owners.ts";
+import { patchOwners, readUnowned } from "./owners.ts";
 import { Refusal } from "./refusal.ts";
 import { applyServerSide } from "./server_side_apply.ts";
 import { updateObject } from "./update.ts";
-import { FIELD_OWNER, metadataOf } from "./work.ts";
+import { metadataOf } from "./work.ts";
 
 /** One manifest, ready to be applied. */
 export interface Target {
@@ -18,6 +19,8 @@ export interface Target {
   ownership: Ownership;
   /** The manifest or its options are not those that were applied last. */
   isNew: boolean;
+  /** Nobody has seen the object: it is probably not there. */
+  isMissing: boolean;
 }
 
 type Apply = (kube: Kube, target: Target) => Promise<JsonObject | undefined>;
@@ -26,7 +29,7 @@ const STRATEGIES = new Map<string, Apply>([
   ["Update", updateObject],
   ["CreateOnly", createOnly],
   ["ServerSideApply", applyServerSide],
-  ["ReadOnly", (kube, { ref }) => kube.get(ref)],
+  ["ReadOnly", readUnowned],
 ]);
 
 /**
@@ -57,10 +60,9 @@ function normalise(manifest: JsonObject, ref: ObjectRef): JsonObject {
 
 async function createOnly(
   kube: Kube,
-  { ref, manifest, ownership }: Target,
+  { ref, manifest, ownership, isMissing }: Target,
 ): Promise<JsonObject | undefined> {
-  const live = await kube.get(ref);
-  if (live !== undefined) return await patchOwners(kube, ref, live, ownership);
-  const options = { fieldManager: FIELD_OWNER };
-  return await kube.create(ref, forCreation(manifest, ownership), options);
+  const wanted = forCreation(manifest, ownership);
+  const found = await (isMissing ? makeOrRead : readOrMake)(kube, ref, wanted);
+  return "made" in found ? found.made : await patchOwners(kube, ref, found.live, ownership);
 }

@@ -12,6 +12,8 @@ import { isComplete, observeObject, type Reading } from "./observe.ts";
 import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
+import { type Wait, waitOf } from "./waits.ts";
+import { sparingly } from "./take_over.ts";
 import type { Slot } from "./work.ts";
 
 /** A manifest whose place on the cluster is known. */
@@ -21,6 +23,8 @@ export interface Located {
   options: ManifestOptions;
   ownership: Ownership;
   executor: Executor | undefined;
+  /** The uid by which the object was listed before this life; undefined if it was not. */
+  listedUid: string | undefined;
 }
 
 /** How a slot's turn ended. `retryAfterMs` is set if only the agent's own patience decides. */
@@ -28,6 +32,8 @@ export interface Outcome {
   isApplied: boolean;
   /** Another attempt may succeed: at once with backoff (`0`), or after this time. */
   retryAfterMs?: number;
+  /** What is missing on the cluster; its coming is the better moment for another attempt. */
+  waitsFor?: Wait;
 }
 
 /**
@@ -71,7 +77,11 @@ export async function applySlot(
     }
     await checkExecutor(kube, executor, ref, ownership.isOwned);
     const strategy = options.updateStrategy;
-    const object = await applyManifest(kube, { ref, manifest, strategy, ownership, isNew });
+    // What another agent or an earlier life left may need no write at all.
+    const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
+    const isMissing = slot.uid === undefined && located.listedUid === undefined;
+    const target = { ref, manifest, strategy, ownership, isNew, isMissing };
+    const object = await applyManifest(door, target);
     return { object, isRead: true };
   }
 }
@@ -107,9 +117,16 @@ export async function refuse(
     message: `${failed}: ${describeError(error)}`,
   }, nowMs);
   await look(kube, slot, ref, reading);
-  if (!(error instanceof Refusal)) return { isApplied: false, retryAfterMs: 0 };
-  const { retryAfterMs } = error;
-  return { isApplied: false, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  if (!(error instanceof Refusal)) {
+    const waitsFor = ref && waitOf(error, ref);
+    return { isApplied: false, retryAfterMs: 0, ...(waitsFor ? { waitsFor } : {}) };
+  }
+  const { retryAfterMs, waitsFor } = error;
+  return {
+    isApplied: false,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(waitsFor ? { waitsFor } : {}),
+  };
 }
 
 async function look(

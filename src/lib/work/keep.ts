@@ -8,6 +8,8 @@ import { encodeRecord } from "./record.ts";
 
 /** A restart within this time applies or reports a work once more than needed. */
 const DELAY_MS = 2_000;
+/** Applying goes first, but only for so long. */
+const BUSY_DELAY_MS_MAX = 10_000;
 const PARALLEL_MAX = 4;
 const BACKOFF = { firstMs: 1_000, factor: 2, ceilingMs: 60_000 };
 
@@ -16,15 +18,23 @@ export interface Keeper extends AsyncDisposable {
   touch(uid: string): void;
 }
 
-/** Creates a keeper. Disposing writes what is left, so that an orderly restart knows everything. */
+/** Creates a keeper. It waits while the agent is busy with more urgent things. Disposing writes what is left, so that an orderly restart knows everything. */
 export function createKeeper(
   works: Works,
   ledger: Ledger,
+  isBusy: () => boolean,
   log: Logger,
 ): Keeper {
-  const touched = new Set<string>();
+  const touched = new Map<string, number>();
 
-  const write = async (uid: string): Promise<undefined> => {
+  const writeInTurn = async (uid: string): Promise<number | undefined> => {
+    const waitedMs = performance.now() - (touched.get(uid) ?? 0);
+    if (isBusy() && waitedMs < BUSY_DELAY_MS_MAX) return DELAY_MS;
+    await write(uid);
+    return undefined;
+  };
+
+  const write = async (uid: string) => {
     touched.delete(uid);
     const work = works.get(uid);
     const entry = work === undefined ? undefined : ledger.get(work.name);
@@ -32,7 +42,7 @@ export function createKeeper(
     await ledger.writeRecord(entry, encodeRecord(work));
   };
 
-  const queue = createKeyedQueue(write, {
+  const queue = createKeyedQueue(writeInTurn, {
     name: "keep",
     workers: PARALLEL_MAX,
     backoff: BACKOFF,
@@ -41,12 +51,12 @@ export function createKeeper(
 
   return {
     touch(uid) {
-      touched.add(uid);
+      if (!touched.has(uid)) touched.set(uid, performance.now());
       queue.add(uid, DELAY_MS);
     },
     async [Symbol.asyncDispose]() {
       await queue[Symbol.asyncDispose]();
-      const written = await Promise.allSettled([...touched].map(write));
+      const written = await Promise.allSettled([...touched.keys()].map(write));
       for (const result of written) {
         if (result.status === "rejected") {
           log.warn("cannot keep a record", { error: result.reason });

@@ -28,6 +28,8 @@ export interface ObjectRef {
 export interface WriteOptions {
   /** Who owns the fields written: `work-agent` unless a work says otherwise. */
   fieldManager: string;
+  /** The answer is what would be stored, and nothing is. */
+  isDryRun?: boolean;
 }
 
 export interface PatchOptions extends WriteOptions {
@@ -121,4 +123,13 @@ export class KubeError extends Error {
   ) {
     super(message, options);
   }
+}
+
+/** How one call ended. */
+export interface KubeCall {
+  method: string;
+  /** The HTTP status; 0 if there was no answer. */
+  code: number;
+  /** Of a call without an answer. */
+  failure?: KubeError;
 }

@@ -6,11 +6,13 @@
 
 import { createHash } from "node:crypto";
 import { canonicalJson, isObject, type JsonObject } from "../json.ts";
-import { isRfc3339 } from "../wire/time.ts";
+import { isRfc3339, timeMicros } from "../wire/time.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
+import { annotationOf, labelChanges, readEntry, sortedList } from "./ledger_entry.ts";
 import type { OwnerReference } from "./metadata.ts";
+import { encodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
 import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
@@ -37,15 +39,36 @@ export interface AppliedResource {
 export interface LedgerEntry {
   readonly name: string;
   readonly workName: string;
+  /** False for one under another hub name: its objects are taken over, then it is released. */
+  readonly isOwn: boolean;
   uid: string;
+  /** The id of its work, once that is known; nearly always its name. */
+  workUid?: string;
   resources: AppliedResource[];
   isDeleting: boolean;
+  /** The labels that agents gave it: those of its work, and which source that is of. */
+  labels: JsonObject;
+  /** It names this hub, this agent and its work as this agent would. */
+  isSpecOurs: boolean;
+  /** Another agent has begun to count the time until it would evict the objects. */
+  isEvicting: boolean;
+  /** The list is newer than the one on the cluster. */
+  isUnwritten: boolean;
   /** Of the record that was written last. */
   recordHash?: string;
 }
 
+/** Whose objects these are. */
+export interface LedgerIdentity {
+  /** What the Go agent calls the hub: the broker's host, or the URL. */
+  hubName: string;
+  /** Who else may go on with them; the hash of the hub's name unless given. */
+  agentId?: string | undefined;
+}
+
 /** What the last life has left. */
 export interface Loaded {
+  /** Those under another hub name come last. */
   works: { entry: LedgerEntry; record: WorkRecord | undefined }[];
   /** The time of the last deletion that it has begun. */
   deletedUntil: string | undefined;
@@ -53,22 +76,41 @@ export interface Loaded {
 
 export interface Ledger {
   readonly type: ResourceType;
-  /** Those that belong to this hub, with what the last life wrote beside them. */
+  /** Those that belong to this hub or this agent, with what the last life wrote beside them. */
   load(): Promise<Loaded>;
   /** Keeps the time of the last deletion beside the works. */
   keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
-  /** Returns the entry of a work, creating or adopting its object. */
-  ensure(workName: string, labels: JsonObject): Promise<LedgerEntry>;
-  /** Stores the list of applied resources if it changed. */
+  /** By the name of its object. */
+  named(name: string): LedgerEntry | undefined;
+  all(): Iterable<LedgerEntry>;
+  /** Of the same work, under other hub names. */
+  predecessors(workName: string): LedgerEntry[];
+  /**
+   * Returns the entry of a work, with its labels; its object is created or adopted. A created one lists what is planned
+   * if there is room for it.
+   */
+  ensure(
+    work: { name: string; uid: string },
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry>;
+  /** Stores the list of applied resources if it changed, and ends an eviction: its work is here. */
   writeResources(entry: LedgerEntry, resources: AppliedResource[]): Promise<void>;
+  /** Remembers uids of objects that are listed already. They are written by the next `writeRecord` at the latest. */
+  noteResources(entry: LedgerEntry, resources: AppliedResource[]): void;
+  /** Stores what a later life must know, and the list of resources before it. */
   writeRecord(entry: LedgerEntry, text: string): Promise<void>;
+  /** Ends an eviction that another agent has begun. */
+  endEviction(entry: LedgerEntry): Promise<void>;
   /** Marks the object as being deleted. It stays until it is released. */
   startDeletion(entry: LedgerEntry): Promise<void>;
   /** Lets the object go, after everything that it lists is gone. */
   release(entry: LedgerEntry): Promise<void>;
-  /** The cluster says that the object changed or is gone. Returns its work's name if that matters. */
-  observe(name: string, object: JsonObject | undefined): string | undefined;
+  /** The cluster says how the object is now. Returns the entry if that matters. */
+  observe(object: JsonObject): LedgerEntry | undefined;
+  /** The cluster says that the object is gone, as it was last. */
+  lose(object: JsonObject): LedgerEntry | undefined;
 }
 
 /** The lower-case hex SHA-256 of the broker's name, by which an agent knows its own objects. */
@@ -87,19 +129,39 @@ export function ownerReference(entry: LedgerEntry): OwnerReference {
 }
 
 /** Opens the ledger of one hub. */
-export function openLedger(kube: Kube, type: ResourceType, hubName: string): Ledger {
+export function openLedger(
+  kube: Kube,
+  type: ResourceType,
+  { hubName, agentId }: LedgerIdentity,
+): Ledger {
   const hubHash = hubHashOf(hubName);
+  const agentID = agentId ?? hubHash;
   const entries = new Map<string, LedgerEntry>();
+  // Names of those under other hub names; nearly always none.
+  const older: string[] = [];
   const nameOf = (workName: string) => `${hubHash}-${workName}`;
   const refOf = (name: string): ObjectRef => ({ type, namespace: "", name });
   const fence = refOf(nameOf(FENCE_NAME));
   const options = { fieldManager: FIELD_OWNER, type: "merge" as const };
-  const specOf = (workName: string) => ({ hubHash, agentID: hubHash, manifestWorkName: workName });
+  const specOf = (workName: string) => ({ hubHash, agentID, manifestWorkName: workName });
 
   const remember = (object: JsonObject): LedgerEntry => {
     const entry = readEntry(object, hubHash);
-    entries.set(entry.workName, entry);
+    entry.isSpecOurs = canonicalJson(object["spec"]) === canonicalJson(specOf(entry.workName));
+    entries.set(entry.name, entry);
     return entry;
+  };
+
+  // What is told late, of one that another has followed under its name, says nothing of that.
+  const entryOf = (object: JsonObject) => {
+    const entry = entries.get(textOf(metadataOf(object), "name"));
+    return entry?.uid === metadataOf(object)["uid"] ? entry : undefined;
+  };
+
+  const isOurs = (object: JsonObject) => {
+    const spec = isObject(object["spec"]) ? object["spec"] : {};
+    return textOf(metadataOf(object), "name").startsWith(nameOf("")) ||
+      (spec["agentID"] === agentID && textOf(spec, "manifestWorkName") !== "");
   };
 
   // The uid in a patch is a precondition: an object of the same name that came later is left alone.
@@ -110,9 +172,15 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       { ...options, ...(subresource ? { subresource } : {}) },
     );
 
-  const create = async (workName: string, labels: JsonObject): Promise<LedgerEntry> => {
+  const create = async (
+    workName: string,
+    labels: JsonObject,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry> => {
     const ref = refOf(nameOf(workName));
     const metadata: JsonObject = { name: ref.name, finalizers: [FINALIZER] };
+    const plan = encodePlan(planned);
+    if (plan !== undefined) metadata["annotations"] = { [PLAN_ANNOTATION]: plan };
     if (Object.keys(labels).length > 0) metadata["labels"] = labels;
     const wanted = {
       apiVersion: LEDGER_API_VERSION,
@@ -126,34 +194,59 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       if (!(error instanceof KubeError && error.reason === "AlreadyExists")) throw error;
       const live = await kube.get(ref);
       if (live === undefined) throw error;
-      return await adopt(live, workName);
+      return remember(live);
     }
   };
 
   // Another agent id with the same hub: its objects are taken over with their names and uids.
-  const adopt = async (live: JsonObject, workName: string): Promise<LedgerEntry> => {
-    const entry = remember(live);
-    if (canonicalJson(live["spec"]) === canonicalJson(specOf(workName))) return entry;
-    await patch(entry, { spec: specOf(workName) });
+  const adopt = async (entry: LedgerEntry, labels: JsonObject): Promise<LedgerEntry> => {
+    const changed = labelChanges(entry.labels, labels);
+    if (entry.isDeleting || (entry.isSpecOurs && changed === undefined)) return entry;
+    await patch(entry, {
+      ...(entry.isSpecOurs ? {} : { spec: specOf(entry.workName) }),
+      ...(changed === undefined ? {} : { metadata: { labels: changed } }),
+    });
+    entry.isSpecOurs = true;
+    entry.labels = labels;
     return entry;
+  };
+
+  const writeResources: Ledger["writeResources"] = async (entry, resources) => {
+    const sorted = sortedList(resources);
+    const isSame = !entry.isUnwritten &&
+      canonicalJson(sorted) === canonicalJson(entry.resources);
+    if (isSame && !entry.isEvicting) return;
+    const status = {
+      ...(isSame ? {} : { appliedResources: sorted }),
+      ...(entry.isEvicting ? { evictionStartTime: null } : {}),
+    };
+    await patch(entry, { status }, "status");
+    entry.resources = sorted;
+    entry.isUnwritten = false;
+    entry.isEvicting = false;
   };
 
   return {
     type,
     async load() {
       const { items } = await kube.list(type, "");
-      const own = items.filter((item) => textOf(metadataOf(item), "name").startsWith(nameOf("")));
-      const isFence = (object: JsonObject) => textOf(metadataOf(object), "name") === fence.name;
-      const works = own.filter((object) => !isFence(object)).map((object) => {
+      const ours = items.filter(isOurs);
+      const isFence = (object: JsonObject) =>
+        textOf(metadataOf(object), "name").endsWith(`-${FENCE_NAME}`);
+      const works = ours.filter((object) => !isFence(object)).map((object) => {
         const entry = remember(object);
         const text = annotationOf(object, RECORD_ANNOTATION);
         if (typeof text === "string") entry.recordHash = hashOf(text);
-        return { entry, record: decodeRecord(text) };
+        const record = decodeRecord(text);
+        if (record !== undefined) entry.workUid = record.uid;
+        if (!entry.isOwn) older.push(entry.name);
+        return { entry, record };
       });
-      const time = annotationOf(own.find(isFence), FENCE_ANNOTATION);
+      const times = ours.filter(isFence).map((object) => annotationOf(object, FENCE_ANNOTATION))
+        .filter((time) => typeof time === "string").filter(isRfc3339);
       return {
-        works,
-        deletedUntil: typeof time === "string" && isRfc3339(time) ? time : undefined,
+        works: works.toSorted((a, b) => Number(b.entry.isOwn) - Number(a.entry.isOwn)),
+        deletedUntil: times.toSorted((a, b) => timeMicros(a) - timeMicros(b)).at(-1),
       };
     },
     async keepDeletedUntil(time) {
@@ -163,19 +256,36 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
       const object = { apiVersion, kind, metadata, spec: specOf(FENCE_NAME) };
       await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
-    get: (workName) => entries.get(workName),
-    ensure: async (workName, labels) => entries.get(workName) ?? await create(workName, labels),
-    async writeResources(entry, resources) {
-      const sorted = resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
+    get: (workName) => entries.get(nameOf(workName)),
+    named: (name) => entries.get(name),
+    all: () => entries.values(),
+    predecessors: (workName) =>
+      older.flatMap((name) => entries.get(name) ?? []).filter((one) => one.workName === workName),
+    async ensure({ name, uid }, labels, planned) {
+      const entry = entries.get(nameOf(name)) ?? await create(name, labels, planned);
+      entry.workUid = uid;
+      return await adopt(entry, labels);
+    },
+    writeResources,
+    noteResources(entry, resources) {
+      const sorted = sortedList(resources);
       if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
-      await patch(entry, { status: { appliedResources: sorted } }, "status");
       entry.resources = sorted;
+      entry.isUnwritten = true;
     },
     async writeRecord(entry, text) {
+      await writeResources(entry, entry.resources);
       const hash = hashOf(text);
       if (entry.recordHash === hash) return;
-      await patch(entry, { metadata: { annotations: { [RECORD_ANNOTATION]: text } } });
+      // The status is written, so that the plan has had its time.
+      const annotations = { [RECORD_ANNOTATION]: text, [PLAN_ANNOTATION]: null };
+      await patch(entry, { metadata: { annotations } });
       entry.recordHash = hash;
+    },
+    async endEviction(entry) {
+      if (!entry.isEvicting) return;
+      await patch(entry, { status: { evictionStartTime: null } }, "status");
+      entry.isEvicting = false;
     },
     async startDeletion(entry) {
       if (entry.isDeleting) return;
@@ -184,7 +294,7 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
         propagationPolicy: "Background",
       });
       entry.isDeleting = true;
-      if (!isThere) entries.delete(entry.workName);
+      if (!isThere) entries.delete(entry.name);
     },
     async release(entry) {
       const live = await kube.get(refOf(entry.name));
@@ -195,53 +305,23 @@ export function openLedger(kube: Kube, type: ResourceType, hubName: string): Led
           metadata: { finalizers: finalizers.filter((name) => name !== FINALIZER) },
         });
       }
-      entries.delete(entry.workName);
+      entries.delete(entry.name);
     },
-    observe(name, object) {
-      const entry = entries.get(name.slice(hubHash.length + 1));
-      if (entry === undefined) return undefined;
-      const metadata = metadataOf(object);
-      if (object === undefined || metadata["uid"] !== entry.uid) {
-        if (object === undefined) entries.delete(entry.workName);
-        return entry.workName;
-      }
-      if (metadata["deletionTimestamp"] === undefined || entry.isDeleting) return undefined;
+    observe(object) {
+      const entry = entryOf(object);
+      if (entry === undefined || entry.isDeleting) return undefined;
+      if (metadataOf(object)["deletionTimestamp"] === undefined) return undefined;
       entry.isDeleting = true;
-      return entry.workName;
+      return entry;
+    },
+    lose(object) {
+      const entry = entryOf(object);
+      if (entry !== undefined) entries.delete(entry.name);
+      return entry;
     },
   };
-}
-
-function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
-  return [group, version, resource, namespace, name].join("\u0000");
-}
-
-function annotationOf(object: JsonObject | undefined, name: string): unknown {
-  const { annotations } = metadataOf(object);
-  return isObject(annotations) ? annotations[name] : undefined;
 }
 
 function hashOf(text: string): string {
   return Bun.hash(text).toString(36);
-}
-
-function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
-  const metadata = metadataOf(object);
-  const { status } = object;
-  const list = isObject(status) ? status["appliedResources"] : undefined;
-  const name = textOf(metadata, "name");
-  return {
-    name,
-    workName: name.slice(hubHash.length + 1),
-    uid: textOf(metadata, "uid"),
-    isDeleting: metadata["deletionTimestamp"] !== undefined,
-    resources: (Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
-      group: textOf(entry, "group"),
-      version: textOf(entry, "version"),
-      resource: textOf(entry, "resource"),
-      namespace: textOf(entry, "namespace"),
-      name: textOf(entry, "name"),
-      uid: textOf(entry, "uid"),
-    })),
-  };
 }

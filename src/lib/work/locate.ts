@@ -49,6 +49,7 @@ export async function locateDefined(
         "AppliedManifestFailed",
         `the server doesn't have a resource type "${meta.kind}"`,
         0,
+        { crd: { group: meta.group, kind: meta.kind } },
       );
     }
     await Bun.sleep(DEFINED_POLL_MS);

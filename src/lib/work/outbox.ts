@@ -11,9 +11,10 @@ import type { CloudEvent } from "../wire/event.ts";
 import { statusHash } from "../wire/status_hash.ts";
 import type { BundleStatus } from "../wire/work_status.ts";
 import { aggregate } from "./conditions.ts";
-import { createKeyedQueue } from "../keyed_queue.ts";
+import { createKeyedQueue, type QueueMeter } from "../keyed_queue.ts";
 import type { Works } from "./receive.ts";
 import { encodeReport, presentStatus, type Reporter, shorterStatuses } from "./report.ts";
+import type { ReportBacklog } from "./witness.ts";
 import type { Work } from "./work.ts";
 
 /** Changes of one work within this time travel together. */
@@ -37,6 +38,8 @@ export interface Outbox extends AsyncDisposable {
   close(): void;
   /** True if everything has been sent, and the server had time to store it. */
   isQuiet(): boolean;
+  /** What has yet to be sent. */
+  backlog(): ReportBacklog;
 }
 
 export interface OutboxOptions {
@@ -50,6 +53,7 @@ export interface OutboxOptions {
   ended: (work: Work) => void;
   nowMs: () => number;
   log: Logger;
+  meter?: QueueMeter | undefined;
 }
 
 /** Creates the outbox, closed. */
@@ -57,10 +61,17 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const { works, reporter, publish, nextSequence, reported, ended, nowMs, log } = options;
   const waiting = new Set<string>();
   const answers = new Set<string>();
+  /** Since when the server has to hear of a work. */
+  const since = new Map<string, number>();
   let isOpen = false;
   let publishedAt = -Infinity;
 
   const send = async (uid: string): Promise<undefined> => {
+    await sendOne(uid);
+    if (!waiting.has(uid)) since.delete(uid);
+  };
+
+  const sendOne = async (uid: string): Promise<void> => {
     const work = works.get(uid);
     if (!isOpen || work === undefined) {
       if (work !== undefined) waiting.add(uid);
@@ -121,14 +132,20 @@ export function createOutbox(options: OutboxOptions): Outbox {
     workers: PARALLEL_MAX,
     backoff: BACKOFF,
     log,
+    meter: options.meter,
   });
+  const expect = (uid: string) => {
+    if (!since.has(uid)) since.set(uid, performance.now());
+  };
 
   return {
     mark(uid, pace) {
+      expect(uid);
       if (isOpen) queue.add(uid, pace === "urgent" ? 0 : DEBOUNCE_MS);
       else waiting.add(uid);
     },
     answer(uid) {
+      expect(uid);
       answers.add(uid);
       queue.add(uid);
     },
@@ -143,6 +160,12 @@ export function createOutbox(options: OutboxOptions): Outbox {
     isQuiet: () =>
       isOpen && waiting.size === 0 && queue.size === 0 &&
       performance.now() - publishedAt > QUIET_MS,
+    backlog() {
+      // A map keeps its order: the first has waited for the longest.
+      const [oldest] = since.values();
+      const oldestMs = oldest === undefined ? 0 : performance.now() - oldest;
+      return { ...queue.state(), waiting: since.size, oldestMs };
+    },
     [Symbol.asyncDispose]: () => queue[Symbol.asyncDispose](),
   };
 }

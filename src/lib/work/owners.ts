@@ -18,3 +18,13 @@ export async function patchOwners(
   const patch = { metadata: { uid, resourceVersion, ownerReferences: owners } };
   return await kube.patch(ref, patch, { type: "merge", fieldManager: FIELD_OWNER });
 }
+
+/** Reads an object that a work only looks at, and ends the ownership that it had while it did more. */
+export async function readUnowned(
+  kube: Kube,
+  { ref, ownership: { owner } }: { ref: ObjectRef; ownership: Ownership },
+): Promise<JsonObject | undefined> {
+  const live = await kube.get(ref);
+  if (live === undefined) return undefined;
+  return await patchOwners(kube, ref, live, { owner, isOwned: false });
+}

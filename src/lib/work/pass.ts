@@ -13,11 +13,14 @@ import { locate, locateDefined } from "./locate.ts";
 import { draftMeta, parseWorkSpec, type WorkSpec } from "./manifest.ts";
 import type { Reading } from "./observe.ts";
 import { isOwned, optionsFor } from "./options.ts";
+import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
 import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
+import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
+import type { Witness } from "./witness.ts";
 import type { Interest, Watches } from "./watches.ts";
 
 /** What a pass needs of the agent. */
@@ -29,6 +32,7 @@ export interface Surroundings {
   log: Logger;
   nowMs: () => number;
   jsonRawBytesMax: number;
+  witness?: Witness | undefined;
 }
 
 /** How a pass ended. */
@@ -37,29 +41,37 @@ export interface PassResult {
   isWhole: boolean;
   /** When another attempt is due: 0 with backoff. */
   retryAfterMs?: number;
+  /** What is missing on the cluster for manifests that failed. */
+  waitsFor: Wait[];
   /** Removed objects that still terminate. */
   pending: number;
 }
+
+/** Manifests of one rank that are applied at once. */
+const PARALLEL_MAX = 8;
 
 /**
  * Applies a work whose spec is known.
  *
  * Whatever is about to be created is listed on the cluster first, so that neither a crash nor a newer
- * spec can leave behind an object that nobody knows of.
+ * spec can leave behind an object that nobody knows of. `open` returns what owns the objects, given what
+ * it should list from the beginning; undefined if it is not ready yet, and the pass then is not made.
  */
 export async function applyWork(
   around: Surroundings,
   work: Work,
-  entry: LedgerEntry,
-  pruningSinceMs: number,
-): Promise<PassResult> {
-  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax } = around;
+  open: (planned: readonly AppliedResource[]) => Promise<LedgerEntry | undefined>,
+  pruningSinceMs: () => number,
+): Promise<PassResult | undefined> {
+  const { kube, ledger, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const { specText = "", version } = work;
   const spec = parseWorkSpec(work.dataType, specText);
   await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
   await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
+  const entry = await open(withPlanned([], slots));
+  if (entry === undefined) return undefined;
   watches.want(work.uid, interestsOf(slots));
   await ledger.writeResources(entry, withPlanned(entry.resources, slots));
 
@@ -67,32 +79,37 @@ export async function applyWork(
   const isCurrent = () =>
     work.specText === specText && work.version === version &&
     work.deletionTimestamp === undefined;
-  const order = slots.toSorted((a, b) => kindRank(a.meta.kind) - kindRank(b.meta.kind));
-  for (const slot of order) {
-    if (!isCurrent()) return { isWhole: false, pending: 0 };
-    const readingOf = (slot: Slot): Reading => ({
-      options: slot.options ?? { feedbackRules: [], conditionRules: [], updateStrategy: {} },
-      version,
-      nowMs: nowMs(),
-      jsonRawBytesMax,
-    });
-    results.set(slot, await turn(around, slot, spec, entry, readingOf));
+  const readingOf = (slot: Slot): Reading => ({
+    options: slot.options ?? { feedbackRules: [], conditionRules: [], updateStrategy: {} },
+    version,
+    nowMs: nowMs(),
+    jsonRawBytesMax,
+  });
+  const ranks = Map.groupBy(slots, ({ meta }) => kindRank(meta.kind));
+  for (const rank of [...ranks.keys()].toSorted((a, b) => a - b)) {
+    const pass: Pass = { around, spec, entry, results, isCurrent, readingOf };
+    await applyRank(pass, ranks.get(rank) ?? []);
+    if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
   }
+  for (const [slot, outcome] of results) witness?.turned(work, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
-  const unwanted = entry.resources.filter((old) => !isWanted(old, slots));
-  const owner = ownerReference(entry);
-  const { pending, errors } = await pruneResources(kube, log, unwanted, {
-    owner,
-    sinceMs: pruningSinceMs,
+  const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
+    owner: ownerReference(entry),
+    sinceMs: pruningSinceMs(),
     nowMs: nowMs(),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
-  await ledger.writeResources(entry, [...recorded(slots, results, entry.resources), ...pending]);
+  if (errors.length > 0) witness?.undeletable(work, errors);
+  const list = [...recorded(slots, results, entry.resources), ...pending];
+  // Uids are written a little later, with the record: nothing is lost with them.
+  if (namesTheSame(list, entry.resources)) ledger.noteResources(entry, list);
+  else await ledger.writeResources(entry, list);
   sumUp(work, results, version, nowMs());
   const delays = [...results.values()].flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
   return {
     isWhole: isCurrent(),
+    waitsFor: [...results.values()].flatMap(({ waitsFor }) => waitsFor ?? []),
     pending: pending.length,
     ...(delays.length > 0 ? { retryAfterMs: Math.min(...delays) } : {}),
   };
@@ -114,30 +131,58 @@ function place(slot: Slot, ref: ObjectRef, { configs }: WorkSpec): void {
   slot.options = optionsFor(configs, slot.meta);
 }
 
+/** What the turns of one pass share. */
+interface Pass {
+  around: Surroundings;
+  spec: WorkSpec;
+  entry: LedgerEntry;
+  results: Map<Slot, Outcome>;
+  isCurrent: () => boolean;
+  readingOf: (slot: Slot) => Reading;
+}
+
+/** Applies the manifests of one rank, several at once, until the spec is no longer the one that is held. */
+async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
+  const { around: { kube, ledger }, spec, entry, results, isCurrent, readingOf } = pass;
+  const placed: { slot: Slot; ref: ObjectRef }[] = [];
+  await Promise.all(slots.map(async (slot) => {
+    const { ordinal } = slot.meta;
+    try {
+      const meta = draftMeta(spec.manifests[ordinal] as JsonObject, ordinal);
+      const ref = await locateDefined(kube, meta, spec.manifests);
+      place(slot, ref, spec);
+      placed.push({ slot, ref });
+    } catch (error) {
+      results.set(slot, await refuse(kube, slot, undefined, error, readingOf(slot)));
+    }
+  }));
+  // One write for all whose definition came with this work; mostly there is nothing new.
+  await ledger.writeResources(entry, withPlanned(entry.resources, slots));
+  const next = placed.values();
+  const workers = Array.from({ length: Math.min(PARALLEL_MAX, placed.length) }, async () => {
+    for (const { slot, ref } of next) {
+      if (!isCurrent()) return;
+      results.set(slot, await turn(pass, slot, ref));
+    }
+  });
+  await Promise.all(workers);
+}
+
 async function turn(
-  { kube, ledger }: Surroundings,
+  { around: { kube }, spec, entry, readingOf }: Pass,
   slot: Slot,
-  spec: WorkSpec,
-  entry: LedgerEntry,
-  readingOf: (slot: Slot) => Reading,
+  ref: ObjectRef,
 ): Promise<Outcome> {
   const manifest = spec.manifests[slot.meta.ordinal] as JsonObject;
-  let ref: ObjectRef | undefined;
-  try {
-    ref = await locateDefined(kube, draftMeta(manifest, slot.meta.ordinal), spec.manifests);
-    place(slot, ref, spec);
-    await ledger.writeResources(entry, withPlanned(entry.resources, [slot]));
-  } catch (error) {
-    return await refuse(kube, slot, ref, error, readingOf(slot));
-  }
   const reading = readingOf(slot);
+  const { options } = reading;
   const ownership = {
     owner: ownerReference(entry),
-    isOwned: isOwned(spec.deleteOption, slot.meta) &&
-      reading.options.updateStrategy.type !== "ReadOnly",
+    isOwned: isOwned(spec.deleteOption, slot.meta) && options.updateStrategy.type !== "ReadOnly",
   };
   const { executor } = spec;
-  const located = { ref, manifest, options: reading.options, ownership, executor };
+  const uid = listedUid(entry.resources, slot);
+  const located = { ref, manifest, options, ownership, executor, listedUid: uid };
   return await applySlot(kube, slot, located, reading);
 }
 
@@ -147,58 +192,6 @@ function interestsOf(slots: readonly Slot[]): Interest[] {
     const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
     return [{ ref, isWhole: rules > 0 || mayBeReady(meta) }];
   });
-}
-
-/** The list with the objects of these slots, whose uids are not known yet. */
-function withPlanned(
-  resources: readonly AppliedResource[],
-  slots: readonly Slot[],
-): AppliedResource[] {
-  const planned = slots.filter(({ meta, options }) =>
-    meta.resource !== "" && options?.updateStrategy.type !== "ReadOnly" &&
-    !resources.some((entry) => isOf(entry, meta))
-  );
-  return [...resources, ...planned.map(({ meta }) => toResource(meta, ""))];
-}
-
-function toResource(meta: Slot["meta"], uid: string): AppliedResource {
-  const { group, version, resource, namespace, name } = meta;
-  return { group, version, resource, namespace, name, uid };
-}
-
-function isOf(entry: AppliedResource, meta: Slot["meta"]): boolean {
-  return entry.group === meta.group && entry.resource === meta.resource &&
-    entry.namespace === meta.namespace && entry.name === meta.name;
-}
-
-/** A manifest whose resource is not known keeps whatever might be its object. */
-function isWanted(entry: AppliedResource, slots: readonly Slot[]): boolean {
-  return slots.some(({ meta }) =>
-    isOf(meta.resource === "" ? { ...entry, resource: "" } : entry, meta) ||
-    (meta.resource === "" && entry.group === meta.group && entry.name === meta.name)
-  );
-}
-
-/** What is on the cluster now. An object of which nothing is known stays in the list. */
-function recorded(
-  slots: readonly Slot[],
-  results: ReadonlyMap<Slot, Outcome>,
-  before: readonly AppliedResource[],
-): AppliedResource[] {
-  const kept = before.filter((entry) =>
-    slots.some((slot) => slot.meta.resource === "" ? isWanted(entry, [slot]) : false)
-  );
-  const own = slots.flatMap((slot) => {
-    if (slot.meta.resource === "") return [];
-    if (slot.uid !== undefined) return [toResource(slot.meta, slot.uid)];
-    const old = before.find((entry) => isOf(entry, slot.meta));
-    return results.get(slot)?.isApplied || old === undefined ? [] : [old];
-  });
-  return [...new Map([...own, ...kept].map((entry) => [keyOf(entry), entry])).values()];
-}
-
-function keyOf({ group, resource, namespace, name }: AppliedResource): string {
-  return `${group}/${resource}/${namespace}/${name}`;
 }
 
 function sumUp(

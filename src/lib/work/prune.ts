@@ -21,10 +21,21 @@ const RANK_PATIENCE_MS = 30_000;
 /** Objects that are deleted at once. */
 const PARALLEL_MAX = 8;
 
+/** An object that does not go by itself. */
+export interface Wait {
+  entry: AppliedResource;
+  /** Who must let it go first. */
+  finalizers: string[];
+  /** When it was deleted. */
+  since: string;
+}
+
 /** What is left to do, and why if something refused. */
 export interface Pruned {
-  /** Objects that are still there: they terminate, or could not be deleted. */
+  /** Objects that are still there: they terminate, could not be deleted, or their turn has not come. */
   pending: AppliedResource[];
+  /** Those of them that terminate. */
+  waits: Wait[];
   errors: string[];
 }
 
@@ -50,7 +61,7 @@ export async function pruneResources(
   const order = [...ranks.keys()].sort((a, b) => b - a);
   // Every rank in turn gets its patience before the ones below stop waiting for it.
   const patient = Math.floor((nowMs - sinceMs) / RANK_PATIENCE_MS);
-  const result: Pruned = { pending: [], errors: [] };
+  const result: Pruned = { pending: [], waits: [], errors: [] };
   let waitedFor = 0;
   for (const rank of order) {
     const group = ranks.get(rank) ?? [];
@@ -70,7 +81,10 @@ export async function pruneResources(
         if (state.status === "rejected") {
           result.errors.push(`${entry.resource} ${entry.name}: ${describeError(state.reason)}`);
           result.pending.push(entry);
-        } else if (state.value === "pending") result.pending.push(entry);
+        } else if (state.value !== "gone") {
+          result.pending.push(entry);
+          result.waits.push(state.value);
+        }
       });
     }
     if (result.pending.length > before) waitedFor++;
@@ -83,7 +97,7 @@ async function pruneOne(
   log: Logger,
   entry: AppliedResource,
   owner: OwnerReference,
-): Promise<"gone" | "pending"> {
+): Promise<"gone" | Wait> {
   const ref = refOf(entry);
   const live = await read(kube, ref);
   if (live === undefined) return "gone";
@@ -95,7 +109,7 @@ async function pruneOne(
     return "gone";
   }
   if (entry.uid !== "" && metadata["uid"] !== entry.uid) return "gone";
-  if (metadata["deletionTimestamp"] !== undefined) return "pending";
+  if (metadata["deletionTimestamp"] !== undefined) return waitOf(entry, metadata);
   try {
     const uid = String(metadata["uid"]);
     const isThere = await kube.delete(ref, { uid, propagationPolicy: "Background" });
@@ -103,12 +117,22 @@ async function pruneOne(
     if (!isThere) return "gone";
     // Most objects go at once; seeing that here saves the caller a round of waiting.
     const left = await read(kube, ref);
-    return left !== undefined && metadataOf(left)["uid"] === uid ? "pending" : "gone";
+    const after = metadataOf(left);
+    return left !== undefined && after["uid"] === uid ? waitOf(entry, after) : "gone";
   } catch (error) {
     // Its uid changed in between: it is somebody else's now.
     if (error instanceof KubeError && error.status === 409) return "gone";
     throw error;
   }
+}
+
+function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
+  const { finalizers, deletionTimestamp } = metadata;
+  return {
+    entry,
+    finalizers: Array.isArray(finalizers) ? finalizers.map(String) : [],
+    since: String(deletionTimestamp ?? ""),
+  };
 }
 
 async function read(kube: Kube, ref: ObjectRef): Promise<JsonObject | undefined> {
@@ -124,6 +148,18 @@ async function read(kube: Kube, ref: ObjectRef): Promise<JsonObject | undefined>
 function isOtherLedger(other: JsonObject, owner: OwnerReference): boolean {
   return other["apiVersion"] === LEDGER_API_VERSION && other["kind"] === LEDGER_KIND &&
     other["uid"] !== owner.uid;
+}
+
+/** Takes the owner away from an object, if it is one, and leaves the object to whoever else wants it. */
+export async function releaseResource(
+  kube: Kube,
+  entry: AppliedResource,
+  owner: OwnerReference,
+): Promise<void> {
+  const ref = refOf(entry);
+  const metadata = metadataOf(await read(kube, ref));
+  const owners = ownersOf(metadata["ownerReferences"]);
+  if (owners.some(({ uid }) => uid === owner.uid)) await releaseOwner(kube, ref, metadata, owner);
 }
 
 async function releaseOwner(

@@ -9,12 +9,12 @@
  */
 
 import { backoffMs } from "../backoff.ts";
-import { setCondition } from "./conditions.ts";
 import type { ObjectRef } from "./kube_api.ts";
-import { type LedgerEntry, ownerReference } from "./ledger.ts";
+import { createDeletions } from "./deletion.ts";
+import type { AppliedResource, LedgerEntry } from "./ledger.ts";
 import { isDrifted, isOutdated, observeObject } from "./observe.ts";
 import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
-import { pruneResources } from "./prune.ts";
+import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
 import type { Sighting } from "./watches.ts";
@@ -24,6 +24,8 @@ import { objectKey, type Work } from "./work.ts";
 const RETRY = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
 /** Pauses between looks at objects that terminate. */
 const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
+/** An object of a deletion that is seen to go is not waited for longer; many that go together are one look. */
+const GONE_DELAY_MS = 300;
 /** Pauses before an object that somebody keeps changing is set right again. */
 const HEAL = { firstMs: 100, factor: 3, ceilingMs: 300_000 };
 /** An object that was left alone for so long is healed at once again. */
@@ -65,7 +67,7 @@ interface Memory {
 
 /** Creates a reconciler over the works of one agent. */
 export function createReconciler(around: Surroundings, works: Works, told: Told): Reconciler {
-  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax } = around;
+  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const memories = new Map<string, Memory>();
 
   const memoryOf = (uid: string): Memory => {
@@ -74,21 +76,9 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     return found;
   };
 
-  const finalise = async (entry: LedgerEntry): Promise<boolean> => {
-    const memory = memoryOf(entry.name);
-    memory.pruningSinceMs ??= nowMs();
-    const { pending, errors } = await pruneResources(kube, log, entry.resources, {
-      owner: ownerReference(entry),
-      sinceMs: memory.pruningSinceMs,
-      nowMs: nowMs(),
-    });
-    for (const error of errors) log.warn("cannot delete", { work: entry.workName, error });
-    await ledger.writeResources(entry, pending);
-    if (pending.length > 0) return false;
-    await ledger.release(entry);
-    memories.delete(entry.name);
-    return true;
-  };
+  const { changed } = told;
+  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed });
+  const finalise = async (entry: LedgerEntry) => await deletions.finalise(entry) === undefined;
 
   const pendingDelay = (memory: Memory) =>
     backoffMs(memory.pendingRounds++, PENDING, Math.random());
@@ -97,21 +87,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     // Before anything goes: whoever kills this process must not let a late event bring it back.
     const isTimed = work.readAt !== undefined;
     if (!work.isGone) await fence.raise(work.uid, { deletionTimestamp, isTimed });
-    const entry = ledger.get(work.name);
-    if (entry !== undefined && !work.isGone) {
-      setCondition(work.conditions, {
-        type: "Deleting",
-        status: "True",
-        observedGeneration: work.version,
-        reason: "WorkDeleting",
-        message: "ManifestWork is being deleted",
-      }, nowMs());
-      // After a restart nothing is known of the objects, and the server knows more than we could say.
-      work.isSettled = work.slots.length > 0 && work.slots.every((slot) => slot.isKnown);
-      told.changed(work.uid);
-      await ledger.startDeletion(entry);
-      if (!await finalise(entry)) return pendingDelay(memoryOf(work.uid));
-    }
+    if (!work.isGone && !await deletions.advance(work)) return pendingDelay(memoryOf(work.uid));
     watches.want(work.uid, []);
     work.isGone = true;
     log.debug("deleted work", { resource_id: work.uid });
@@ -120,25 +96,37 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
   };
 
   /** The entry that owns the objects; one that somebody deleted is carried out first. */
-  const entryOf = async (work: Work): Promise<LedgerEntry | undefined> => {
-    const entry = await ledger.ensure(work.name, labelsOf(work));
+  const entryOf = async (
+    work: Work,
+    planned: readonly AppliedResource[],
+  ): Promise<LedgerEntry | undefined> => {
+    const entry = await ledger.ensure(work, labelsOf(work), planned);
     if (!entry.isDeleting) return entry;
     if (!await finalise(entry)) return undefined;
     for (const slot of work.slots) {
       delete slot.appliedHash;
       slot.isKnown = false;
     }
-    return await ledger.ensure(work.name, labelsOf(work));
+    return await ledger.ensure(work, labelsOf(work), planned);
   };
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
     memory.held = new Map();
     try {
-      const entry = await entryOf(work);
-      if (entry === undefined) return undefined;
-      memory.pruningSinceMs ??= nowMs();
-      return await applyWork(around, work, entry, memory.pruningSinceMs);
+      let owned: LedgerEntry | undefined;
+      const enter = async (planned: readonly AppliedResource[]) => {
+        owned = await entryOf(work, planned);
+        return owned;
+      };
+      const result = await applyWork(around, work, enter, () => {
+        memory.pruningSinceMs ??= nowMs();
+        return memory.pruningSinceMs;
+      });
+      if (result?.isWhole && result.pending === 0 && owned !== undefined) {
+        await releasePredecessors(around, work, owned);
+      }
+      return result;
     } finally {
       const { held } = memory;
       delete memory.held;
@@ -199,6 +187,9 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       return;
     }
     const { object, resourceVersion } = sighting;
+    if (object === undefined && work.deletionTimestamp !== undefined && !work.isGone) {
+      told.drifted(uid, GONE_DELAY_MS);
+    }
     for (const slot of work.slots) {
       const { options } = slot;
       // Most events are for one slot of many; comparing the name first is the cheap way to it.
@@ -214,6 +205,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       observeObject(slot, object, reading);
       if (isNews && work.deletionTimestamp === undefined) {
         slot.isDrifted = true;
+        witness?.drifted(work, slot);
         heal(uid);
       }
       told.changed(uid);

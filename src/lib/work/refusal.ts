@@ -1,5 +1,7 @@
 /** Why the agent itself does not apply a manifest, with the reason that its condition shows. */
 
+import type { Wait } from "./waits.ts";
+
 /** The reasons of an `Applied` condition that is False. */
 export type RefusalReason =
   | "AppliedManifestFailed"
@@ -15,6 +17,8 @@ export class Refusal extends Error {
     message: string,
     /** When another attempt may end otherwise; undefined if only a change of the work helps. */
     readonly retryAfterMs?: number,
+    /** What is missing on the cluster. */
+    readonly waitsFor?: Wait,
   ) {
     super(message);
   }

@@ -10,7 +10,8 @@ import { conditionTime } from "./conditions.ts";
 import { type Slot, type Work, WORK_FINALIZER } from "./work.ts";
 
 const DATA_TYPE_ANNOTATION = "cloudevents.open-cluster-management.io/datatype";
-const SOURCE_LABEL = "cloudevents.open-cluster-management.io/originalsource";
+/** The label that says of which source a work is. */
+export const SOURCE_LABEL = "cloudevents.open-cluster-management.io/originalsource";
 
 /** The labels of a work as peers show them: the source's own, and which source it is. */
 export function labelsOf({ metadata, source }: Work): JsonObject {

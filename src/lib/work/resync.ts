@@ -12,19 +12,25 @@ import type { Work } from "./work.ts";
 /**
  * The requests for all specs of one data type that this agent does not hold: one, unless its list would be longer
  * than `bytesMax`. A Go server ignores that a part is one, and sends again what the others name.
+ *
+ * Of `unclaimed` ids nothing is held: to a server that knows them they are like any that is not named, and one that
+ * knows of their deletion says so.
  */
 export function specResyncRequests(
   works: Works,
   dataType: string,
   { agentId, consumerName, agentVersion }: Reporter,
   bytesMax: number,
+  unclaimed: readonly string[] = [],
 ): CloudEvent[] {
   const own = [...works.values()].filter((work) => work.dataType === dataType);
   // So that a server that has it all need not ask for statuses.
   const digest = statusDigest(
     own.map(({ uid, reportedHash }) => ({ resourceId: uid, hash: reportedHash ?? "" })),
   );
-  return cutHeld(own.map(heldOf), bytesMax).map(({ held, range }) => ({
+  return cutHeld([...own.map(heldOf), ...unclaimed.map(asked)], bytesMax).map((
+    { held, range },
+  ) => ({
     id: crypto.randomUUID(),
     source: agentId,
     type: formatEventType({ dataType, subresource: "spec", action: ACTION.resyncRequest }),
@@ -40,6 +46,10 @@ export function specResyncRequests(
     },
     data: encodeSpecResync(held),
   }));
+}
+
+function asked(resourceId: string): HeldVersion {
+  return { resourceId, version: 0 };
 }
 
 function heldOf(work: Work): HeldVersion {

@@ -5,6 +5,7 @@ import type { Target } from "./apply.ts";
 import { isSatisfied, secretAsStored } from "./compare.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube } from "./kube_api.ts";
+import { makeOrRead, readOrMake } from "./make.ts";
 import { forCreation, mergeMetadata } from "./metadata.ts";
 import { FIELD_OWNER, metadataOf } from "./work.ts";
 
@@ -32,20 +33,21 @@ const LAID_OVER = new Set([
  * A new manifest is always written, since what it no longer says cannot be seen in the object.
  */
 export async function updateObject(kube: Kube, target: Target): Promise<JsonObject | undefined> {
-  const { ref, ownership, isNew } = target;
+  const { ref, ownership, isNew, isMissing } = target;
   const manifest = secretAsStored(target.manifest);
   for (let attempt = 0;; attempt++) {
     if (attempt > 0) await Bun.sleep(CONFLICT_PAUSES_MS[attempt] ?? 0);
     try {
-      const live = await kube.get(ref);
-      const options = { fieldManager: FIELD_OWNER };
-      if (live === undefined) {
-        return await kube.create(ref, forCreation(manifest, ownership), options);
-      }
+      const wantedFirst = forCreation(manifest, ownership);
+      const found = isMissing && attempt === 0
+        ? await makeOrRead(kube, ref, wantedFirst)
+        : await readOrMake(kube, ref, wantedFirst);
+      if ("made" in found) return found.made;
+      const { live } = found;
       const metadata = mergeMetadata(metadataOf(live), manifest, ownership);
       const wanted = { ...desired(manifest, live), metadata };
       if (isSatisfied(manifest, live, ownership) && !(isNew && loses(wanted, live))) return live;
-      return await kube.replace(ref, wanted, options);
+      return await kube.replace(ref, wanted, { fieldManager: FIELD_OWNER });
     } catch (error) {
       if (!isRace(error) || attempt + 1 >= CONFLICT_PAUSES_MS.length) throw error;
     }

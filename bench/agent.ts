@@ -1,0 +1,182 @@
+/**
+ * What the agent needs to apply works: `bun bench/agent.ts [--single 1000] [--mixed 100] [--runs 3] [--qps 100000] [--large 0]`.
+ *
+ * A real API server without controllers, mosquitto, and the agent as a process of its own; the bench plays the server behind the
+ * broker. `--single` works of one ConfigMap and `--mixed` works of ten manifests of ten kinds are sent at once; with `--large` one
+ * more work of so many ConfigMaps. A JSON line for each run, with a new cluster each time: objects a second from the first event
+ * sent to the last work reported as applied; calls by verb and resource from the audit log, those that came later too; CPU time
+ * of agent and API server until the last report; and the most memory that the agent ever took. Promised are 400 objects a
+ * second and 110 MB.
+ */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { isObject, type JsonObject, parseJsonObject } from "../src/lib/json.ts";
+import type { CloudEvent } from "../src/lib/wire/event.ts";
+import { eventually } from "../tests/harness/eventually.ts";
+import { specEvent } from "../tests/harness/events.ts";
+import { type Kubernetes, startKubernetes } from "../tests/harness/kubernetes.ts";
+import { memoryOf } from "../tests/harness/memory.ts";
+import { startMosquitto } from "../tests/harness/mosquitto.ts";
+import { startAgent } from "../tests/harness/programs.ts";
+import { brokerFile } from "../tests/mqtt/hub.ts";
+import { overMqtt } from "./agent_ears.ts";
+import { mixedWork, singleWork } from "./agent_works.ts";
+import { cpuMs, describeMachine } from "./stage.ts";
+
+const { values } = parseArgs({
+  options: {
+    single: { type: "string", default: "1000" },
+    mixed: { type: "string", default: "100" },
+    large: { type: "string", default: "0" },
+    runs: { type: "string", default: "3" },
+    qps: { type: "string", default: "100000" },
+    workers: { type: "string" },
+  },
+});
+
+const CONSUMER = "c1";
+const RUN_TIMEOUT_MS = 5 * 60_000;
+/** Records are kept a little later than works are reported. */
+const AFTERMATH_MS = 6_000;
+
+const AUDIT_POLICY = {
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived", "ResponseStarted"],
+  rules: [{ level: "Metadata", users: ["admin"] }],
+};
+
+/** What the agent asked of the API server, by verb and resource, the most frequent first. */
+function callsOf(kubernetes: Kubernetes): Record<string, number> {
+  const counts = new Map<string, number>();
+  const text = readFileSync(join(kubernetes.directory, "audit.log"), "utf8");
+  for (const line of text.split("\n").filter((line) => line !== "")) {
+    const { userAgent, verb, objectRef, requestURI } = JSON.parse(line);
+    if (!String(userAgent).startsWith("maestro-agent")) continue;
+    const { resource, subresource } = objectRef ?? { resource: requestURI };
+    const key = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return Object.fromEntries([...counts].toSorted(([, a], [, b]) => b - a));
+}
+
+function isApplied(status: JsonObject): boolean {
+  const conditions = Array.isArray(status["conditions"]) ? status["conditions"] : [];
+  return ["Applied", "Available"].every((wanted) =>
+    conditions.filter(isObject).some(({ type, status }) => type === wanted && status === "True")
+  );
+}
+
+/** What all processes of the machine have used, to tell a busy machine from a slow agent. */
+function machineCpuMs(): number {
+  const [, user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8").split(/\s+/);
+  const ticks = [user, nice, system, irq, softirq].reduce((sum, text) => sum + Number(text), 0);
+  return ticks * 10;
+}
+
+async function run(): Promise<JsonObject> {
+  await using kubernetes = await startKubernetes({
+    files: { "policy.json": JSON.stringify(AUDIT_POLICY) },
+    flags: ["--audit-policy-file", "policy.json", "--audit-log-path", "audit.log"],
+  });
+  await using broker = await startMosquitto({
+    config: ["max_inflight_messages 1000", "max_queued_messages 100000"],
+  });
+  await using stack = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), "maestro-bench-"));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "broker.yaml");
+  writeFileSync(file, brokerFile(broker.port));
+  const server = stack.use(await overMqtt(broker.port, "server")(CONSUMER));
+  const agent = stack.use(
+    await startAgent({
+      kubeconfig: kubernetes.kubeconfig,
+      consumerName: CONSUMER,
+      isFromSource: true,
+      args: [
+        ...["--workload-source-driver", "mqtt", "--workload-source-config", file],
+        ...["--kube-api-qps", values.qps, "--kube-api-burst", values.qps],
+        ...["--log-level", "info"],
+        ...(values.workers === undefined ? [] : ["--workload-agent-workers", values.workers]),
+      ],
+    }),
+  );
+  await eventually(() => server.events.length, (count) => count > 0);
+  const api = Number(readFileSync(join(kubernetes.directory, "kube-apiserver.pid"), "utf8"));
+  const etcd = Number(readFileSync(join(kubernetes.directory, "etcd.pid"), "utf8"));
+  const [single, mixed, large] = [values.single, values.mixed, values.large].map(Number) as [
+    number,
+    number,
+    number,
+  ];
+  const works = [
+    ...Array.from({ length: single }, (_, n) => singleWork(n, 1)),
+    ...Array.from({ length: mixed }, (_, n) => mixedWork(n)),
+    ...(large > 0 ? [singleWork(single, large)] : []),
+  ];
+  const cpu = () => ({
+    agent: cpuMs(agent.pid),
+    api: cpuMs(api),
+    etcd: cpuMs(etcd),
+    machine: machineCpuMs(),
+    bench: process.cpuUsage().user / 1000,
+  });
+  const idle = memoryOf(agent.pid);
+  const before = cpu();
+  const startedAt = performance.now();
+  const waiting = new Set<string>();
+  for (const { id } of works) waiting.add(id);
+  await Promise.all(
+    works.map(({ id, data }) =>
+      server.publish(specEvent({ id, source: "maestro", consumerName: CONSUMER, version: 1, data }))
+    ),
+  );
+  let seen = 0;
+  await eventually(
+    () => {
+      for (; seen < server.events.length; seen++) {
+        const { extensions = {}, data = "{}" }: Partial<CloudEvent> = server.events[seen] ?? {};
+        if (isApplied(parseJsonObject(data, "status"))) {
+          waiting.delete(String(extensions["resourceid"]));
+        }
+      }
+      return waiting.size;
+    },
+    (left) => left === 0,
+    { timeoutMs: RUN_TIMEOUT_MS, intervalMs: 5 },
+  );
+  const seconds = (performance.now() - startedAt) / 1000;
+  const after = cpu();
+  await Bun.sleep(AFTERMATH_MS);
+  const objects = single + 10 * mixed + large;
+  const calls = callsOf(kubernetes);
+  return {
+    bench: "agent",
+    what: "objects applied and reported",
+    value: Math.round(objects / seconds),
+    unit: "objects/s",
+    ...{ objects, seconds: Number(seconds.toFixed(2)), reports: seen },
+    agent_cpu_ms: after.agent - before.agent,
+    api_server_cpu_ms: after.api - before.api,
+    etcd_cpu_ms: after.etcd - before.etcd,
+    other_cpu_ms: Math.round(
+      after.machine - before.machine - (after.agent - before.agent) - (after.api - before.api) -
+        (after.etcd - before.etcd) - (after.bench - before.bench),
+    ),
+    agent_idle_mb: Math.round(idle.now),
+    agent_peak_mb: Math.round(memoryOf(agent.pid).peak),
+    calls_per_object: Number(
+      (Object.values(calls).reduce((sum, count) => sum + count, 0) / objects).toFixed(2),
+    ),
+    calls,
+    machine: describeMachine(),
+  };
+}
+
+for (let n = 0; n < Number(values.runs); n++) {
+  process.stdout.write(`${JSON.stringify(await run())}\n`);
+}
+process.exit();

@@ -1,0 +1,112 @@
+/**
+ * AppliedManifestWorks of which the server has not spoken in this life.
+ *
+ * Their works may have been deleted while no agent ran, or belong to an agent of another kind, or the server has lost
+ * them. Which it is cannot be seen from here, so they stay, however long it takes (decision 0038). The server is asked
+ * about them by name, as about anything that is held; what it knows to be deleted, it says. What is left is told.
+ */
+
+import type { Logger } from "../log.ts";
+import { type CloudEvent, EXT } from "../wire/event.ts";
+import { ACTION, parseEventType } from "../wire/event_type.ts";
+import type { Ledger, LedgerEntry } from "./ledger.ts";
+import type { Works } from "./receive.ts";
+import { SOURCE_LABEL } from "./report.ts";
+import type { Work } from "./work.ts";
+
+/** A server with many works takes its time to answer. */
+const TOLD_AFTER_MS = 60_000;
+const SHOWN_MAX = 10;
+
+/** Only such names can be ids of resources; peers' servers would take any other for one that is gone. */
+const RESOURCE_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** The work that an entry is of. */
+export function workOf(works: Works, { workName, workUid }: LedgerEntry): Work | undefined {
+  const work = works.get(workUid ?? workName);
+  return work?.name === workName ? work : undefined;
+}
+
+/** The ids that a server is asked about besides those of the works: it deletes those that it knows to be deleted. */
+export function unclaimedIds(ledger: Ledger, works: Works): string[] {
+  return [...ledger.all()]
+    .filter((entry) => entry.isOwn && !entry.isDeleting && RESOURCE_ID.test(entry.workName))
+    .map(({ workName }) => workName)
+    .filter((id) => !works.has(id));
+}
+
+/** Entries whose work the server has neither sent nor deleted. */
+export function unclaimedEntries(ledger: Ledger, works: Works): LedgerEntry[] {
+  const claimed = new Set(
+    [...works.values()]
+      .filter(({ specText, rejection, deletionTimestamp }) =>
+        specText !== undefined || rejection !== undefined || deletionTimestamp !== undefined
+      )
+      .map(({ name }) => name),
+  );
+  return [...ledger.all()].filter(({ workName, isDeleting, isOwn }) =>
+    !isDeleting && (!isOwn || !claimed.has(workName))
+  );
+}
+
+/**
+ * True if a deletion is no more than the guess of a peer that does not know the resource, and not to be believed.
+ *
+ * Such a guess answers a resync, and comes without spec, metadata and our server's time. It is taken for what only a former
+ * life has applied if its source is the one that the work was of, and if it knows at least something: a server with an
+ * empty store would have everything deleted (promise I6).
+ */
+export function isDoubtful(
+  event: CloudEvent,
+  { ledger, works }: { ledger: Ledger; works: Works },
+): boolean {
+  const { extensions, data, source } = event;
+  if (extensions[EXT.deletionTimestamp] === undefined || data !== undefined) return false;
+  if (extensions[EXT.readAt] !== undefined || extensions[EXT.metadata]) return false;
+  if (parseEventType(event.type).action !== ACTION.resyncResponse) return false;
+  const id = String(extensions[EXT.resourceId]);
+  const entry = ledger.get(id);
+  if (entry === undefined || entry.isDeleting) return false;
+  if (works.get(id)?.specText !== undefined) return false;
+  const holder = entry.labels[SOURCE_LABEL];
+  const isOfBroker = extensions[EXT.resourceVersion] === undefined;
+  if (!isOfBroker && holder !== undefined && holder !== source) return true;
+  for (const { specText } of works.values()) if (specText !== undefined) return false;
+  return true;
+}
+
+export interface UnclaimedTeller extends Disposable {
+  /** Counts a while after the connection, and says what is left then. */
+  connected(): void;
+}
+
+/** Tells operators what stays and how to remove it: once after each connection, if it is something else than before. */
+export function tellUnclaimed(
+  ledger: Ledger,
+  works: Works,
+  log: Logger,
+  afterMs: number = TOLD_AFTER_MS,
+): UnclaimedTeller {
+  let timer: Timer | undefined;
+  let told = "";
+  const tell = () => {
+    const names = unclaimedEntries(ledger, works).map(({ name }) => name).sort();
+    const text = names.join();
+    if (names.length > 0 && text !== told) {
+      log.warn("nobody has sent the works of some AppliedManifestWorks; they stay", {
+        count: names.length,
+        names: names.slice(0, SHOWN_MAX),
+        remedy: "kubectl delete appliedmanifestwork <name> deletes one and its objects",
+      });
+    }
+    told = text;
+  };
+  return {
+    connected() {
+      clearTimeout(timer);
+      timer = setTimeout(tell, afterMs);
+      timer.unref();
+    },
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+}
