@@ -16,6 +16,7 @@ import { isOwned, optionsFor } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
+import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
@@ -186,10 +187,10 @@ async function turn(
 }
 
 function interestsOf(slots: readonly Slot[]): Interest[] {
-  return slots.flatMap(({ ref, options }) => {
+  return slots.flatMap(({ ref, options, meta }) => {
     if (ref === undefined) return [];
-    const isWhole = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
-    return [{ ref, isWhole: isWhole > 0 }];
+    const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
+    return [{ ref, isWhole: rules > 0 || mayBeReady(meta) }];
   });
 }
 
