@@ -7,6 +7,7 @@ import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
 import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
 import { checkExecutor } from "./executor.ts";
+import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { markOf, type Ownership } from "./metadata.ts";
 import { isComplete, observeObject, type Reading } from "./observe.ts";
@@ -121,7 +122,7 @@ export async function refuse(
     status: "False",
     observedGeneration: version,
     reason,
-    message: `${failed}: ${describeError(error)}`,
+    message: `${failed}: ${explainError(error)}`,
   }, nowMs);
   await look(kube, slot, ref, reading);
   if (!(error instanceof Refusal)) {

@@ -87,7 +87,7 @@ export function createReconciler(
   };
 
   const { changed } = told;
-  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed });
+  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed, witness });
   const finalise = async (entry: LedgerEntry) => await deletions.finalise(entry) === undefined;
 
   const pendingDelay = (memory: Memory) =>

@@ -75,7 +75,7 @@ export function createSight(works: Works, told: SightTold, options: SightOptions
     if (work.deletionTimestamp === undefined) {
       if (isNews) {
         told.drifted(work.uid, beginDrift(slot, object, { ...reading, pace }));
-        witness?.drifted(work, slot);
+        witness?.drifted(slot);
       } else if (isRefused(slot)) told.drifted(work.uid, retryDelayMs(slot));
     }
     told.changed(work.uid);
