@@ -12,7 +12,13 @@ import { backoffMs, type BackoffOptions } from "../backoff.ts";
 import { createDeletions } from "./deletion.ts";
 import { calmDown, DRIFT_PACE, type DriftPace } from "./drift.ts";
 import type { AppliedResource, LedgerEntry } from "./ledger.ts";
-import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
+import {
+  applyWork,
+  lookAround,
+  type PassResult,
+  setWorkRefused,
+  type Surroundings,
+} from "./pass.ts";
 import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
@@ -21,6 +27,8 @@ import type { Work } from "./work.ts";
 
 /** Pauses between looks at objects that terminate. */
 const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
+/** After a restart one watch tells of hundreds of objects; what it has not told by then is read one by one. */
+const LOOK_MS = 1_000;
 /** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
 const SILENT_FAILURES_MAX = 3;
 
@@ -62,6 +70,14 @@ interface Memory {
   failures: number;
   pendingRounds: number;
   pruningSinceMs?: number;
+  /** Its objects were looked for by watches, after a restart. */
+  hasLooked?: true;
+}
+
+/** True for a work that an earlier life has applied, and of which nothing was seen in this one. */
+function isAsBefore({ version, versionFloor, slots }: Work): boolean {
+  return version === versionFloor &&
+    slots.some(({ isKnown, appliedHash }) => !isKnown && appliedHash !== undefined);
 }
 
 /** Creates a reconciler over the works of one agent. */
@@ -150,6 +166,11 @@ export function createReconciler(
 
   const applyLive = async (work: Work): Promise<number | undefined> => {
     const memory = memoryOf(work.uid);
+    if (memory.hasLooked === undefined && isAsBefore(work)) {
+      memory.hasLooked = true;
+      await lookAround(around, work);
+      return LOOK_MS;
+    }
     let result: PassResult | undefined;
     try {
       result = await pass(work);
