@@ -391,3 +391,64 @@ test("W16: a definition goes after its objects, and what others need goes last",
     await kube.get(await refOf(kube, "v1", "ServiceAccount", `account-${uid}`)),
   ).toBeUndefined();
 }, 20_000);
+
+test("W3: what is complete and gone is not made again by a restarted agent", async () => {
+  const { uid, names: [name = "", other = ""] } = maps("done", "other");
+  const hub = `hub-${uid}`;
+  const spec = (value: string) => ({
+    manifests: [configMap(name, { done: "yes" }), configMap(other, { value })],
+    manifestConfigs: [{
+      ...strategy(name, "Update"),
+      conditionRules: [{
+        type: "CEL",
+        condition: "Complete",
+        celExpressions: ["object.data.done == 'yes'"],
+      }],
+    }],
+  });
+  {
+    await using agent = await startAgent(kube, { hub });
+    await agent.send(uid, 1, spec("1"));
+    await agent.until(uid, (report) => isTrue(report, "Complete", 1));
+  }
+  const ref = await mapRef(name);
+  await kube.delete(ref, { uid: String(await uidOf(name)), propagationPolicy: "Background" });
+
+  await using agent = await startAgent(kube, { hub });
+  await agent.send(uid, 1, spec("1"), { action: "resync_response" });
+  await agent.send(uid, 2, spec("2"));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+
+  expect((await find(other))?.["data"]).toEqual({ value: "2" });
+  expect(await find(name)).toBeUndefined();
+});
+
+test(
+  "a work that comes again waits for its former AppliedManifestWork, which somebody else holds",
+  async () => {
+    const { uid, names: [name = ""], spec } = maps("again");
+    await agent.send(uid, 1, spec);
+    await untilApplied(uid, 1);
+    const ref = await ledgerRef(kube, uid);
+    const live = metadataOf(await kube.get(ref));
+    const finalizers = [...live["finalizers"] as string[], "test.io/hold"];
+    await kube.patch(ref, { metadata: { finalizers } }, merge);
+
+    await remove(uid);
+    expect(await find(name)).toBeUndefined();
+    const reports = agent.reports.length;
+    await agent.send(uid, 1, spec);
+    await Bun.sleep(300);
+    expect(await find(name)).toBeUndefined();
+    expect(agent.reports).toHaveLength(reports);
+
+    await kube.patch(ref, { metadata: { finalizers: null } }, merge);
+    const owners = await eventually(() => ownersOf(name), (found) => found.length > 0, {
+      timeoutMs: 15_000,
+    });
+    const owner = metadataOf(await kube.get(ref))["uid"];
+    expect(owner).not.toBe(live["uid"]);
+    expect(owners).toMatchObject([{ uid: owner }]);
+  },
+  20_000,
+);
