@@ -28,6 +28,7 @@ Flags, each also as an environment variable (MAESTRO_CONSUMER_NAME …):
  * cannot start.
  */
 async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<void> {
+  const { awaitRights } = await import("./agent_rights.ts");
   const { awaitTurn } = await import("./agent_turn.ts");
   const { openWatch } = await import("./agent_watch.ts");
   const { createAgentMetrics } = await import("./lib/ops/agent_metrics.ts");
@@ -53,6 +54,7 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
 
   const stop = new AbortController();
   void stopped.then(() => stop.abort());
+  await awaitRights(config, standing, log, stop.signal);
   const turn = await awaitTurn(config, standing, (reason) => standing.standingBy = reason, {
     ...{ metrics, log, signal: stop.signal },
   });
