@@ -59,6 +59,11 @@ export interface WorkAgent extends AsyncDisposable {
   unclaimed(): number;
   /** What waits now; worked out when it is asked for. */
   backlog(): Backlog;
+  /**
+   * Ends passes and sends what they found, each within this time: for an end in order, before disposing. Resolves with
+   * the ids of the works whose status was not sent.
+   */
+  finish(withinMs: number): Promise<string[]>;
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
@@ -224,6 +229,10 @@ export async function startWorkAgent(
       passes: passes.state(),
       reports: outbox.backlog(),
     }),
+    async finish(withinMs) {
+      await Promise.race([passes[Symbol.asyncDispose](), Bun.sleep(withinMs)]);
+      return await outbox.flush(withinMs);
+    },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
