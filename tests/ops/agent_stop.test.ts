@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAgentConfig } from "../../src/lib/agent_config.ts";
 import { logLevelOf } from "../../src/lib/klog_flags.ts";
+import { eventually } from "../harness/eventually.ts";
 import { freePort, startKubernetes } from "../harness/kubernetes.ts";
 import { startAgent as startProcess } from "../harness/programs.ts";
-import { openKubeconfig } from "../kube/objects.ts";
+import { openKubeconfig, refOf } from "../kube/objects.ts";
 import { configMap, isTrue, startAgent } from "../work/one_agent.ts";
 
 const cluster = await startKubernetes();
@@ -48,6 +49,9 @@ test("W33: a report that failed and then succeeded is no longer waited for", asy
   const uid = crypto.randomUUID();
   agent.isServerAway = true;
   await agent.send(uid, 1, { manifests: [configMap(`again-${uid}`, {})] });
+  const ref = await refOf(kube, "v1", "ConfigMap", `again-${uid}`);
+  await eventually(() => kube.get(ref), (object) => object !== undefined);
+  // Time for an attempt that fails.
   await Bun.sleep(300);
   agent.isServerAway = false;
   await agent.until(uid, (report) => isTrue(report, "Applied", 1));

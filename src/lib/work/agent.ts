@@ -15,6 +15,7 @@ import { startAlarms } from "./alarms.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
+import { createExecutors, wakeDenied } from "./executor.ts";
 import { entryKey, followLedger, takeTurn } from "./follow_ledger.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -133,7 +134,9 @@ export async function startWorkAgent(
   const alarms = starting.use(
     startAlarms(kube, wake, { pollMs: options.statusSyncIntervalMs, log }),
   );
-  const around = { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax, witness };
+  const executors = starting.use(createExecutors(kube, () => wakeDenied(works, wake), log));
+  const common = { kube, ledger, fence, log, nowMs, jsonRawBytesMax, witness };
+  const around = { ...common, watches, alarms, executors };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: wake,
