@@ -1,4 +1,4 @@
-/** How manifests reach a real API server: strategies, kinds, drift and the executor. */
+/** How manifests reach a real API server: strategies, kinds and drift. */
 
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
@@ -165,35 +165,6 @@ test("a cluster-scoped object loses its wrong namespace, and a namespaced one wi
   expect(conditionOf(report, "Applied", 0)?.status).toBe("True");
   expect(report.status.resourceStatus?.[0]?.resourceMeta.namespace).toBe("");
   expect(conditionOf(report, "Applied", 1)?.message).toContain("namespace");
-});
-
-test("an executor may apply only what its account may do", async () => {
-  const uid = crypto.randomUUID();
-  const spec = (name: string) => ({
-    manifests: [configMap(`executed-${uid}`, {})],
-    executer: {
-      subject: { type: "ServiceAccount", serviceAccount: { namespace: "default", name } },
-    },
-  });
-
-  await agent.send(uid, 1, spec("nobody"));
-
-  const report = await agent.until(uid, () => true);
-  expect(conditionOf(report, "Applied", 0)?.message).toBe(
-    `Failed to apply manifest: not allowed to apply the resource  configmaps, default ` +
-      `executed-${uid}, will try again in 1m0s`,
-  );
-  expect(await kube.get(await refOf(kube, "v1", "ConfigMap", `executed-${uid}`))).toBeUndefined();
-  const name = `executor-${uid}`;
-  await kube.create(await refOf(kube, "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", name), {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "ClusterRoleBinding",
-    metadata: { name },
-    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
-    subjects: [{ kind: "ServiceAccount", name, namespace: "default" }],
-  }, WRITER);
-  await agent.send(uid, 2, spec(name));
-  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
 });
 
 test("a create-only object keeps what others wrote, and comes back if it is deleted", async () => {

@@ -8,6 +8,7 @@ import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
+import type { Executors } from "./executor.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
@@ -37,6 +38,7 @@ export interface Surroundings {
   nowMs: () => number;
   jsonRawBytesMax: number;
   witness?: Witness | undefined;
+  executors: Executors;
 }
 
 /** How a pass ended. */
@@ -176,7 +178,7 @@ async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
 }
 
 async function turn(
-  { around: { kube }, spec, entry, readingOf }: Pass,
+  { around: { kube, executors }, spec, entry, readingOf }: Pass,
   slot: Slot,
   ref: ObjectRef,
 ): Promise<Outcome> {
@@ -189,7 +191,8 @@ async function turn(
   };
   const { executor } = spec;
   const uid = listedUid(entry.resources, slot);
-  const located = { ref, manifest, options, ownership, executor, listedUid: uid };
+  const { check } = executors;
+  const located = { ref, manifest, options, ownership, executor, check, listedUid: uid };
   return await applySlot(kube, slot, located, reading);
 }
 
