@@ -5,7 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
-import { dropOldRules, setCondition } from "./conditions.ts";
+import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
@@ -201,7 +201,10 @@ function sumUp(
   nowMs: number,
 ): void {
   const failed = [...results.values()].some(({ isApplied }) => !isApplied);
-  for (const { conditions } of work.slots) dropOldRules(conditions, version);
+  for (const { conditions, options } of work.slots) {
+    carryRules(conditions, options?.conditionRules ?? [], version);
+    dropOldRules(conditions, version);
+  }
   setCondition(work.conditions, {
     type: "Applied",
     status: failed ? "False" : "True",

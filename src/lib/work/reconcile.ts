@@ -200,9 +200,10 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
         : slot.isKnown && slot.resourceVersion === resourceVersion;
       if (isSame) continue;
       const strategy = options.updateStrategy.type || "Update";
-      const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
       const reading = { options, version: work.version, nowMs: nowMs(), jsonRawBytesMax };
       observeObject(slot, object, reading);
+      // Asked afterwards: what a rule no longer finds complete is held to its manifest again.
+      const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
       if (isNews && work.deletionTimestamp === undefined) {
         slot.isDrifted = true;
         witness?.drifted(work, slot);
