@@ -24,7 +24,8 @@ import { startAgent } from "../tests/harness/programs.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
 import { overMqtt } from "./agent_ears.ts";
 import { mixedWork, singleWork } from "./agent_works.ts";
-import { cpuMs, describeMachine } from "./stage.ts";
+import { describeMachine } from "./figure.ts";
+import { cpuMs } from "./stage.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,6 +35,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "3" },
     qps: { type: "string", default: "100000" },
     workers: { type: "string" },
+    source: { type: "boolean", default: false },
   },
 });
 
@@ -95,7 +97,7 @@ async function run(): Promise<JsonObject> {
     await startAgent({
       kubeconfig: kubernetes.kubeconfig,
       consumerName: CONSUMER,
-      isFromSource: true,
+      isFromSource: values.source,
       args: [
         ...["--workload-source-driver", "mqtt", "--workload-source-config", file],
         ...["--kube-api-qps", values.qps, "--kube-api-burst", values.qps],

@@ -6,7 +6,7 @@ import { findKubeAccess, type KubeAccess } from "../../src/lib/kube/access.ts";
 import { openKube } from "../../src/lib/kube/client.ts";
 import { createTokenBucket } from "../../src/lib/kube/token_bucket.ts";
 import { type Kubernetes, startKubernetes } from "../harness/kubernetes.ts";
-import { configMap, refOf, refusal, WRITER } from "./objects.ts";
+import { configMap, metadata, refOf, refusal, WRITER } from "./objects.ts";
 
 let kubernetes: Kubernetes;
 let access: KubeAccess;
@@ -43,7 +43,7 @@ function startDoor(refuse: (request: Request) => Response | undefined) {
 
 const later = () => new Response("later", { status: 429, headers: { "retry-after": "0" } });
 
-test("a read is tried again when the server is too busy, but not for ever", async () => {
+test("a call is tried again when the server is too busy, but not for ever", async () => {
   let refusals = 0;
   using door = startDoor((request) =>
     new URL(request.url).pathname.includes("configmaps") && refusals-- > 0 ? later() : undefined
@@ -61,14 +61,48 @@ test("a read is tried again when the server is too busy, but not for ever", asyn
   expect(door.seen).toHaveLength(8);
 });
 
-test("a write is sent once", async () => {
-  using door = startDoor((request) => request.method === "POST" ? later() : undefined);
+test("a write that was turned down for the number of calls is tried again: it was not carried out", async () => {
+  let refusals = 2;
+  using door = startDoor(({ method }) => method !== "GET" && refusals-- > 0 ? later() : undefined);
+  const ref = await refOf(door.kube, "v1", "ConfigMap");
+  door.seen.length = 0;
+
+  const made = await door.kube.create(ref, configMap(ref), WRITER);
+  expect(door.seen).toHaveLength(3);
+  refusals = 1;
+  await door.kube.delete(ref, {
+    uid: String(metadata(made)["uid"]),
+    propagationPolicy: "Background",
+  });
+
+  expect(door.seen.slice(3).map((line) => line.split(" ")[0])).toEqual(["DELETE", "DELETE"]);
+  expect(await door.kube.get(ref)).toBeUndefined();
+});
+
+test("when the server asks one call to wait, the others wait too", async () => {
+  const busy = () => new Response("later", { status: 429, headers: { "retry-after": "1" } });
+  let refusals = 1;
+  using door = startDoor(() => refusals-- > 0 ? busy() : undefined);
+  const started = performance.now();
+  const first = refOf(door.kube, "v1", "ConfigMap");
+  while (door.seen.length === 0) await Bun.sleep(1);
+
+  await refOf(door.kube, "apps/v1", "Deployment");
+  await first;
+
+  expect(performance.now() - started).toBeGreaterThan(900);
+  expect(door.seen).toEqual(["GET /api/v1", "GET /api/v1", "GET /apis/apps/v1"]);
+});
+
+test("a write that failed in any other way is sent once", async () => {
+  const broken = () => new Response("broken", { status: 503, headers: { "retry-after": "0" } });
+  using door = startDoor((request) => request.method === "POST" ? broken() : undefined);
   const ref = await refOf(door.kube, "v1", "ConfigMap");
   door.seen.length = 0;
 
   const error = await refusal(door.kube.create(ref, configMap(ref), WRITER));
 
-  expect(error.status).toBe(429);
+  expect(error.status).toBe(503);
   expect(door.seen).toEqual(["POST /api/v1/namespaces/default/configmaps"]);
 });
 
@@ -99,9 +133,27 @@ test("an answer that is not JSON is an error", async () => {
   expect((await refusal(door.kube.resolve("v1", "Pod"))).reason).toBe("InvalidAnswer");
 });
 
+test("while the server asks for a pause nobody calls it, and afterwards nobody rushes", async () => {
+  let nowMs = 0;
+  const bucket = createTokenBucket({ ratePerSecond: 100, burst: 10 }, () => nowMs);
+  bucket.hold(1);
+  const passed: number[] = [];
+  const waiting = [0, 1].map(async (i) => {
+    await bucket.take();
+    passed.push(i);
+  });
+  await Bun.sleep(20);
+  expect(passed).toEqual([]);
+
+  nowMs = 1;
+  await waiting[0];
+  expect(passed).toEqual([0]);
+  nowMs = 11;
+  await waiting[1];
+});
+
 test("calls beyond the burst come at the rate, in their order", async () => {
-  const nowMs = () => 0;
-  const bucket = createTokenBucket({ ratePerSecond: 50, burst: 2 }, nowMs);
+  const bucket = createTokenBucket({ ratePerSecond: 50, burst: 2 });
   const order: number[] = [];
   const started = performance.now();
 
@@ -112,6 +164,19 @@ test("calls beyond the burst come at the rate, in their order", async () => {
 
   expect(order).toEqual([0, 1, 2, 3]);
   expect(performance.now() - started).toBeGreaterThan(35);
+});
+
+test("a watch does not wait for the calls that wait", async () => {
+  const bucket = createTokenBucket({ ratePerSecond: 100, burst: 1 });
+  const order: string[] = [];
+  const take = async (lane: "watch" | "call") => {
+    await bucket.take(undefined, lane);
+    order.push(lane);
+  };
+
+  await Promise.all([take("call"), take("call"), take("call"), take("watch")]);
+
+  expect(order).toEqual(["call", "watch", "call", "call"]);
 });
 
 test("whoever waits for a turn can be called off", async () => {

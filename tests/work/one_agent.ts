@@ -12,7 +12,9 @@ import {
 import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
+import type { Pace } from "../../src/lib/work/reconcile.ts";
 import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
+import type { Witness } from "../../src/lib/work/witness.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import { eventually } from "../harness/eventually.ts";
 import { refOf } from "../kube/objects.ts";
@@ -34,6 +36,8 @@ export interface AgentUnderTest extends AsyncDisposable {
   reports: Report[];
   /** What the agent said it holds in its last spec resync request. */
   resyncs: HeldVersion[][];
+  /** The events of these requests. */
+  requests: CloudEvent[];
   /** Lets publishing fail, as without a server. */
   isServerAway: boolean;
   /** Hands an event to the agent as it is. */
@@ -72,17 +76,22 @@ interface SendOptions {
 export const CONSUMER = "cluster1";
 const HUB = "server.test:8091";
 
+interface AgentOptions {
+  witness?: Witness | undefined;
+  nowMs?: () => number;
+  hub?: string;
+  ownerId?: string;
+  pace?: Pace;
+}
+
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB, ownerId }: {
-    nowMs?: () => number;
-    hub?: string;
-    ownerId?: string;
-  } = {},
+  { nowMs = Date.now, hub = HUB, ownerId, pace, witness }: AgentOptions = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
+  const requests: CloudEvent[] = [];
   const log = createLogger({
     level: (Bun.env["AGENT_LOG"] ?? "error") as "error",
     isTerminal: false,
@@ -96,8 +105,10 @@ export async function startAgent(
     async publish(event: CloudEvent) {
       await publishing(event);
       if (test.isServerAway) throw new Error("the server is away");
-      if (event.type.endsWith(".spec.resync_request")) resyncs.push(decodeSpecResync(event.data));
-      else reports.push(readReport(event));
+      if (event.type.endsWith(".spec.resync_request")) {
+        requests.push(event);
+        resyncs.push(decodeSpecResync(event.data));
+      } else reports.push(readReport(event));
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -113,6 +124,7 @@ export async function startAgent(
     unclaimed: () => agent.unclaimed(),
     reports,
     resyncs,
+    requests,
     isServerAway: false,
     receive,
     async send(uid, version, spec, { action = "create_request", source, metadata, readAt } = {}) {
@@ -174,6 +186,8 @@ export async function startAgent(
       workers: 4,
       jsonRawBytesMax: 1024 * 1024,
       nowMs,
+      witness,
+      ...(pace === undefined ? {} : { pace }),
     },
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });

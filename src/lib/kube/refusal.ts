@@ -2,7 +2,7 @@
 
 import { describeError, MaestroError } from "../errors.ts";
 import { isObject, type JsonObject, parseJson } from "../json.ts";
-import { KubeError } from "../work/kube_api.ts";
+import { KubeError, type RefusalCause } from "../work/kube_api.ts";
 
 const TEXT_LENGTH_MAX = 500;
 
@@ -46,7 +46,19 @@ export function refusalOf(status: number, text: string): KubeError {
   // Both are 404, but only the Status for an object names it. The other means that the type is not served.
   if (status === 404 && !details["name"]) return new KubeError(404, "PathNotFound", message);
   const reason = typeof body?.["reason"] === "string" ? body["reason"] : "";
-  return new KubeError(status, reason || (REASON_OF_STATUS[status] ?? "Unknown"), message);
+  return new KubeError(status, reason || (REASON_OF_STATUS[status] ?? "Unknown"), message, {
+    causes: causesOf(details),
+  });
+}
+
+function causesOf(details: JsonObject): RefusalCause[] {
+  const list: unknown[] = Array.isArray(details["causes"]) ? details["causes"] : [];
+  const text = (value: unknown) => typeof value === "string" ? value : "";
+  return list.filter(isObject).map(({ reason, message, field }) => ({
+    reason: text(reason),
+    message: text(message),
+    field: text(field),
+  }));
 }
 
 /** The error for the Status object in a watch's ERROR event. */

@@ -4,7 +4,7 @@ import { isObject, type JsonObject, parseJson } from "../json.ts";
 import { type KubeCall, KubeError } from "../work/kube_api.ts";
 import type { Credentials, KubeAccess } from "./access.ts";
 import { abandoned, overdue, refusalOf, unreachable } from "./refusal.ts";
-import { createTokenBucket, pause } from "./token_bucket.ts";
+import { createTokenBucket, type Lane } from "./token_bucket.ts";
 
 export interface KubeOptions {
   /** How long one call may take, its body included; 30 s unless given. */
@@ -16,6 +16,8 @@ export interface KubeOptions {
   userAgent?: string;
   /** Ends all calls and watches. */
   signal?: AbortSignal;
+  /** Asked before each change: why it may not be made. Undefined if it may. */
+  refusal?: () => string | undefined;
   /** Told how each call ended. */
   observe?: (call: KubeCall) => void;
 }
@@ -39,10 +41,10 @@ export interface Transport {
   stream(request: KubeRequest, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
 }
 
-/** How often a read is tried when the server says "later". Beyond that the caller's own loop is the better place. */
-const READ_ATTEMPTS_MAX = 4;
-/** The longest pause that a server may ask of us inside one call. */
-const RETRY_AFTER_MS_MAX = 5_000;
+/** How often a call is tried when the server says "later". Beyond that the caller's own loop is the better place. */
+const ATTEMPTS_MAX = 4;
+/** The longest pause that a server may ask of us at once. */
+const RETRY_AFTER_MS_MAX = 10_000;
 
 /** Opens the road to one API server. Nothing is sent yet. */
 export function openTransport(access: KubeAccess, options: KubeOptions = {}): Transport {
@@ -53,8 +55,16 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     burst: options.burst ?? 100,
   });
 
-  const once = async (request: KubeRequest, known: Credentials, signal: AbortSignal) =>
-    await fetch(server + request.path + queryText(request.query), {
+  let isDoubtful = false;
+  const readCa = async () => {
+    const { ca, readCa } = access.trust;
+    // While a file is replaced it may be missing: the next call reads it again.
+    return await readCa?.(isDoubtful ? "again" : undefined).catch(() => ca) ?? ca;
+  };
+
+  const once = async (request: KubeRequest, known: Credentials, signal: AbortSignal) => {
+    const ca = await readCa();
+    const answer = fetch(server + request.path + queryText(request.query), {
       method: request.method,
       headers: headersOf(request, known, userAgent),
       signal,
@@ -64,12 +74,16 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
       timeout: false,
       tls: {
         rejectUnauthorized: !access.trust.isInsecure,
-        ...(access.trust.ca === undefined ? {} : { ca: access.trust.ca }),
+        ...(ca === undefined ? {} : { ca }),
         ...(access.trust.serverName === undefined ? {} : { serverName: access.trust.serverName }),
         ...known.certificate,
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
     });
+    // After a failure it is not known whether the server has got another authority.
+    isDoubtful = await answer.then(() => false, () => true);
+    return await answer;
+  };
 
   /** A request that was turned down for its credentials has not been carried out: it may be sent again. */
   const authenticated = async (request: KubeRequest, signal: AbortSignal) => {
@@ -109,11 +123,11 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     }
   };
 
-  const turn = async (signal?: AbortSignal) => {
+  const turn = async (lane: Lane, signal?: AbortSignal) => {
     const waiting = new AbortController();
     const release = follow(waiting, server, [lifetime, signal]);
     try {
-      await pace.take(waiting.signal);
+      await pace.take(waiting.signal, lane);
     } finally {
       release();
     }
@@ -123,7 +137,11 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     server,
     async send(request) {
       for (let attempt = 1;; attempt++) {
-        await turn();
+        await turn("call");
+        const reason = request.method === "GET" ? undefined : options.refusal?.();
+        if (reason !== undefined) {
+          throw new KubeError(0, "Aborted", `Cannot change anything at "${server}": ${reason}`);
+        }
         const { status, text, retryAfterMs } = await limited(request, undefined, async (signal) => {
           const response = await authenticated(request, signal);
           return {
@@ -133,19 +151,26 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
           };
         });
         if (status < 300) return parseAnswer(text, status);
-        const mayTryAgain = request.method === "GET" && retryAfterMs !== undefined;
-        if (!mayTryAgain || attempt === READ_ATTEMPTS_MAX) throw refusalOf(status, text);
-        await pause(retryAfterMs, lifetime).catch(() => Promise.reject(abandoned(server)));
+        // Whoever else wants something waits as well: more calls are what the server cannot take now.
+        if (retryAfterMs !== undefined) pace.hold(retryAfterMs);
+        // What is refused for its number was not carried out; after any other failure that is true of reads only.
+        const mayTryAgain = retryAfterMs !== undefined &&
+          (status === 429 || request.method === "GET");
+        if (!mayTryAgain || attempt === ATTEMPTS_MAX) throw refusalOf(status, text);
       }
     },
     async stream(request, signal) {
-      await turn(signal);
+      await turn("watch", signal);
       return await limited(request, signal, async (call) => {
         // The call's own signal ends with its time-out; the stream goes on until `signal` or `lifetime`.
         const streaming = new AbortController();
         const release = follow(streaming, server, [call]);
         const response = await authenticated(request, streaming.signal);
-        if (response.status >= 300) throw refusalOf(response.status, await response.text());
+        if (response.status >= 300) {
+          const retryAfterMs = retryAfterOf(response);
+          if (retryAfterMs !== undefined) pace.hold(retryAfterMs);
+          throw refusalOf(response.status, await response.text());
+        }
         release();
         const undo = follow(streaming, server, [lifetime, signal]);
         signal.addEventListener("abort", undo, { once: true });

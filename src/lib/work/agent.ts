@@ -11,6 +11,7 @@ import type { Logger } from "../log.ts";
 import { MANIFEST_BUNDLES } from "../wire/event.ts";
 import type { EventType } from "../wire/event_type.ts";
 import { createSequence } from "../wire/sequence.ts";
+import { startAlarms } from "./alarms.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
@@ -21,10 +22,10 @@ import { openLedger } from "./ledger.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import { recall } from "./recall.ts";
-import { takeEvent } from "./reception.ts";
-import { createReconciler, type Reconciler } from "./reconcile.ts";
+import { type Acquaintance, takeEvent } from "./reception.ts";
+import { createReconciler, type Pace, type Reconciler } from "./reconcile.ts";
 import type { Reporter } from "./report.ts";
-import { specResyncRequests } from "./resync.ts";
+import { briefResyncRequest, specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
 import type { Backlog, Witness } from "./witness.ts";
@@ -47,6 +48,8 @@ export interface WorkAgentOptions {
   jsonRawBytesMax: number;
   nowMs: () => number;
   witness?: Witness | undefined;
+  /** How fast things are done again, for tests that cannot wait for minutes. */
+  pace?: Pace;
 }
 
 export interface WorkAgent extends AsyncDisposable {
@@ -121,12 +124,16 @@ export async function startWorkAgent(
     }),
   );
   const { nowMs, jsonRawBytesMax, witness } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness };
+  const wake = (uid: string, delayMs: number) => passes.add(uid, delayMs);
+  const alarms = starting.use(
+    startAlarms(kube, wake, { pollMs: options.statusSyncIntervalMs, log }),
+  );
+  const around = { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax, witness };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
-    drifted: (uid, delayMs) => passes.add(uid, delayMs),
+    drifted: wake,
     passed: (work) => keeper.touch(work.uid),
-  });
+  }, options.pace);
   const passes = starting.use(createKeyedQueue((key) => takeTurn(key, ledger, reconciler), {
     name: "apply",
     workers: options.workers,
@@ -141,13 +148,18 @@ export async function startWorkAgent(
 
   let askedAt = -Infinity;
   let isAnswered = false;
-  const resync = async () => {
+  const server: Acquaintance = { isOurs: false };
+  const resync = async (length: "brief" | "whole" = "whole") => {
     askedAt = performance.now();
     isAnswered = false;
     for (const dataType of options.dataTypes) {
       const unclaimed = dataType === MANIFEST_BUNDLES ? unclaimedIds(ledger, works) : [];
+      const mayBeBrief = length === "brief" && server.isOurs && unclaimed.length === 0;
+      const brief = mayBeBrief ? briefResyncRequest(works, dataType, options) : undefined;
       const { eventBytesMax } = broker;
-      const requests = specResyncRequests(works, dataType, options, eventBytesMax, unclaimed);
+      const requests = brief === undefined
+        ? specResyncRequests(works, dataType, options, eventBytesMax, unclaimed)
+        : [brief];
       for (const request of requests) await broker.publish(request);
     }
   };
@@ -180,11 +192,13 @@ export async function startWorkAgent(
     options,
     heard,
     tellAgain,
+    tellAll: askAgain,
+    server,
   };
   const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(takeEvent(reception, event)),
     async subscribed({ isKept }) {
-      if (!isKept) await resync();
+      if (!isKept) await resync("brief");
       delete state.offline;
       log.info("connected", { server: broker.hubName, works: works.size, resync: !isKept });
       outbox.open();
@@ -206,6 +220,7 @@ export async function startWorkAgent(
       works: works.size,
       deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
         .reduce((sum) => sum + 1, 0),
+      unclaimed: unclaimedEntries(ledger, works).length,
       passes: passes.state(),
       reports: outbox.backlog(),
     }),

@@ -5,15 +5,17 @@ import type { JsonObject } from "../json.ts";
 import type { Executor } from "../wire/work_spec.ts";
 import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
+import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
 import { checkExecutor } from "./executor.ts";
+import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { markOf, type Ownership } from "./metadata.ts";
 import { isComplete, observeObject, type Reading } from "./observe.ts";
 import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
-import { type Wait, waitOf } from "./waits.ts";
 import { sparingly } from "./take_over.ts";
+import { type Wait, waitOf } from "./waits.ts";
 import type { Slot } from "./work.ts";
 
 /** A manifest whose place on the cluster is known. */
@@ -55,14 +57,16 @@ export async function applySlot(
   const isNew = slot.appliedHash !== hash;
   // Other rules ask for another look, not for another application.
   const rulesHash = shortHash([feedbackRules, conditionRules]);
+  const isSame = !isNew && slot.rulesHash === rulesHash;
+  if (isSame && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
   try {
-    const { object, isRead, isWritten } = await bring(kube, slot, located, isNew);
+    const { object, isRead, isLeft } = await bring(kube, slot, located, isNew);
     slot.appliedHash = hash;
     slot.manifestHash = manifestHash;
     slot.rulesHash = rulesHash;
-    slot.isDrifted = false;
+    endDrift(slot, { isNew, ...reading });
     setApplied(slot, reading);
-    if (isWritten && object !== undefined) slot.mark = markOf(object);
+    if (isLeft && object !== undefined) slot.mark = markOf(object);
     if (isRead) observeObject(slot, object, reading);
     return { isApplied: true };
   } catch (error) {
@@ -71,9 +75,8 @@ export async function applySlot(
   }
 
   async function bring(kube: Kube, slot: Slot, { manifest }: Located, isNew: boolean) {
-    const areRulesOld = slot.rulesHash === rulesHash && conditionRules.length === 0;
-    if (!isNew && slot.isKnown && !slot.isDrifted && areRulesOld) {
-      return { object: undefined, isRead: false, isWritten: false };
+    if (isSame && slot.isKnown && !slot.isDrifted && conditionRules.length === 0) {
+      return { object: undefined, isRead: false, isLeft: false };
     }
     // A rule that is gone finds nothing complete any more, and another manifest is another job.
     const isOver = () =>
@@ -81,7 +84,7 @@ export async function applySlot(
       conditionRules.some(({ condition }) => condition === "Complete");
     if (isOver() || (!isNew && !slot.isDrifted)) {
       const live = await kube.get(ref);
-      const left = { object: live, isRead: true, isWritten: false };
+      const left = { object: live, isRead: true, isLeft: false };
       if (live === undefined ? isOver() : !isNew && slot.mark === markOf(live)) return left;
       if (live !== undefined && !isNew && isOver()) {
         observeObject(slot, live, reading);
@@ -93,8 +96,13 @@ export async function applySlot(
     const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
     const isMissing = slot.uid === undefined && located.listedUid === undefined;
     const target = { ref, manifest, strategy: updateStrategy, ownership, isNew, isMissing };
+    if (!isNew && slot.driftPolicy?.policy === "report") {
+      const apply = (door: Kube) => applyManifest(door, target);
+      const object = await reportDrift(kube, slot, () => kube.get(ref), apply, reading);
+      return { object, isRead: true, isLeft: true };
+    }
     const object = await applyManifest(door, target);
-    return { object, isRead: true, isWritten: true };
+    return { object, isRead: true, isLeft: true };
   }
 }
 
@@ -126,7 +134,7 @@ export async function refuse(
     status: "False",
     observedGeneration: version,
     reason,
-    message: `${failed}: ${describeError(error)}`,
+    message: `${failed}: ${explainError(error)}`,
   }, nowMs);
   await look(kube, slot, ref, reading);
   if (!(error instanceof Refusal)) {

@@ -7,16 +7,9 @@
  */
 
 import { isObject, type JsonObject, rawNumber } from "../json.ts";
+import { exactMembers } from "./kind_rules.ts";
 import { mergeMap, mergeOwners, type Ownership } from "./metadata.ts";
 import { metadataOf } from "./work.ts";
-
-/** Members of which the object may have no more than the manifest says. */
-const EXACT: Record<string, readonly string[]> = {
-  ConfigMap: ["data", "binaryData"],
-  Secret: ["data"],
-  Role: ["rules"],
-  ClusterRole: ["rules"],
-};
 
 /** True if applying the manifest would change nothing. */
 export function isSatisfied(
@@ -41,14 +34,6 @@ export function isSatisfied(
   const merged = mergeOwners(owners, ownership);
   return merged.length === (Array.isArray(owners) ? owners.length : 0) &&
     isSubset(merged, owners ?? []);
-}
-
-function exactMembers(manifest: JsonObject): readonly string[] {
-  const kind = String(manifest["kind"]);
-  // The controllers of aggregated roles and token secrets fill these members in.
-  if (kind === "ClusterRole" && manifest["aggregationRule"]) return [];
-  if (manifest["type"] === "kubernetes.io/service-account-token") return [];
-  return EXACT[kind] ?? [];
 }
 
 /** A Secret with its `stringData` where the server puts it. */

@@ -54,14 +54,19 @@ export interface ListOptions {
 }
 
 export interface WatchOptions extends ListOptions {
-  /** Events after this version; as a list returned it. */
-  resourceVersion: string;
+  /**
+   * Events after this version; as a list returned it. Without it the watch begins with an ADDED for each object there
+   * is, and a BOOKMARK that says so.
+   */
+  resourceVersion?: string;
   signal: AbortSignal;
 }
 
 export interface WatchEvent {
   type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
   object: JsonObject;
+  /** All objects that there were when the watch began have been told. */
+  isInitialEnd?: true;
 }
 
 export interface ObjectList {
@@ -105,9 +110,19 @@ export interface Kube {
   ): AsyncIterable<WatchEvent>;
 }
 
+/** One of several things that are wrong: `details.causes` of a Status object. */
+export interface RefusalCause {
+  /** `FieldManagerConflict`, `FieldValueInvalid` … */
+  reason: string;
+  message: string;
+  /** `.data.a` or `spec.selector`. */
+  field: string;
+}
+
 /** A refusal of the Kubernetes API: the fields of its Status object. */
 export class KubeError extends Error {
   override readonly name = "KubeError";
+  readonly causes: readonly RefusalCause[];
 
   constructor(
     /** The HTTP status; 0 if there was no answer. */
@@ -119,9 +134,10 @@ export class KubeError extends Error {
      */
     readonly reason: string,
     message: string,
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; causes?: readonly RefusalCause[] },
   ) {
     super(message, options);
+    this.causes = options?.causes ?? [];
   }
 }
 

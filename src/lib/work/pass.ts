@@ -3,25 +3,27 @@
 import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
+import type { Alarms } from "./alarms.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
 import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
+import { placePolicy } from "./drift.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
 import { locate, locateDefined } from "./locate.ts";
 import { draftMeta, parseWorkSpec, type WorkSpec } from "./manifest.ts";
-import type { Reading } from "./observe.ts";
+import { type Reading, readsWhole } from "./observe.ts";
 import { isOwned, optionsFor } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
-import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
+import type { Interest } from "./wants.ts";
+import type { Watches } from "./watches.ts";
 import type { Witness } from "./witness.ts";
-import type { Interest, Watches } from "./watches.ts";
 
 /** What a pass needs of the agent. */
 export interface Surroundings {
@@ -29,6 +31,7 @@ export interface Surroundings {
   ledger: Ledger;
   fence: Fence;
   watches: Watches;
+  alarms: Alarms;
   log: Logger;
   nowMs: () => number;
   jsonRawBytesMax: number;
@@ -69,6 +72,9 @@ export async function applyWork(
   await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
+  for (const slot of slots) {
+    placePolicy(slot, work.metadata, spec.manifests[slot.meta.ordinal] as JsonObject);
+  }
   await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
   const entry = await open(withPlanned([], slots));
   if (entry === undefined) return undefined;
@@ -91,7 +97,7 @@ export async function applyWork(
     await applyRank(pass, ranks.get(rank) ?? []);
     if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
   }
-  for (const [slot, outcome] of results) witness?.turned(work, slot, outcome);
+  for (const [slot, outcome] of results) witness?.turned(entry, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
   const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
@@ -100,7 +106,7 @@ export async function applyWork(
     nowMs: nowMs(),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
-  if (errors.length > 0) witness?.undeletable(work, errors);
+  if (errors.length > 0) witness?.undeletable(entry, errors.join("; "));
   const list = [...recorded(slots, results, entry.resources), ...pending];
   // Uids are written a little later, with the record: nothing is lost with them.
   if (namesTheSame(list, entry.resources)) ledger.noteResources(entry, list);
@@ -187,11 +193,9 @@ async function turn(
 }
 
 function interestsOf(slots: readonly Slot[]): Interest[] {
-  return slots.flatMap(({ ref, options, meta }) => {
-    if (ref === undefined) return [];
-    const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
-    return [{ ref, isWhole: rules > 0 || mayBeReady(meta) }];
-  });
+  return slots.flatMap((slot) =>
+    slot.ref === undefined ? [] : [{ ref: slot.ref, isWhole: readsWhole(slot) }]
+  );
 }
 
 function sumUp(

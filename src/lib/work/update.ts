@@ -5,17 +5,19 @@ import type { Target } from "./apply.ts";
 import { isSatisfied, secretAsStored } from "./compare.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube } from "./kube_api.ts";
+import { asExact, hasExactSpec, withInjected } from "./kind_rules.ts";
 import { makeOrRead, readOrMake } from "./make.ts";
 import { forCreation, mergeMetadata } from "./metadata.ts";
-import { FIELD_OWNER, metadataOf } from "./work.ts";
+import { replaceOrRemake } from "./remake.ts";
+import { mergeThreeWay } from "./three_way.ts";
+import { metadataOf } from "./work.ts";
 
 /** Attempts when others write the same object, and the pause before each. */
 const CONFLICT_PAUSES_MS = [0, 10, 50, 250];
 
 /**
- * Kinds that the server fills with what may not change afterwards (addresses, selectors, volumes): the manifest
- * is laid over the live object. Any other object is replaced by its manifest, which removes what the
- * manifest no longer says.
+ * Kinds that the server fills with what may not change afterwards (addresses, selectors, volumes). Where nobody noted
+ * who wrote what, the manifest is laid over them; any other object is replaced by its manifest.
  */
 const LAID_OVER = new Set([
   "Namespace",
@@ -34,20 +36,24 @@ const LAID_OVER = new Set([
  */
 export async function updateObject(kube: Kube, target: Target): Promise<JsonObject | undefined> {
   const { ref, ownership, isNew, isMissing } = target;
-  const manifest = secretAsStored(target.manifest);
+  const stored = secretAsStored(target.manifest);
   for (let attempt = 0;; attempt++) {
     if (attempt > 0) await Bun.sleep(CONFLICT_PAUSES_MS[attempt] ?? 0);
     try {
-      const wantedFirst = forCreation(manifest, ownership);
+      const fresh = forCreation(stored, ownership);
       const found = isMissing && attempt === 0
-        ? await makeOrRead(kube, ref, wantedFirst)
-        : await readOrMake(kube, ref, wantedFirst);
+        ? await makeOrRead(kube, ref, fresh)
+        : await readOrMake(kube, ref, fresh);
       if ("made" in found) return found.made;
       const { live } = found;
+      const manifest = withInjected(stored, live);
       const metadata = mergeMetadata(metadataOf(live), manifest, ownership);
       const wanted = { ...desired(manifest, live), metadata };
-      if (isSatisfied(manifest, live, ownership) && !(isNew && loses(wanted, live))) return live;
-      return await kube.replace(ref, wanted, { fieldManager: FIELD_OWNER });
+      const mayHaveMore = isNew || hasExactSpec(manifest);
+      if (isSatisfied(manifest, live, ownership) && !(mayHaveMore && loses(wanted, live))) {
+        return live;
+      }
+      return await replaceOrRemake(kube, ref, wanted, live);
     } catch (error) {
       if (!isRace(error) || attempt + 1 >= CONFLICT_PAUSES_MS.length) throw error;
     }
@@ -59,17 +65,20 @@ function isRace(error: unknown): boolean {
 }
 
 function desired(manifest: JsonObject, live: JsonObject): JsonObject {
-  if (LAID_OVER.has(String(manifest["kind"]))) return layOver(manifest, live);
-  const wanted: JsonObject = { ...manifest };
+  const merged = mergeThreeWay(manifest, live);
+  const wanted = asExact(merged ?? mergeBlindly(manifest, live), manifest);
   // A custom resource without a status subresource would lose its status.
-  if (wanted["status"] === undefined && live["status"] !== undefined) {
-    wanted["status"] = live["status"];
-  }
+  const status = manifest["status"] ?? live["status"];
+  if (status !== undefined) wanted["status"] = status;
   if (isObject(manifest["aggregationRule"])) wanted["rules"] = live["rules"];
-  if (manifest["type"] === "kubernetes.io/service-account-token") return layOver(manifest, live);
-  return /WebhookConfiguration$/.test(String(manifest["kind"]))
-    ? keepBundles(wanted, live)
-    : wanted;
+  return wanted;
+}
+
+/** Where nobody noted who wrote what. */
+function mergeBlindly(manifest: JsonObject, live: JsonObject): JsonObject {
+  const isFilledIn = LAID_OVER.has(String(manifest["kind"])) ||
+    manifest["type"] === "kubernetes.io/service-account-token";
+  return isFilledIn ? layOver(manifest, live) : manifest;
 }
 
 function layOver(manifest: JsonObject, live: JsonObject): JsonObject {
@@ -84,24 +93,6 @@ function layOver(manifest: JsonObject, live: JsonObject): JsonObject {
     } else merged[key] = value;
   }
   return merged;
-}
-
-// Injected by a certificate controller into the live object.
-function keepBundles(wanted: JsonObject, live: JsonObject): JsonObject {
-  const current = Array.isArray(live["webhooks"]) ? live["webhooks"].filter(isObject) : [];
-  const webhooks = Array.isArray(wanted["webhooks"]) ? wanted["webhooks"] : [];
-  return {
-    ...wanted,
-    webhooks: webhooks.map((webhook: unknown) => {
-      if (!isObject(webhook) || !isObject(webhook["clientConfig"])) return webhook;
-      const same = current.find(({ name }) => name === webhook["name"]);
-      const bundle = isObject(same?.["clientConfig"])
-        ? same["clientConfig"]["caBundle"]
-        : undefined;
-      if (webhook["clientConfig"]["caBundle"] || bundle === undefined) return webhook;
-      return { ...webhook, clientConfig: { ...webhook["clientConfig"], caBundle: bundle } };
-    }),
-  };
 }
 
 /** True if writing `wanted` might take something out of the live object. */
