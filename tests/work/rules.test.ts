@@ -1,21 +1,25 @@
-/** Feedback, condition rules and readiness on a real API server, whose statuses the tests write themselves. */
+/** Condition rules and readiness on a real API server, whose statuses the tests write themselves. */
 
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
-import type { FeedbackRule, ManifestConfig } from "../../src/lib/wire/work_spec.ts";
-import type { ObjectRef } from "../../src/lib/work/kube_api.ts";
+import type { ManifestConfig } from "../../src/lib/wire/work_spec.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
-import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { openKubeconfig, WRITER } from "../kube/objects.ts";
+import { conditionOf, configMap, isTrue, startAgent } from "./one_agent.ts";
 import {
-  conditionOf,
-  configMap,
-  feedbackOf,
-  isTrue,
-  type Report,
-  startAgent,
-} from "./one_agent.ts";
+  config,
+  finish,
+  job,
+  newRef,
+  paths,
+  replicas,
+  setStatus,
+  valuesOf,
+  WELL_KNOWN,
+  workload,
+} from "./ruled_objects.ts";
 
 const cluster = await startKubernetes();
 const kube = await openKubeconfig(cluster.kubeconfig);
@@ -26,290 +30,12 @@ afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
 }, 20_000);
 
-const WELL_KNOWN: FeedbackRule = { type: "WellKnownStatus" };
-const paths = (...jsonPaths: { name: string; path: string }[]): FeedbackRule => ({
-  type: "JSONPaths",
-  jsonPaths,
-});
-
-function config(group: string, resource: string, name: string, rest: Partial<ManifestConfig>) {
-  return { resourceIdentifier: { group, resource, name, namespace: "*" }, ...rest };
-}
-
-const forDeployments = (name: string, ...feedbackRules: FeedbackRule[]) =>
-  config("apps", "deployments", name, { feedbackRules });
-
-function workload(kind: "Deployment" | "DaemonSet", name: string): JsonObject {
-  const labels = { app: name };
-  return {
-    apiVersion: "apps/v1",
-    kind,
-    metadata: { name, namespace: "default" },
-    spec: {
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: { containers: [{ name: "c", image: "none" }] },
-      },
-    },
-  };
-}
-
-function job(name: string): JsonObject {
-  const container = { name: "c", image: "none" };
-  return {
-    apiVersion: "batch/v1",
-    kind: "Job",
-    metadata: { name, namespace: "default" },
-    spec: { template: { spec: { restartPolicy: "Never", containers: [container] } } },
-  };
-}
-
-async function setStatus(ref: ObjectRef, status: JsonObject): Promise<void> {
-  const options = { type: "merge", fieldManager: "controller", subresource: "status" } as const;
-  await kube.patch(ref, { status }, options);
-}
-
-async function newRef(apiVersion: string, kind: string, prefix: string): Promise<ObjectRef> {
-  return await refOf(kube, apiVersion, kind, `${prefix}-${crypto.randomUUID().slice(0, 8)}`);
-}
-
-function valuesOf(report: Report, ordinal = 0): JsonObject {
-  return Object.fromEntries(
-    feedbackOf(report, ordinal).map((
-      { name, fieldValue: { integer, string, boolean, jsonRaw } },
-    ) => [name, integer ?? string ?? boolean ?? jsonRaw]),
-  );
-}
-
-async function untilValues(uid: string, values: JsonObject, ordinal = 0): Promise<Report> {
-  return await agent.until(uid, (report) => Bun.deepEquals(valuesOf(report, ordinal), values));
-}
-
-const replicas = (count: number): JsonObject => ({
-  observedGeneration: 1,
-  replicas: count,
-  updatedReplicas: count,
-  readyReplicas: count,
-  availableReplicas: count,
-});
-
-async function finish(ref: ObjectRef): Promise<void> {
-  const time = "2026-01-01T00:00:00Z";
-  const done = { status: "True", lastProbeTime: time, lastTransitionTime: time };
-  await setStatus(ref, {
-    startTime: time,
-    completionTime: time,
-    succeeded: 1,
-    conditions: [{ type: "SuccessCriteriaMet", ...done }, { type: "Complete", ...done }],
-  });
-}
-
-test("A43, A99: the well-known values of a Deployment are reported and followed", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "known")];
-  await agent.send(uid, 1, {
-    manifests: [workload("Deployment", ref.name)],
-    manifestConfigs: [forDeployments(ref.name, WELL_KNOWN)],
-  });
-  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-
-  await setStatus(ref, replicas(1));
-  await untilValues(uid, { ReadyReplicas: 1, Replicas: 1, AvailableReplicas: 1 });
-  await setStatus(ref, replicas(2));
-
-  const report = await untilValues(uid, {
-    ReadyReplicas: 2,
-    Replicas: 2,
-    AvailableReplicas: 2,
-  });
-  expect(conditionOf(report, "StatusFeedbackSynced", 0)).toMatchObject({
-    status: "True",
-    reason: "StatusFeedbackSynced",
-    message: "",
-  });
-});
-
-test("A44: a name may be a pattern, and one path that fails does not hold back the others", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "pattern")];
-  await agent.send(uid, 1, {
-    manifests: [workload("Deployment", ref.name)],
-    manifestConfigs: [
-      forDeployments(
-        `*${ref.name.slice(-3)}`,
-        paths({ name: "good", path: ".spec.replicas" }, { name: "bad", path: ".spec[" }),
-      ),
-    ],
-  });
-
-  const report = await untilValues(uid, { good: 1 });
-
-  expect(conditionOf(report, "StatusFeedbackSynced", 0)).toMatchObject({
-    status: "False",
-    reason: "StatusFeedbackSyncFailed",
-  });
-});
-
-test("A45: a kind without well-known values says so, the Deployment beside it is well", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "beside")];
-  const account = { apiVersion: "v1", kind: "ServiceAccount" };
-  await agent.send(uid, 1, {
-    manifests: [
-      workload("Deployment", ref.name),
-      { ...account, metadata: { name: ref.name, namespace: "default" } },
-    ],
-    manifestConfigs: [
-      forDeployments("*", WELL_KNOWN),
-      config("", "serviceaccounts", "*", { feedbackRules: [WELL_KNOWN] }),
-    ],
-  });
-
-  const report = await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-
-  expect(conditionOf(report, "StatusFeedbackSynced", 0)?.status).toBe("True");
-  expect(feedbackOf(report, 1)).toEqual([]);
-  expect(conditionOf(report, "StatusFeedbackSynced", 1)?.message).toBe(
-    "Sync status feedback failed with error cannot find the wellknown statuses for resource with gvk " +
-      "/v1, Kind=ServiceAccount",
-  );
-});
-
-test("A46, A47: a structured value is raw JSON, and the work is applied and available", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "raw")];
-  await agent.send(uid, 1, {
-    manifests: [workload("Deployment", ref.name)],
-    manifestConfigs: [forDeployments(ref.name, paths({ name: "c", path: ".status.conditions" }))],
-  });
-  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-
-  await setStatus(ref, { conditions: [{ type: "Available", status: "True" }] });
-
-  const report = await agent.until(uid, (report) => feedbackOf(report).length > 0);
-  expect(feedbackOf(report)[0]?.fieldValue).toEqual({
-    type: "JsonRaw",
-    jsonRaw:
-      '[{"lastTransitionTime":null,"lastUpdateTime":null,"status":"True","type":"Available"}]',
-  });
-  expect(isTrue(report, "Applied", 1) && isTrue(report, "Available", 1)).toBeTrue();
-});
-
-test("A48: the well-known values of a DaemonSet", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "DaemonSet", "daemons")];
-  await agent.send(uid, 1, {
-    manifests: [workload("DaemonSet", ref.name)],
-    manifestConfigs: [config("apps", "daemonsets", "*", { feedbackRules: [WELL_KNOWN] })],
-  });
-  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-
-  await setStatus(ref, {
-    currentNumberScheduled: 1,
-    desiredNumberScheduled: 1,
-    numberAvailable: 1,
-    numberMisscheduled: 0,
-    numberReady: 1,
-  });
-
-  await untilValues(uid, { NumberReady: 1, DesiredNumberScheduled: 1, NumberAvailable: 1 });
-});
-
-test("A49, A50: two rules are read one after the other, and of two matching options the first wins", async () => {
-  const [uid, one, two] = [
-    crypto.randomUUID(),
-    await newRef("apps/v1", "Deployment", "both-a"),
-    await newRef("apps/v1", "Deployment", "both-b"),
-  ];
-  await agent.send(uid, 1, {
-    manifests: [workload("Deployment", one.name), workload("Deployment", two.name)],
-    manifestConfigs: [
-      forDeployments(one.name, paths({ name: "first", path: ".spec.replicas" })),
-      forDeployments("both-*", WELL_KNOWN, paths({ name: "more", path: ".metadata.name" })),
-    ],
-  });
-  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-
-  await setStatus(one, replicas(1));
-  await setStatus(two, replicas(3));
-
-  const known = { ReadyReplicas: 3, Replicas: 3, AvailableReplicas: 3 };
-  const report = await untilValues(uid, { ...known, more: two.name }, 1);
-  expect(feedbackOf(report, 1).map(({ name }) => name)).toEqual([
-    "ReadyReplicas",
-    "Replicas",
-    "AvailableReplicas",
-    "more",
-  ]);
-  expect(valuesOf(report, 0)).toEqual({ first: 1 });
-});
-
-test.each(["Watch", "Poll", ""])(
-  'A51: with the scrape type "%s" a change is reported as soon as the watch sees it',
-  async (feedbackScrapeType) => {
-    const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "scraped")];
-    await agent.send(uid, 1, {
-      manifests: [workload("Deployment", ref.name)],
-      manifestConfigs: [{ ...forDeployments(ref.name, WELL_KNOWN), feedbackScrapeType }],
-    });
-    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-    const started = performance.now();
-
-    await setStatus(ref, replicas(4));
-
-    await untilValues(uid, { ReadyReplicas: 4, Replicas: 4, AvailableReplicas: 4 });
-    // Thirty seconds is how often peers poll.
-    expect(performance.now() - started).toBeLessThan(15_000);
-  },
-);
-
-test("A52: a cluster-scoped object is watched as well", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("v1", "Namespace", "watched")];
-  const manifest = (labels: JsonObject) => ({
-    apiVersion: "v1",
-    kind: "Namespace",
-    metadata: { name: ref.name, labels },
-  });
-  const feedbackRules = [
-    paths({ name: "phase", path: ".status.phase" }, { name: "x", path: ".metadata.annotations.x" }),
-  ];
-  await agent.send(uid, 1, {
-    manifests: [manifest({})],
-    manifestConfigs: [{
-      resourceIdentifier: { group: "", resource: "namespaces", name: "watched-*" },
-      feedbackScrapeType: "Watch",
-      feedbackRules,
-    }],
-  });
-  await untilValues(uid, { phase: "Active" });
-
-  await kube.patch(ref, { metadata: { annotations: { x: "1" } } }, { type: "merge", ...WRITER });
-
-  await untilValues(uid, { phase: "Active", x: "1" });
-});
-
-test("A111: a read-only Secret gives its members as raw JSON", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("v1", "Secret", "token")];
-  const secret = {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: ref.name, namespace: "default" },
-  };
-  await kube.create(ref, { ...secret, stringData: { token: "token" } }, WRITER);
-
-  await agent.send(uid, 1, {
-    manifests: [secret],
-    manifestConfigs: [config("", "secrets", ref.name, {
-      updateStrategy: { type: "ReadOnly" },
-      feedbackRules: [paths({ name: "credential", path: ".data" })],
-    })],
-  });
-
-  await untilValues(uid, { credential: '{"token":"dG9rZW4="}' });
-});
-
 const complete = { condition: "Complete", type: "WellKnownConditions" };
 const forJobs = (name: string, rest: Partial<ManifestConfig>) =>
   config("batch", "jobs", name, rest);
 
 test("A53: a Job becomes complete, under server-side apply", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("batch/v1", "Job", "known")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "batch/v1", "Job", "known")];
   await agent.send(uid, 1, {
     manifests: [job(ref.name)],
     manifestConfigs: [forJobs(ref.name, {
@@ -319,7 +45,7 @@ test("A53: a Job becomes complete, under server-side apply", async () => {
   });
   const before = await agent.until(uid, (report) => isTrue(report, "Applied", 1));
 
-  await finish(ref);
+  await finish(kube, ref);
 
   const report = await agent.until(uid, (report) => isTrue(report, "Complete", 1));
   expect(conditionOf(before, "Complete", 0)).toMatchObject({
@@ -331,7 +57,7 @@ test("A53: a Job becomes complete, under server-side apply", async () => {
 });
 
 test("A54: a condition written in CEL follows the status, and so does its message", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("batch/v1", "Job", "cel")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "batch/v1", "Job", "cel")];
   await agent.send(uid, 1, {
     manifests: [job(ref.name)],
     manifestConfigs: [forJobs(ref.name, {
@@ -345,9 +71,9 @@ test("A54: a condition written in CEL follows the status, and so does its messag
   });
   const before = await agent.until(uid, (report) => isTrue(report, "Applied", 1));
 
-  await setStatus(ref, { active: 2, startTime: "2026-01-01T00:00:00Z" });
+  await setStatus(kube, ref, { active: 2, startTime: "2026-01-01T00:00:00Z" });
   const during = await agent.until(uid, (report) => isTrue(report, "Active", 1));
-  await setStatus(ref, { active: 0 });
+  await setStatus(kube, ref, { active: 0 });
   const after = await agent.until(uid, (report) => !isTrue(report, "Active", 1));
 
   const all = [before, during, after].map((report) => conditionOf(report, "Active", 0)?.message);
@@ -360,7 +86,7 @@ test("A54: a condition written in CEL follows the status, and so does its messag
 });
 
 test("A55: a well-known condition that nobody knows is none", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("batch/v1", "Job", "unknown")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "batch/v1", "Job", "unknown")];
   await agent.send(uid, 1, {
     manifests: [job(ref.name)],
     manifestConfigs: [
@@ -377,8 +103,8 @@ test("A55: a well-known condition that nobody knows is none", async () => {
 test("A21, A56: of two jobs one is complete, and the work is when both are", async () => {
   const [uid, one, two] = [
     crypto.randomUUID(),
-    await newRef("batch/v1", "Job", "of-two"),
-    await newRef("batch/v1", "Job", "of-two"),
+    await newRef(kube, "batch/v1", "Job", "of-two"),
+    await newRef(kube, "batch/v1", "Job", "of-two"),
   ];
   const conditionRules = [{
     condition: "Complete",
@@ -393,12 +119,12 @@ test("A21, A56: of two jobs one is complete, and the work is when both are", asy
   });
   await agent.until(uid, (report) => isTrue(report, "Applied", 1));
 
-  await finish(one);
+  await finish(kube, one);
   const first = await agent.until(
     uid,
     (report) => conditionOf(report, "Complete", 0)?.status === "True",
   );
-  await finish(two);
+  await finish(kube, two);
   const both = await agent.until(uid, (report) => isTrue(report, "Complete", 1));
 
   expect(conditionOf(first, "Complete", 1)?.status).toBe("False");
@@ -411,7 +137,7 @@ test("A21, A56: of two jobs one is complete, and the work is when both are", asy
 });
 
 test("A21: a rule on one of two manifests is enough to make the work complete", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("v1", "ConfigMap", "half")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "v1", "ConfigMap", "half")];
   const rule = {
     condition: "Complete",
     type: "CEL",
@@ -433,8 +159,8 @@ test("A21: a rule on one of two manifests is enough to make the work complete", 
 test("A57: of two options the first wins; an expression that fails says why", async () => {
   const [uid, one, two] = [
     crypto.randomUUID(),
-    await newRef("batch/v1", "Job", "first"),
-    await newRef("batch/v1", "Job", "second"),
+    await newRef(kube, "batch/v1", "Job", "first"),
+    await newRef(kube, "batch/v1", "Job", "second"),
   ];
   const bad = { ...complete, type: "CEL", celExpressions: ["object.spec.nothing == 1"] };
   await agent.send(uid, 1, {
@@ -456,7 +182,7 @@ test("A57: of two options the first wins; an expression that fails says why", as
 });
 
 test("W6: when a rule no longer finds an object complete, its drift is set right, and so when it is gone", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("v1", "ConfigMap", "over")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "v1", "ConfigMap", "over")];
   const spec = (rules: boolean) => ({
     manifests: [configMap(ref.name, { a: "1" })],
     manifestConfigs: rules
@@ -493,14 +219,14 @@ test("W6: when a rule no longer finds an object complete, its drift is set right
 });
 
 test("W6: a finished job that is cleaned up is not run again when other rules or options come", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("batch/v1", "Job", "once")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "batch/v1", "Job", "once")];
   const spec = (rest: Partial<ManifestConfig>) => ({
     manifests: [job(ref.name), configMap(ref.name, {})],
     manifestConfigs: [forJobs(ref.name, { conditionRules: [complete], ...rest })],
   });
   await agent.send(uid, 1, spec({}));
   await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-  await finish(ref);
+  await finish(kube, ref);
   await agent.until(uid, (report) => isTrue(report, "Complete", 1));
   const live = metadataOf(await kube.get(ref));
   await kube.delete(ref, { uid: String(live["uid"]), propagationPolicy: "Background" });
@@ -519,7 +245,7 @@ test("W6: a finished job that is cleaned up is not run again when other rules or
 });
 
 test("W7: a rule named Available is what the condition says, once and for all", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("v1", "ConfigMap", "ruled")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "v1", "ConfigMap", "ruled")];
   let minutes = 0;
   // Each look at the clock is in another minute, so a transition that is none would show.
   const nowMs = () => Date.now() + 60_000 * minutes++;
@@ -555,7 +281,7 @@ test("W7: a rule named Available is what the condition says, once and for all", 
 });
 
 test("W18: what is known of an object that is gone stays, beside the word that it is gone", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "gone")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "apps/v1", "Deployment", "gone")];
   await kube.create(ref, workload("Deployment", ref.name), WRITER);
   await agent.send(uid, 1, {
     manifests: [workload("Deployment", ref.name)],
@@ -566,7 +292,7 @@ test("W18: what is known of an object that is gone stays, beside the word that i
       }),
     ],
   });
-  await untilValues(uid, { replicas: 1 });
+  await agent.until(uid, (report) => valuesOf(report)["replicas"] === 1);
   const live = metadataOf(await kube.get(ref));
 
   await kube.delete(ref, { uid: String(live["uid"]), propagationPolicy: "Background" });
@@ -578,18 +304,18 @@ test("W18: what is known of an object that is gone stays, beside the word that i
 });
 
 test("a work says whether its objects are ready, with numbers, and other kinds say nothing of it", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "ready")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "apps/v1", "Deployment", "ready")];
   await agent.send(uid, 1, {
     manifests: [configMap(ref.name, {}), workload("Deployment", ref.name)],
   });
   const before = await agent.until(uid, (report) => isTrue(report, "Applied", 1));
 
-  await setStatus(ref, { ...replicas(1), availableReplicas: 0 });
+  await setStatus(kube, ref, { ...replicas(1), availableReplicas: 0 });
   const during = await agent.until(
     uid,
     (report) => conditionOf(report, "Ready", 1)?.message === "0 of 1 replicas are available",
   );
-  await setStatus(ref, replicas(1));
+  await setStatus(kube, ref, replicas(1));
   const after = await agent.until(uid, (report) => isTrue(report, "Ready", 1));
 
   const types = (ordinal: number) =>
@@ -608,7 +334,7 @@ test("a work says whether its objects are ready, with numbers, and other kinds s
 });
 
 test("a rule named Ready wins, and a work without one and without such kinds has no Ready", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "own")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "apps/v1", "Deployment", "own")];
   const rule = { condition: "Ready", type: "CEL", celExpressions: ["true"], message: "I say so" };
   await agent.send(uid, 1, {
     manifests: [workload("Deployment", ref.name)],
@@ -629,14 +355,14 @@ test("a rule named Ready wins, and a work without one and without such kinds has
 });
 
 test("M34: readiness survives a restart without another report", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef("apps/v1", "Deployment", "again")];
+  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "apps/v1", "Deployment", "again")];
   const hub = `ready-${uid}:1`;
   const spec = { manifests: [workload("Deployment", ref.name)] };
   {
     await using first = await startAgent(kube, { hub });
     await first.send(uid, 1, spec);
     await first.until(uid, (report) => isTrue(report, "Applied", 1));
-    await setStatus(ref, replicas(1));
+    await setStatus(kube, ref, replicas(1));
     await first.until(uid, (report) => isTrue(report, "Ready", 1));
   }
 
@@ -646,7 +372,7 @@ test("M34: readiness survives a restart without another report", async () => {
   const other = crypto.randomUUID();
   await second.send(other, 1, { manifests: [configMap(`other-${ref.name}`, {})] });
   await second.until(other, (report) => isTrue(report, "Applied", 1));
-  await setStatus(ref, { ...replicas(1), availableReplicas: 0 });
+  await setStatus(kube, ref, { ...replicas(1), availableReplicas: 0 });
   const report = await second.until(uid, () => true);
 
   // The first word of the new life is news, not what was said before.

@@ -1,15 +1,7 @@
 /** The readiness of workloads: how many of the wanted pods there are, new enough and available. */
 
 import { isObject, type JsonObject } from "../json.ts";
-import {
-  conditionOf,
-  count,
-  current,
-  failed,
-  inProgress,
-  type Readiness,
-  type ReadinessReader,
-} from "./kind_status.ts";
+import { conditionOf, count, current, failed, inProgress, type Readiness } from "./kind_status.ts";
 import { textOf } from "./work.ts";
 
 const specOf = ({ spec }: JsonObject): JsonObject => isObject(spec) ? spec : {};
@@ -35,7 +27,7 @@ function unseen(status: JsonObject): Readiness | undefined {
 }
 
 /** New pods replace old ones; the old ones must be gone as well. */
-export const readDeployment: ReadinessReader = (object, status) => {
+export function readDeployment(object: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   const progress = conditionOf(status, "Progressing");
@@ -50,10 +42,10 @@ export const readDeployment: ReadinessReader = (object, status) => {
   ]);
   if (stages.status === "False" || all <= updated) return stages;
   return inProgress(`${all - updated} replicas of an older version are still there`);
-};
+}
 
 /** Pods are replaced one after the other, down to the partition. */
-export const readStatefulSet: ReadinessReader = (object, status) => {
+export function readStatefulSet(object: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   const spec = specOf(object);
@@ -71,10 +63,10 @@ export const readStatefulSet: ReadinessReader = (object, status) => {
     : count(status, "updatedReplicas") + Math.min(partition, wanted);
   const all = count(status, "replicas");
   return stagesOf({ wanted, all }, "replicas", [[Math.min(updated, wanted), "updated"], ready]);
-};
+}
 
 /** One pod for each node that wants one. */
-export const readDaemonSet: ReadinessReader = (_, status) => {
+export function readDaemonSet(_: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   return stagesOf({ wanted: count(status, "desiredNumberScheduled") }, "pods", [
@@ -83,10 +75,10 @@ export const readDaemonSet: ReadinessReader = (_, status) => {
     [count(status, "numberReady"), "ready"],
     [count(status, "numberAvailable"), "available"],
   ]);
-};
+}
 
 /** Pods of one version. */
-export const readReplicaSet: ReadinessReader = (object, status) => {
+export function readReplicaSet(object: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   const failure = conditionOf(status, "ReplicaFailure");
@@ -97,4 +89,4 @@ export const readReplicaSet: ReadinessReader = (object, status) => {
     [count(status, "readyReplicas"), "ready"],
     [count(status, "availableReplicas"), "available"],
   ]);
-};
+}
