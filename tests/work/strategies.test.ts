@@ -307,6 +307,31 @@ test("a field that an update no longer names is gone from the object", async () 
   expect(after["minReadySeconds"]).toBeUndefined();
 });
 
+test("a Deployment that has become ready has nothing more to report", async () => {
+  const uid = crypto.randomUUID();
+  const name = `ready-${uid}`;
+  const labels = { app: name };
+  const pod = { metadata: { labels }, spec: { containers: [{ name: "c", image: "none" }] } };
+  await agent.send(uid, 1, {
+    manifests: [{
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name, namespace: "default" },
+      spec: { replicas: 2, selector: { matchLabels: labels }, template: pod },
+    }],
+  });
+
+  const report = await agent.until(uid, (report) => isTrue(report, "Ready", 1));
+
+  const count = agent.reports.filter((report) => report.uid === uid).length;
+  // Another work that becomes ready is proof that anything more would have come.
+  const other = crypto.randomUUID();
+  await agent.send(other, 1, { manifests: [jobOf(`after-${other}`)] });
+  await agent.until(other, (report) => isTrue(report, "Ready", 1));
+  expect(conditionOf(report, "Ready", 0)?.message).toBe("2 of 2 replicas are available");
+  expect(agent.reports.filter((report) => report.uid === uid)).toHaveLength(count);
+});
+
 test("a service keeps the address that the cluster gave it", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "Service", `s-${uid.slice(0, 8)}`);
