@@ -7,6 +7,7 @@ import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { conditionOf, configMap, feedbackOf, isTrue, startAgent } from "./one_agent.ts";
+import { job, workload } from "./ruled_objects.ts";
 
 const cluster = await startKubernetes({ pods: true });
 const kube = await openKubeconfig(cluster.kubeconfig);
@@ -220,7 +221,7 @@ test("a finished job that the cluster has cleaned up is not run again, nor after
   const hub = `jobs-${uid}:1`;
   const ref = await refOf(kube, "batch/v1", "Job", `job-${uid}`);
   const spec = {
-    manifests: [jobOf(ref.name)],
+    manifests: [job(ref.name)],
     manifestConfigs: [{
       resourceIdentifier: { group: "batch", resource: "jobs", name: "*", namespace: "*" },
       conditionRules: [{ condition: "Complete", type: "WellKnownConditions" }],
@@ -249,21 +250,11 @@ test("a finished job that the cluster has cleaned up is not run again, nor after
 test("a field that an update no longer names is gone from the object", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "apps/v1", "Deployment", `fields-${uid}`);
-  const labels = { app: ref.name };
+  const manifest = workload("Deployment", ref.name);
   const spec = (extra: JsonObject) => ({
     manifests: [{
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: ref.name, namespace: "default" },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels },
-          spec: { containers: [{ name: "c", image: "none" }] },
-        },
-        ...extra,
-      },
+      ...manifest,
+      spec: { ...manifest["spec"] as JsonObject, replicas: 0, ...extra },
     }],
   });
   await agent.send(uid, 1, spec({ minReadySeconds: 7 }));
@@ -276,6 +267,22 @@ test("a field that an update no longer names is gone from the object", async () 
   expect(before["minReadySeconds"]).toBe(7);
   const after = (await kube.get(ref))?.["spec"] as JsonObject;
   expect(after["minReadySeconds"]).toBeUndefined();
+});
+
+test("a Deployment that has become ready has nothing more to report", async () => {
+  const uid = crypto.randomUUID();
+  const name = `ready-${uid}`;
+  await agent.send(uid, 1, { manifests: [workload("Deployment", name)] });
+
+  const report = await agent.until(uid, (report) => isTrue(report, "Ready", 1));
+
+  const count = agent.reports.filter((report) => report.uid === uid).length;
+  // Another work that becomes ready is proof that anything more would have come.
+  const other = crypto.randomUUID();
+  await agent.send(other, 1, { manifests: [job(`after-${other}`)] });
+  await agent.until(other, (report) => isTrue(report, "Ready", 1));
+  expect(conditionOf(report, "Ready", 0)?.message).toBe("1 of 1 replicas are available");
+  expect(agent.reports.filter((report) => report.uid === uid)).toHaveLength(count);
 });
 
 test("a service keeps the address that the cluster gave it", async () => {
@@ -354,17 +361,6 @@ function thingDefinition(group: string): JsonObject {
           },
         },
       }],
-    },
-  };
-}
-
-function jobOf(name: string): JsonObject {
-  return {
-    apiVersion: "batch/v1",
-    kind: "Job",
-    metadata: { name, namespace: "default" },
-    spec: {
-      template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] } },
     },
   };
 }
