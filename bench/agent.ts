@@ -24,7 +24,8 @@ import { startAgent } from "../tests/harness/programs.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
 import { overMqtt } from "./agent_ears.ts";
 import { mixedWork, singleWork } from "./agent_works.ts";
-import { cpuMs, describeMachine } from "./stage.ts";
+import { describeMachine } from "./figure.ts";
+import { cpuMs } from "./stage.ts";
 
 const { values } = parseArgs({
   options: {

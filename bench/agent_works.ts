@@ -1,7 +1,7 @@
 /** The works of the agent's bench. */
 
 import type { JsonObject } from "../src/lib/json.ts";
-import { resourceId } from "./events.ts";
+import { resourceId } from "./load/events.ts";
 
 /** A work as it is sent. */
 export interface BenchWork {

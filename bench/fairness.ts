@@ -19,8 +19,9 @@ import { openPublisher } from "../tests/harness/grpc.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
 import { type Ears, overGrpc, overMqtt } from "./agent_ears.ts";
-import { describeMachine, openStage, type Stage } from "./stage.ts";
-import { specText } from "./events.ts";
+import { describeMachine } from "./figure.ts";
+import { openStage, type Stage } from "./stage.ts";
+import { specText } from "./load/events.ts";
 
 const { values } = parseArgs({
   options: {

@@ -11,7 +11,8 @@ import { parseArgs } from "node:util";
 import type { Db } from "../src/lib/db/connect.ts";
 import { query } from "../src/lib/db/query.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
-import { describeMachine, openStage } from "./stage.ts";
+import { printFigure } from "./figure.ts";
+import { openStage } from "./stage.ts";
 
 const { values } = parseArgs({
   options: {
@@ -87,6 +88,7 @@ async function read(url: string): Promise<{ seconds: number; bytes: number; firs
 await using stage = await openStage({ directory: undefined, runtimeFlags: [] });
 await query(stage.db, "insert into consumers (id, name) values ('bench', 'bench')", []);
 const bundles = Number(values.bundles);
+let growth = 0;
 const sizes = [["small", 1, [bundles / 10]], ["large", 16, [bundles / 10, bundles]]] as const;
 for (const [source, manifests, lists] of sizes) {
   const bytesEach = await fill(stage.db, source, bundles, manifests);
@@ -101,20 +103,32 @@ for (const [source, manifests, lists] of sizes) {
       rounds.push({ ...outcome, grown: memoryOf(stage.pid).peak - before, before });
     }
     const seconds = Math.min(...rounds.map((round) => round.seconds));
-    process.stdout.write(`${
-      JSON.stringify({
-        bench: "list",
-        what: `${size} of ${bundles} bundles of ${Math.round(bytesEach / 1024)} KB`,
-        value: Number(seconds.toFixed(2)),
-        unit: "s",
-        encoding: values.encoding,
-        megabytes: Math.round((rounds[0]?.bytes ?? 0) / 1e6),
-        json_mb_per_second: Number((size * bytesEach / 1e6 / seconds).toFixed(1)),
-        first_byte_ms: Math.round(Math.min(...rounds.map((round) => round.firstMs))),
-        rss_before_mb: Math.round(rounds[0]?.before ?? 0),
-        rss_growth_mb: Math.round(Math.max(...rounds.map((round) => round.grown))),
-        machine: describeMachine(),
-      })
-    }\n`);
+    const kilobytes = Math.round(bytesEach / 1_024);
+    const what = `${size} of ${bundles} bundles of ${kilobytes} KB`;
+    const megabytesPerSecond = size * bytesEach / 1e6 / seconds;
+    const grown = Math.max(...rounds.map((round) => round.grown));
+    growth = Math.max(growth, grown);
+    printFigure({
+      bench: "list",
+      promise: `list-${size}-${kilobytes}kb`,
+      what,
+      // Of a whole table the rate counts, of a page the time.
+      ...(size === bundles
+        ? { value: megabytesPerSecond, unit: "MB/s" }
+        : { value: seconds * 1_000, unit: "ms" }),
+      encoding: values.encoding,
+      seconds: Number(seconds.toFixed(3)),
+      megabytes: Math.round((rounds[0]?.bytes ?? 0) / 1e6),
+      first_byte_ms: Math.round(Math.min(...rounds.map((round) => round.firstMs))),
+      rss_before_mb: Math.round(rounds[0]?.before ?? 0),
+      rss_growth_mb: Math.round(grown),
+    });
   }
 }
+printFigure({
+  bench: "list",
+  promise: "list-growth",
+  what: "the most that the server grew during a list",
+  value: growth,
+  unit: "MB",
+});

@@ -25,7 +25,7 @@ import { openPublisher, refused } from "../tests/harness/grpc.ts";
 import { startAgent } from "../tests/harness/programs.ts";
 import { type Replicas, startReplicas } from "../tests/harness/replicas.ts";
 import { startTcpProxy } from "../tests/harness/tcp_proxy.ts";
-import { describeMachine } from "./stage.ts";
+import { describeMachine } from "./figure.ts";
 
 const { values } = parseArgs({
   options: {

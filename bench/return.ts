@@ -15,7 +15,7 @@ import { startEmbeddedPostgres } from "../src/lib/db/embedded.ts";
 import { migrate } from "../src/lib/db/migrate.ts";
 import { createLogger } from "../src/lib/log.ts";
 import { type Return, runReturn } from "../tests/harness/returning_fleet.ts";
-import { describeMachine } from "./stage.ts";
+import { printFigure } from "./figure.ts";
 
 const { values } = parseArgs({
   options: {
@@ -46,14 +46,12 @@ async function run(): Promise<Return> {
 }
 
 const { currentAfterMs, rssMegabytes } = await run();
-process.stdout.write(`${
-  JSON.stringify({
-    bench: "return",
-    what: "agents that return at once, until all are current",
-    value: Number((currentAfterMs / 1000).toFixed(1)),
-    unit: "s",
-    ...{ agents, processes, server_rss_mb: rssMegabytes },
-    machine: describeMachine(),
-  })
-}\n`);
+printFigure({
+  bench: "return",
+  promise: "return",
+  what: "agents that return at once, until all are current",
+  value: currentAfterMs / 1_000,
+  unit: "s",
+  ...{ agents, processes, server_rss_mb: rssMegabytes },
+});
 process.exit();

@@ -1,22 +1,36 @@
 /** What a bench runs on: PostgreSQL, the server and load generators, each a process of its own. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { DatabaseAddress } from "../src/lib/db/address.ts";
 import { connect, type Db } from "../src/lib/db/connect.ts";
+import { query } from "../src/lib/db/query.ts";
 import { startEmbeddedPostgres } from "../src/lib/db/embedded.ts";
 import { migrate } from "../src/lib/db/migrate.ts";
 import { createLogger } from "../src/lib/log.ts";
-import type { Outcome, Task } from "./road_load.ts";
+import { memoryOf } from "../tests/harness/memory.ts";
+import { startMosquitto } from "../tests/harness/mosquitto.ts";
+import { brokerFile } from "../tests/mqtt/hub.ts";
+import { rounded } from "./figure.ts";
+import { resourceId, type Road, SOURCE, specText } from "./load/events.ts";
+import type { Task } from "./load/program.ts";
+import type { Outcome } from "./load/summary.ts";
 
 export interface Stage extends AsyncDisposable {
   db: Db;
+  address: DatabaseAddress;
   /** The process of the server. */
   pid: number;
   rest: string;
   /** The ports of the gRPC doors. */
   sources: number;
   agents: number;
+  /** Where agents are: the door for agents, or the MQTT broker. */
+  road: Road;
+  roadPort: number;
+  /** What explains a latency: PostgreSQL's version, and how the broker is configured. */
+  conditions: Record<string, string>;
   /** What the server and PostgreSQL have used so far, in milliseconds of CPU time. */
   cpuMs(): { server: number; postgres: number };
   /** Starts a process that takes tasks. */
@@ -39,12 +53,7 @@ const DOORS = [
 /** When we end, the kernel closes the pipe, and this shell ends the server. */
 const GUARD = 'cat; kill -TERM "$0" 2>/dev/null';
 const CLOCK_TICK_MS = 10;
-
-/** The machine, in a few words. */
-export function describeMachine(): string {
-  const all = cpus();
-  return `${all.length} x ${all[0]?.model.trim() ?? "?"}, ${process.platform}, Bun ${Bun.version}`;
-}
+const CONSUMER_COUNT = 10;
 
 /**
  * Starts PostgreSQL with its default durability on a disk, and the server from source.
@@ -59,6 +68,8 @@ export async function openStage(
     serverFlags?: string[];
     /** PostgreSQL's own, beside those of the embedded one. */
     settings?: Record<string, string>;
+    /** gRPC, unless it is said. */
+    road?: Road | undefined;
   },
 ): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
@@ -78,15 +89,36 @@ export async function openStage(
     (db) => db.end({ timeout: 5 }),
   );
   await migrate(db, log);
-  const server = stack.use(await startServer(postgres.url, options));
+  const broker = options.road === "mqtt" ? stack.use(await startMosquitto()) : undefined;
+  const serverFlags = [...options.serverFlags ?? [], ...mqttFlags(directory, broker?.port)];
+  const server = stack.use(await startServer(postgres.url, { ...options, serverFlags }));
+  const [version] = await query<{ text: string }>(db, "select version() as text", []);
   const owned = stack.move();
   return {
     ...server,
     db,
+    address: postgres.address,
+    road: broker === undefined ? "grpc" : "mqtt",
+    roadPort: broker?.port ?? server.agents,
+    conditions: {
+      postgres: version?.text.split(" ").slice(0, 2).join(" ") ?? "?",
+      durability: "default (fsync, synchronous_commit)",
+      ...(broker === undefined ? {} : { broker: "mosquitto, defaults and set_tcp_nodelay true" }),
+    },
     cpuMs: () => ({ server: cpuMs(server.pid), postgres: familyCpuMs(postgres.pid) }),
     startLoad,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function mqttFlags(directory: string, port: number | undefined): string[] {
+  if (port === undefined) return [];
+  const file = join(directory, "broker.yaml");
+  writeFileSync(file, brokerFile(port));
+  return [
+    ...["--message-broker-type=mqtt", "--message-broker-config-file", file],
+    ...["--client-id", "bench"],
+  ];
 }
 
 async function startServer(
@@ -138,7 +170,7 @@ async function startServer(
 async function startLoad(): Promise<Load> {
   let answer = Promise.withResolvers<Outcome>();
   const ready = Promise.withResolvers<void>();
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "road_load.ts")], {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, "load", "program.ts")], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "inherit",
@@ -165,6 +197,91 @@ async function startLoad(): Promise<Load> {
     },
   };
 }
+
+type Cpu = ReturnType<Stage["cpuMs"]>;
+
+/** Has a load generator do a task, and sums up what it took. */
+export async function measure(
+  stage: Stage,
+  load: Load,
+  task: Task,
+): Promise<{ outcome: Outcome; cost: Cost }> {
+  const before = stage.cpuMs();
+  const outcome = await load.run(task);
+  return { outcome, cost: costOf(stage, before, outcome) };
+}
+
+/** What a figure says of its cost. */
+interface Cost {
+  n: number;
+  p50_ms: number;
+  p95_ms: number;
+  p99_ms: number;
+  server_cpu_ms: number;
+  postgres_cpu_ms: number;
+  callers_cpu_ms: number;
+  server_rss_peak_mb: number;
+  [condition: string]: number | string;
+}
+
+/** What everything since `before` has taken, for each of what was counted. */
+export function costOf(stage: Stage, before: Cpu, outcome: Outcome): Cost {
+  const { count, p50Ms, p95Ms, p99Ms, cpuMs } = outcome;
+  const after = stage.cpuMs();
+  const each = (ms: number) => rounded(ms / count);
+  return {
+    n: count,
+    p50_ms: rounded(p50Ms),
+    p95_ms: rounded(p95Ms),
+    p99_ms: rounded(p99Ms),
+    server_cpu_ms: each(after.server - before.server),
+    postgres_cpu_ms: each(after.postgres - before.postgres),
+    callers_cpu_ms: each(cpuMs),
+    server_rss_peak_mb: Math.round(memoryOf(stage.pid).peak),
+    ...stage.conditions,
+  };
+}
+
+/** Creates consumers by REST, as people do. */
+export async function createConsumers(
+  { rest }: Stage,
+  prefix: string,
+  count = CONSUMER_COUNT,
+): Promise<string[]> {
+  const names = Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
+  for (const name of names) {
+    const response = await fetch(`${rest}/api/maestro/v1/consumers`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ name }),
+    });
+    if (!response.ok) throw new Error(`Cannot create consumer "${name}": ${await response.text()}`);
+  }
+  return names;
+}
+
+/** Stores resources of version 1, with ids that reports can name: what is fast on an empty table says little. */
+export async function fill(stage: Stage, count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, (_, n) => resourceId(n));
+  const consumers = await createConsumers(stage, "stored");
+  const size = 5_000;
+  for (let from = 0; from < ids.length; from += size) {
+    await query(stage.db, FILL, [ids.slice(from, from + size), consumers, SOURCE, specText()]);
+  }
+  await query(stage.db, "analyze resources", []);
+  return consumers;
+}
+
+// Resource n is of consumer n modulo their number.
+const FILL = `
+  insert into resources (
+    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
+    observed_version
+  )
+  select id, id, $3::text, ($2::text[])[1 + (position - 1) % array_length($2::text[], 1)], 'Bundle', 1,
+    $4::text::json, '', json_build_object('specversion', '1.0', 'id', id, 'source', $3::text, 'type', 't'),
+    jsonb_build_object('name', id), 1
+  from unnest($1::text[]) with ordinality as input (id, position)`;
 
 /** PostgreSQL is a process for each connection; one that has ended counts for its parent. */
 function familyCpuMs(parent: number): number {

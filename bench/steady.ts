@@ -13,7 +13,8 @@ import type { Db } from "../src/lib/db/connect.ts";
 import { query } from "../src/lib/db/query.ts";
 import { eventually } from "../tests/harness/eventually.ts";
 import { bundle } from "../tests/harness/events.ts";
-import { describeMachine, openStage } from "./stage.ts";
+import { describeMachine } from "./figure.ts";
+import { openStage } from "./stage.ts";
 
 const { values } = parseArgs({
   options: {

@@ -137,12 +137,18 @@ create table resources (
   deleted_at timestamp with time zone,
   data_type text not null default 'io.open-cluster-management.works.v1alpha1.manifestbundles'::text,
   labels_before jsonb,
+  ttl_seconds integer,
+  ttl_version integer,
+  expires_at timestamp with time zone,
+  finished_sequence bigint,
+  deleted_by text,
   constraint resources_type_check CHECK ((type = ANY (ARRAY['Single'::text, 'Bundle'::text]))),
   constraint fk_resources_consumers FOREIGN KEY (consumer_name) REFERENCES consumers(name) ON UPDATE RESTRICT ON DELETE RESTRICT,
   constraint resources_pkey PRIMARY KEY (id),
   constraint resources_name_key UNIQUE (name)
 ) with (fillfactor=80);
 CREATE INDEX resources_consumer_name_id_idx ON public.resources USING btree (consumer_name, id);
+CREATE INDEX resources_expires_at_idx ON public.resources USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 CREATE INDEX resources_labels_idx ON public.resources USING gin (((metadata -> 'labels'::text))) WHERE ((metadata -> 'labels'::text) IS NOT NULL);
 CREATE INDEX resources_pending_lane_idx ON public.resources USING btree (consumer_name, ((deleted_at IS NOT NULL)), id) WHERE ((version <> observed_version) OR (deleted_at IS NOT NULL));
 CREATE INDEX resources_source_id_idx ON public.resources USING btree (source, id);
@@ -159,6 +165,7 @@ create table tombstones (
   abandoned_by text,
   abandoned_at timestamp with time zone,
   is_confirmed boolean not null default true,
+  deleted_by text,
   constraint tombstones_pkey PRIMARY KEY (id)
 );
 CREATE INDEX tombstones_confirmed_at_idx ON public.tombstones USING btree (confirmed_at);

@@ -1,5 +1,6 @@
 /** The agent, top to bottom: the cluster, the server, and what goes on between them. */
 
+import { hostname } from "node:os";
 import { type Cluster, openCluster } from "./agent_cluster.ts";
 import { chooseRoad } from "./agent_road.ts";
 import type { Standing } from "./agent_watch.ts";
@@ -22,11 +23,16 @@ Usage: maestro-agent --consumer-name <name> --server <host:port> [flags]
 Flags, each also as an environment variable (MAESTRO_CONSUMER_NAME …):
 `;
 
-/** Runs the agent until `stopped` resolves. Throws a `MaestroError` if it cannot start. */
+/**
+ * Runs the agent until `stopped` resolves, or another process has taken its place. Throws a `MaestroError` if it
+ * cannot start.
+ */
 async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<void> {
+  const { awaitTurn } = await import("./agent_turn.ts");
   const { openWatch } = await import("./agent_watch.ts");
   const { createAgentMetrics } = await import("./lib/ops/agent_metrics.ts");
   const { createWitness } = await import("./lib/ops/agent_witness.ts");
+  const { createEventTeller } = await import("./lib/work/kube_events.ts");
   const { startWorkAgent } = await import("./lib/work/agent.ts");
   const { MANIFEST_BUNDLES, MANIFESTS } = await import("./lib/wire/event.ts");
 
@@ -45,12 +51,24 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   // Before anything that may take long: probes ask from the first second on.
   const door = stack.use(await openWatch(config, standing, metrics, log));
 
+  const stop = new AbortController();
+  void stopped.then(() => stop.abort());
+  const turn = await awaitTurn(config, standing, (reason) => standing.standingBy = reason, {
+    ...{ metrics, log, signal: stop.signal },
+  });
+  if (turn !== undefined) stack.use(turn);
+  else if (stop.signal.aborted) return log.info("stopping", { reason: await stopped });
+
   for (const [index, consumerName] of consumers.entries()) {
-    const { kube } = standing.clusters[index] as Cluster;
+    const { kube, own } = standing.clusters[index] as Cluster;
     const ownLog = config.simulate > 1 ? log.with({ consumer: consumerName }) : log;
     const ownId = config.simulate > 1 ? undefined : config["cloudevents-client-id"];
     const agentId = ownId ?? `${consumerName}-work-agent`;
     ownLog.info("starting", { version: agentVersion, cluster: kube.description, agent: agentId });
+    const events = own && stack.use(
+      createEventTeller(own, { instance: hostname(), nowMs: Date.now, log: ownLog }),
+    );
+    const witness = createWitness(metrics, events);
     const agent = { agentId, consumerName, dataTypes, log: ownLog };
     standing.agents.push(stack.use(
       await startWorkAgent(
@@ -68,14 +86,18 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
           workers: config["workload-agent-workers"],
           jsonRawBytesMax: config["max-json-raw-length"],
           nowMs: Date.now,
-          witness: createWitness(metrics),
+          witness,
         },
       ),
     ));
   }
 
   log.info("serving", { version: agentVersion, consumers: consumers.length, health: door.port });
-  log.info("stopping", { reason: await stopped });
+  const lost = turn?.lost ?? new Promise<never>(() => {});
+  const end = await Promise.race([stopped, lost.then((reason) => ({ reason }))]);
+  if (typeof end === "string") return log.info("stopping", { reason: end });
+  // With 0, so that it is started again at once, and then stands by.
+  log.error("another agent may work in this one's place, ending", { reason: end.reason });
 }
 
 async function main(args: string[]): Promise<number> {

@@ -13,7 +13,7 @@ export interface Standing {
   clusters: Cluster[];
   agents: WorkAgent[];
   /** Why this process does not work, and need not: another one does. */
-  standingBy?: string;
+  standingBy?: string | undefined;
 }
 
 /** Where OpenShift's service certificates are mounted, in the Go agent's deployment too. */
@@ -22,7 +22,7 @@ const SERVING_CERT = {
   key: "/var/run/secrets/serving-cert/tls.key",
 };
 
-/** Every call has a time-out well below this: a run that takes longer, and calls nobody meanwhile, never ends. */
+/** Every call has a time-out well below this: a run that takes longer, and calls letNobody meanwhile, never ends. */
 const STUCK_MS = 600_000;
 
 /** Opens the door. Throws `invalid_argument` that names the file that cannot be used. */
@@ -34,14 +34,14 @@ export async function openWatch(
 ): Promise<HttpServer> {
   const { answerAgent } = await import("./lib/ops/agent_health.ts");
   const { isLoopback, openDoor } = await import("./lib/ops/agent_door.ts");
-  const { createReviewer, nobody } = await import("./lib/ops/agent_reviews.ts");
+  const { createReviewer, letNobody } = await import("./lib/ops/agent_reviews.ts");
   const { hostname, port } = config.listen ?? await normalListen();
   const cluster = standing.clusters[0];
   const reviewer = isLoopback(hostname)
     ? undefined
-    : cluster?.contact === undefined
-    ? nobody
-    : createReviewer(cluster.kube, () => performance.now());
+    : cluster?.own === undefined
+    ? letNobody
+    : createReviewer(cluster.own, () => performance.now());
   const answers = {
     reviewer,
     readiness: () => readiness(standing),

@@ -13,6 +13,7 @@ import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
 import { createSpecPublisher } from "./lib/spec/publish.ts";
 import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
+import { expireResources } from "./lib/spec/ttl.ts";
 import { createFeed, type Feed } from "./lib/status/feed.ts";
 import { startFollowing } from "./lib/status/follow.ts";
 import { toFeedEvent } from "./lib/status/status_teller.ts";
@@ -66,6 +67,10 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
   };
   stack.use(listen(db, channels, log));
   startUpkeep(stack, db, log);
+  if (config["ttl-after-finished"]) {
+    const expire = () => expireResources(db, log);
+    stack.use(startPump(expire, { name: "ttl-after-finished", intervalMs: SWEEP_MS, log }));
+  }
   const cutOff = () => db.watch?.reason();
   const readiness = () => cutOff() ?? down.readiness();
   log.debug("the flows run", { source: config["source-id"] });

@@ -7,6 +7,7 @@ import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
+import { answerBriefResync } from "./lib/spec/brief_resync.ts";
 import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
 import { askAfterResync, checkStatuses } from "./lib/status/check.ts";
@@ -49,14 +50,21 @@ export async function openRoad(
     answerResync: async (
       delivery,
       { name: consumerName, connectedAt },
-      { statusDigest, ...request },
+      { statusDigest, versionDigest, ...request },
     ) => {
-      const whole = { consumerName, connectedAt, sourceId, ...request };
-      await answerSpecResync(db, delivery, log, await noteSpecResync(db, whole));
-      if (request.range.through !== undefined) return;
       const { dataType } = request;
+      const whole = { consumerName, connectedAt, sourceId, ...request };
       const asked = { consumerName, sourceId, dataType, statusDigest };
-      await askAfterResync(db, sendTo, { ...asked, bytesMax: QUESTION_BYTES_MAX });
+      const question = { ...asked, bytesMax: QUESTION_BYTES_MAX };
+      if (versionDigest !== undefined) {
+        const brief = { ...whole, versionDigest };
+        const believed = await answerBriefResync(db, delivery, log, brief);
+        const storedDigest = believed.statusDigest;
+        if (believed.isRight) await askAfterResync(db, sendTo, { ...question, storedDigest });
+        return;
+      }
+      await answerSpecResync(db, delivery, log, await noteSpecResync(db, whole));
+      if (request.range.through === undefined) await askAfterResync(db, sendTo, question);
     },
     now: async () => {
       const [row] = await q.clockNow(db);

@@ -13,6 +13,7 @@ import m8 from "../../sql/migrations/0008_lanes.sql" with { type: "text" };
 import m9 from "../../sql/migrations/0009_feed.sql" with { type: "text" };
 import m10 from "../../sql/migrations/0010_idempotency.sql" with { type: "text" };
 import m11 from "../../sql/migrations/0011_searches.sql" with { type: "text" };
+import m12 from "../../sql/migrations/0012_ttl.sql" with { type: "text" };
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly { id: string; text: string }[] = [
@@ -27,4 +28,5 @@ export const MIGRATIONS: readonly { id: string; text: string }[] = [
   { id: "0009_feed", text: m9 },
   { id: "0010_idempotency", text: m10 },
   { id: "0011_searches", text: m11 },
+  { id: "0012_ttl", text: m12 },
 ];

@@ -30,9 +30,11 @@ import requestKeyPurgeText from "../../sql/queries/request_key/purge.sql" with {
 import requestKeyReleaseText from "../../sql/queries/request_key/release.sql" with { type: "text" };
 import resourceAbandonText from "../../sql/queries/resource/abandon.sql" with { type: "text" };
 import resourceClaimDueText from "../../sql/queries/resource/claim_due.sql" with { type: "text" };
+import resourceClaimPendingText from "../../sql/queries/resource/claim_pending.sql" with { type: "text" };
 import resourceClaimResyncText from "../../sql/queries/resource/claim_resync.sql" with { type: "text" };
 import resourceCreateText from "../../sql/queries/resource/create.sql" with { type: "text" };
 import resourceDeleteText from "../../sql/queries/resource/delete.sql" with { type: "text" };
+import resourceExpireText from "../../sql/queries/resource/expire.sql" with { type: "text" };
 import resourceFindDueText from "../../sql/queries/resource/find_due.sql" with { type: "text" };
 import resourceForeseeText from "../../sql/queries/resource/foresee.sql" with { type: "text" };
 import resourceGetText from "../../sql/queries/resource/get.sql" with { type: "text" };
@@ -563,6 +565,36 @@ export function resourceClaimDue(
   return query<ResourceClaimDueRow>(db, resourceClaimDueText, [ids, connectedAts]);
 }
 
+/** A row of `resource/claim_pending.sql`. */
+export interface ResourceClaimPendingRow {
+  id: string;
+  consumer_name: string;
+  data_type: string;
+  version: number;
+  spec: string;
+  spec_event: string;
+  metadata: string | null;
+  created_at: string;
+  deleted_at: string | null;
+  sent_at: string;
+}
+
+/**
+ * Marks the next pending resources of a consumer as sent, and returns them, but those that are on their way.
+ *
+ * For an agent that holds what it is believed to hold: nothing else is due. On its way is what was sent to this
+ * connection and not reported since; so the next call goes on with the others.
+ */
+export function resourceClaimPending(
+  db: Db,
+  consumerName: string,
+  limitCount: number,
+  connectedAt: string,
+  dataType: string,
+): Promise<ResourceClaimPendingRow[]> {
+  return query<ResourceClaimPendingRow>(db, resourceClaimPendingText, [consumerName, limitCount, connectedAt, dataType]);
+}
+
 /** A row of `resource/claim_resync.sql`. */
 export interface ResourceClaimResyncRow {
   id: string;
@@ -608,6 +640,8 @@ export interface ResourceCreateRow {
  * fails the statement: the change has been made.
  *
  * `receipts`: null for a change that needs none
+ *
+ * `ttls`: seconds that it stays once it is done; null for ever
  */
 export function resourceCreate(
   db: Db,
@@ -623,8 +657,9 @@ export function resourceCreate(
   metadatas: readonly (string | null)[],
   dataTypes: readonly (string | null)[],
   receipts: readonly (string | null)[] | null,
+  ttls: readonly (number | null)[] | null,
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls]);
 }
 
 /** A row of `resource/delete.sql`. */
@@ -660,6 +695,29 @@ export function resourceDelete(
   receipts: readonly (string | null)[] | null,
 ): Promise<ResourceDeleteRow[]> {
   return query<ResourceDeleteRow>(db, resourceDeleteText, [ids, sources, versions, lives, receipts]);
+}
+
+/** A row of `resource/expire.sql`. */
+export interface ResourceExpireRow {
+  id: string;
+  consumer_name: string;
+  version: number;
+  ttl_seconds: number | null;
+}
+
+/**
+ * Marks resources as being deleted whose jobs have been done for as long as their specs say, as if somebody had asked:
+ * each with the note that its agent must be told and an entry in the change feed, in one statement.
+ *
+ * What another server marks at the moment is left to it. A new version or a status that is no longer complete has taken
+ * the time away; one that a server of before this option has written counts as such.
+ */
+export function resourceExpire(
+  db: Db,
+  limitCount: number,
+  deletedBy: string,
+): Promise<ResourceExpireRow[]> {
+  return query<ResourceExpireRow>(db, resourceExpireText, [limitCount, deletedBy]);
 }
 
 /** A row of `resource/find_due.sql`. */
@@ -986,6 +1044,8 @@ export interface ResourceUpdateRow {
  * `lives`: when the resource that is meant was created; null for whichever has the id
  *
  * `receipts`: null for a change that needs none
+ *
+ * `ttls`: seconds that it stays once it is done; null for ever
  */
 export function resourceUpdate(
   db: Db,
@@ -1000,8 +1060,9 @@ export function resourceUpdate(
   types: readonly (string | null)[] | null,
   lives: readonly (string | null)[] | null,
   receipts: readonly (string | null)[] | null,
+  ttls: readonly (number | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls]);
 }
 
 /** A row of `spec_event/claim.sql`. */
@@ -1215,7 +1276,10 @@ export interface StatusUpdateRow {
  * Stores reports and their entries in the change feed, in one statement.
  *
  * A report counts only for the version that is stored and only if it is newer than the last one. No
- * row means that it is stale, which makes a duplicate harmless wherever it arrives.
+ * row means that it is stale, which makes a duplicate harmless wherever it arrives. One that says that all is done
+ * starts the time that the resource still has, if its spec sets one; the first such word counts.
+ *
+ * `finished`: true if everything is done, in the version that is reported
  */
 export function statusUpdate(
   db: Db,
@@ -1227,8 +1291,9 @@ export function statusUpdate(
   statuses: readonly (string | null)[],
   statusEvents: readonly (string | null)[],
   statusHashes: readonly (string | null)[],
+  finished: readonly (boolean | null)[],
 ): Promise<StatusUpdateRow[]> {
-  return query<StatusUpdateRow>(db, statusUpdateText, [ids, consumerNames, versions, sequences, appliedVersions, statuses, statusEvents, statusHashes]);
+  return query<StatusUpdateRow>(db, statusUpdateText, [ids, consumerNames, versions, sequences, appliedVersions, statuses, statusEvents, statusHashes, finished]);
 }
 
 /** A row of `tombstone/get.sql`. */

@@ -13,6 +13,7 @@ import {
   integer,
   optionalText,
   parseFlags,
+  positive,
   text,
 } from "./flags.ts";
 import { LOG_LEVELS } from "./log.ts";
@@ -81,6 +82,24 @@ export const AGENT_FLAGS = {
   ),
   "tls-private-key-file": optionalText("file", "its key"),
   "plain-http": boolean("off", "answer there without TLS"),
+  "disable-leader-election": boolean(
+    "on",
+    "work without an election; a second agent of the consumer stands by all the same",
+  ),
+  "leader-election-lease-duration": positive(
+    duration("137s", "for how long others leave the lease of a silent leader alone"),
+  ),
+  "leader-election-renew-deadline": positive(
+    duration("107s", "a leader that could not renew its lease for so long ends"),
+  ),
+  "leader-election-retry-period": positive(
+    duration("26s", "pause between two attempts to get the lease or to renew it"),
+  ),
+  "leader-election-resource-name": text("name", "maestro-agent-lock", "the lease"),
+  "namespace": optionalText(
+    "name",
+    "where the lease is (default the pod's, or the kubeconfig's)",
+  ),
   "log-level": choice(LOG_LEVELS, "info", "the least important log line that is written"),
   // Flags of the Go agent that scripts and charts pass, and that change nothing here.
   "appliedmanifestwork-eviction-grace-period": optionalText(
@@ -89,8 +108,6 @@ export const AGENT_FLAGS = {
   ),
   "cloudevents-client-codecs": optionalText("list", "without effect, as in the Go agent"),
   "max-feedback-watch": optionalText("count", "without effect: everything is watched"),
-  "disable-leader-election": boolean("on", "without effect: run one agent for each consumer"),
-  "namespace": optionalText("name", "without effect: there is no leader election"),
   "v": optionalText("level", "without effect: see --log-level"),
 } satisfies FlagTable;
 
@@ -122,6 +139,7 @@ export function parseAgentConfig(
       "Cannot start: --workload-source-driver=mqtt needs --workload-source-config, not --server",
     );
   }
+  checkElection(values);
   if ((values["tls-cert-file"] === undefined) !== (values["tls-private-key-file"] === undefined)) {
     throw new MaestroError(
       "invalid_argument",
@@ -129,6 +147,19 @@ export function parseAgentConfig(
     );
   }
   return values;
+}
+
+/** As client-go demands it: otherwise one leads while another still does. */
+function checkElection(values: AgentConfig): void {
+  const { "leader-election-lease-duration": durationMs } = values;
+  const { "leader-election-renew-deadline": deadlineMs } = values;
+  const { "leader-election-retry-period": retryMs } = values;
+  if (durationMs > deadlineMs && deadlineMs > 1.2 * retryMs) return;
+  throw new MaestroError(
+    "invalid_argument",
+    "Cannot start: --leader-election-lease-duration must be more than " +
+      "--leader-election-renew-deadline, and that more than 1.2 times --leader-election-retry-period",
+  );
 }
 
 /** The consumers of this process: one, or as many as are simulated. */

@@ -119,6 +119,10 @@ export const SERVER_FLAGS = {
     "shared",
     "without effect: topics.agentEvents of the broker's file says whether servers take turns",
   ),
+  "ttl-after-finished": boolean(
+    "on",
+    "delete a resource so many seconds after it is complete as its ttlSecondsAfterFinished says",
+  ),
   "source-id": text("name", "maestro", "who the server is to its agents"),
 } satisfies FlagTable;
 

@@ -126,3 +126,44 @@ test("the database of another program with a table of migrations is left alone",
     "belongs to another program",
   );
 });
+
+test("resources of before the option ttlSecondsAfterFinished get their time, and nothing else does", async () => {
+  await using database = await createDatabase({ isEmpty: true });
+  const before = MIGRATIONS.filter(({ id }) => id < "0012");
+  await applyMigrations(database.db, testLogger(), before);
+  const option = (ttl: unknown) => ({ deleteOption: { ttlSecondsAfterFinished: ttl } });
+  const done = (version: number) => ({
+    conditions: [{ type: "Complete", status: "True", observedGeneration: version }],
+  });
+  const rows: [id: string, spec: unknown, status: unknown][] = [
+    ["done", option(60), done(2)],
+    ["old", option(60), done(1)],
+    ["running", option(60), { conditions: [] }],
+    ["odd", option("soon"), done(2)],
+    ["none", { manifests: ["ttlSecondsAfterFinished"] }, done(2)],
+  ];
+  await query(database.db, "insert into consumers (id, name) values ('c', 'c')", []);
+  for (const [id, spec, status] of rows) {
+    await query(
+      database.db,
+      "insert into resources (id, name, source, consumer_name, type, version, spec, spec_hash, " +
+        "spec_event, status, status_version, status_sequence) " +
+        "values ($1, $1, 's', 'c', 'Bundle', 2, $2::json, '', '{}', $3::json, 2, 7)",
+      [id, JSON.stringify(spec), JSON.stringify(status)],
+    );
+  }
+
+  await migrate(database.db, testLogger());
+
+  const found = await query(
+    database.db,
+    "select id, ttl_seconds, round(extract(epoch from expires_at - now()))::int as expires_in " +
+      "from resources where ttl_seconds is not null order by id",
+    [],
+  );
+  expect(found).toEqual([
+    { id: "done", ttl_seconds: 60, expires_in: 60 },
+    { id: "old", ttl_seconds: 60, expires_in: null },
+    { id: "running", ttl_seconds: 60, expires_in: null },
+  ]);
+});

@@ -46,6 +46,8 @@ export interface AgentOptions {
   server?: string;
   consumerName: string;
   args?: string[];
+  /** The log line that is waited for, in place of "serving". */
+  until?: string;
   /** Runs the source, as with a server. */
   isFromSource?: boolean;
 }
@@ -132,7 +134,7 @@ export async function startAgent(options: AgentOptions): Promise<Program> {
     ...options.args ?? [],
   ]);
   try {
-    await untilServing(program);
+    await untilServing(program, options.until);
   } catch (error) {
     await program[Symbol.asyncDispose]();
     throw error;
@@ -199,11 +201,14 @@ export function spawnProgram(
   };
 }
 
-/** The fields of its log line "serving". */
-async function untilServing(program: Program): Promise<Record<string, unknown>> {
+/** The fields of its log line "serving", or of another. */
+async function untilServing(
+  program: Program,
+  message = "serving",
+): Promise<Record<string, unknown>> {
   const line = await eventually(
     () => {
-      const found = program.log().split("\n").find((line) => line.includes('"serving"'));
+      const found = program.log().split("\n").find((line) => line.includes(`"${message}"`));
       if (found === undefined && !program.isRunning()) return "";
       return found;
     },

@@ -43,13 +43,16 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 }, TIMEOUT_MS);
 
-function joinAgent(listen: string, args: string[] = [], door = server.agents): Promise<Program> {
+function joinAgent(
+  listen: string,
+  { consumerName = CONSUMER, door = server.agents } = {},
+): Promise<Program> {
   return startAgent({
     kubeconfig: cluster.kubeconfig,
     server: `127.0.0.1:${door}`,
-    consumerName: CONSUMER,
+    consumerName,
     isFromSource: true,
-    args: ["--listen", listen, "--disable-leader-election", ...args],
+    args: ["--listen", listen],
   });
 }
 
@@ -92,7 +95,7 @@ test("W33: probes are answered to everybody over HTTPS, and the certificate that
 
 test("W33: an agent without its server is alive, not ready, and says why", async () => {
   const nobody = freePort();
-  await using lonely = await joinAgent("127.0.0.1:0", [], nobody);
+  await using lonely = await joinAgent("127.0.0.1:0", { consumerName: "lonely", door: nobody });
 
   const at = portOf(lonely);
 
@@ -117,7 +120,8 @@ test("W33: metrics are for those whom the cluster lets read them", async () => {
 });
 
 test("W33: metrics have the names of the Go agent's, and tell of the connection and the backlog", async () => {
-  await using local = await joinAgent("127.0.0.1:0");
+  await call(server, "POST", CONSUMERS, { name: "counted" });
+  await using local = await joinAgent("127.0.0.1:0", { consumerName: "counted" });
   const at = portOf(local);
 
   const [, text] = await eventually(
@@ -128,7 +132,7 @@ test("W33: metrics have the names of the Go agent's, and tell of the connection 
   const type = "io.open-cluster-management.works.v1alpha1.manifestbundles";
   for (
     const line of [
-      `cloudevents_sent_total{source="${CONSUMER}-work-agent",original_source="none",type="${type}",` +
+      `cloudevents_sent_total{source="counted-work-agent",original_source="none",type="${type}",` +
       'subresource="spec",action="resync_request"} 1',
       'workqueue_depth{name="apply"} 0',
       "maestro_agent_works 0",

@@ -2,7 +2,6 @@
 
 import { expect, test } from "bun:test";
 import type { Condition } from "../../src/lib/wire/work_status.ts";
-import { evaluateRules } from "../../src/lib/work/condition_rules.ts";
 import { aggregate, setCondition, setVersionedCondition } from "../../src/lib/work/conditions.ts";
 
 const T1 = Date.parse("2026-01-02T03:04:05.678Z");
@@ -73,25 +72,4 @@ test("a rule is true for a work if it is true everywhere, progress if it is true
     ["Progressing", "True", "Aggregated from 2 manifest conditions"],
   ]);
   expect(sum({ Complete: "True" }, {})[0]?.message).toBe("Complete is True");
-});
-
-test("a finished job is complete, CEL says that it is not supported, nonsense is invalid", () => {
-  const job = (type: string) => ({
-    apiVersion: "batch/v1",
-    kind: "Job",
-    status: { conditions: [{ type, status: "True" }] },
-  });
-  const known = [{ condition: "Complete", type: "WellKnownConditions" }];
-
-  const [done] = evaluateRules(known, job("Failed"), 3);
-  const [running] = evaluateRules(known, job("Suspended"), 3);
-  const [cel] = evaluateRules([{ condition: "C", type: "CEL" }], job("x"), 3);
-  const [odd] = evaluateRules([{ condition: "C", type: "Odd" }], job("x"), 3);
-  const none = evaluateRules([{ condition: "Other", type: "WellKnownConditions" }], job("x"), 3);
-
-  expect(done).toMatchObject({ status: "True", message: "Job is finished", observedGeneration: 3 });
-  expect(running).toMatchObject({ status: "False", message: "Job is not finished" });
-  expect(cel).toMatchObject({ status: "Unknown", reason: "ConditionRuleInternalError" });
-  expect(odd?.message).toBe("unrecognized condition rule type Odd");
-  expect(none).toEqual([]);
 });

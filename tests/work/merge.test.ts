@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { type JsonObject, parseJson } from "../../src/lib/json.ts";
 import { isSatisfied } from "../../src/lib/work/compare.ts";
-import { goObjectHash, withoutIgnored } from "../../src/lib/work/ignore_fields.ts";
+import { goObjectHash } from "../../src/lib/work/ignore_fields.ts";
 import { mergeMap, mergeOwners } from "../../src/lib/work/metadata.ts";
 import { isOwned, isWildcardMatch } from "../../src/lib/work/options.ts";
 import { kindRank, resourceRank } from "../../src/lib/work/rank.ts";
@@ -134,21 +134,6 @@ test("the spec hash is the one of the Go agent", () => {
   };
 
   expect(goObjectHash(object)).toBe("43ded9d88a9929cfb83995a8f025b6cd");
-});
-
-test("ignored fields are left out by path and by pointer, jq is refused by name", () => {
-  const manifest = { spec: { replicas: 1, list: [{ a: 1, b: 2 }] } };
-
-  expect(withoutIgnored(manifest, [{ jsonPaths: [".spec.replicas", ".spec.list[*].a"] }])).toEqual({
-    spec: { list: [{ b: 2 }] },
-  });
-  expect(withoutIgnored(manifest, [{ jsonPointers: ["/spec/list/0/a", "/none/x"] }])).toEqual({
-    spec: { replicas: 1, list: [{ b: 2 }] },
-  });
-  expect(withoutIgnored(manifest, [{ condition: "OnSpokeChange", jsonPaths: [".spec"] }]))
-    .toEqual(manifest);
-  expect(() => withoutIgnored(manifest, [{ jqPathExpressions: [".a"] }]))
-    .toThrow("JQ expression error in '.a': jq is not supported by this agent");
 });
 
 function cm(data: Record<string, string> | undefined): JsonObject {

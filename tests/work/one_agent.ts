@@ -13,6 +13,7 @@ import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
 import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
+import type { Witness } from "../../src/lib/work/witness.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
 import { eventually } from "../harness/eventually.ts";
 import { refOf } from "../kube/objects.ts";
@@ -34,6 +35,8 @@ export interface AgentUnderTest extends AsyncDisposable {
   reports: Report[];
   /** What the agent said it holds in its last spec resync request. */
   resyncs: HeldVersion[][];
+  /** The events of these requests. */
+  requests: CloudEvent[];
   /** Lets publishing fail, as without a server. */
   isServerAway: boolean;
   /** Hands an event to the agent as it is. */
@@ -75,14 +78,16 @@ const HUB = "server.test:8091";
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB, ownerId }: {
+  { nowMs = Date.now, hub = HUB, ownerId, witness }: {
     nowMs?: () => number;
     hub?: string;
     ownerId?: string;
+    witness?: Witness;
   } = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
+  const requests: CloudEvent[] = [];
   const log = createLogger({
     level: (Bun.env["AGENT_LOG"] ?? "error") as "error",
     isTerminal: false,
@@ -96,8 +101,10 @@ export async function startAgent(
     async publish(event: CloudEvent) {
       await publishing(event);
       if (test.isServerAway) throw new Error("the server is away");
-      if (event.type.endsWith(".spec.resync_request")) resyncs.push(decodeSpecResync(event.data));
-      else reports.push(readReport(event));
+      if (event.type.endsWith(".spec.resync_request")) {
+        requests.push(event);
+        resyncs.push(decodeSpecResync(event.data));
+      } else reports.push(readReport(event));
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -113,6 +120,7 @@ export async function startAgent(
     unclaimed: () => agent.unclaimed(),
     reports,
     resyncs,
+    requests,
     isServerAway: false,
     receive,
     async send(uid, version, spec, { action = "create_request", source, metadata, readAt } = {}) {
@@ -174,6 +182,7 @@ export async function startAgent(
       workers: 4,
       jsonRawBytesMax: 1024 * 1024,
       nowMs,
+      witness,
     },
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });

@@ -143,15 +143,22 @@ const messageOf = (report: Report) => conditionOf(report, "Deleting")?.message ?
 
 test("A22: an AppliedManifestWork has the labels of its work, also after they change, and keeps those of others", async () => {
   const { uid, spec } = maps("labels");
-  const labelsOf = async () => metadataOf(await ledgerOf(uid))["labels"] as JsonObject;
+  const hub = `hub-${uid}`;
+  const labelsOf = async () =>
+    metadataOf(await kube.get(await ledgerRef(kube, uid, hub)))["labels"] as JsonObject;
   const source = { "cloudevents.open-cluster-management.io/originalsource": "maestro" };
-  await agent.send(uid, 1, spec, { metadata: { labels: { team: "a", tier: "web" } } });
-  await untilApplied(uid, 1);
-  expect(await labelsOf()).toEqual({ ...source, team: "a", tier: "web" });
+  {
+    await using agent = await startAgent(kube, { hub });
+    await agent.send(uid, 1, spec, { metadata: { labels: { team: "a", tier: "web" } } });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    expect(await labelsOf()).toEqual({ ...source, team: "a", tier: "web" });
+  }
+  const mine = { metadata: { labels: { mine: "1" } } };
+  await kube.patch(await ledgerRef(kube, uid, hub), mine, merge);
 
-  await kube.patch(await ledgerRef(kube, uid), { metadata: { labels: { mine: "1" } } }, merge);
+  await using agent = await startAgent(kube, { hub });
   await agent.send(uid, 2, spec, { metadata: { labels: { team: "b" } } });
-  await untilApplied(uid, 2);
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
 
   expect(await labelsOf()).toEqual({ ...source, team: "b", mine: "1" });
 });

@@ -27,19 +27,21 @@ with gone as (
     )
   returning resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
     resource.data_type, resource.version, resource.spec, resource.metadata, resource.created_at, coalesce(resource.deleted_at, now()) as deleted_at,
-    coalesce(resource.status_sequence + 1, 4096) as sequence
+    resource.deleted_by, coalesce(resource.status_sequence + 1, 4096) as sequence
 ), buried as (
   insert into tombstones (
-    id, source, consumer_name, version, last_sequence, deleted_at, abandoned_by, abandoned_at,
-    is_confirmed
+    id, source, consumer_name, version, last_sequence, deleted_at, deleted_by, abandoned_by,
+    abandoned_at, is_confirmed
   )
-  select id, source, consumer_name, version, sequence, deleted_at, $3, now(), false from gone
+  select id, source, consumer_name, version, sequence, deleted_at, deleted_by, $3, now(), false
+  from gone
   on conflict (id) do update
   set source = excluded.source,
     consumer_name = excluded.consumer_name,
     version = excluded.version,
     last_sequence = excluded.last_sequence,
     deleted_at = excluded.deleted_at,
+    deleted_by = excluded.deleted_by,
     confirmed_at = now(),
     abandoned_by = excluded.abandoned_by,
     abandoned_at = excluded.abandoned_at,

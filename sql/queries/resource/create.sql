@@ -17,25 +17,26 @@
 -- $10 metadatas
 -- $11 data_types
 -- $12 receipts null for a change that needs none
+-- $13 ttls seconds that it stays once it is done; null for ever
 -- not null: position, is_known_consumer
 -- null: created_at
 with input as (
   select *
   from unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::text[], $12::text[]
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::int[]
   ) with ordinality as input (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
-    receipt, position
+    receipt, ttl_seconds, position
   )
 ), created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
-    data_type, status_sequence
+    data_type, status_sequence, ttl_seconds, ttl_version
   )
   select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
-    input.data_type, tombstone.last_sequence
+    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version
   from input
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id

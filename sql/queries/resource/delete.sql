@@ -18,7 +18,8 @@ with input as (
     as input (id, source, version, life, receipt, position)
 ), marked as (
   update resources resource
-  set deleted_at = clock_timestamp(), sent_version = 0, attempts = 0, next_send_at = now()
+  set deleted_at = clock_timestamp(), expires_at = null, sent_version = 0, attempts = 0,
+    next_send_at = now()
   from input
   where resource.id = input.id
     and resource.deleted_at is null

@@ -28,7 +28,12 @@ with held as (
     )
 ), overtaken as (
   update resources resource
-  set version = behind.held_version + 1, attempts = 0, next_send_at = now(), updated_at = now()
+  set version = behind.held_version + 1,
+    ttl_version = case
+      when resource.ttl_version = resource.version then behind.held_version + 1
+    end,
+    expires_at = null, attempts = 0, next_send_at = now(),
+    updated_at = now()
   from behind
   where resource.id = behind.id
     and resource.version < behind.held_version

@@ -17,16 +17,17 @@
 -- $9 types null keeps the stored one
 -- $10 lives when the resource that is meant was created; null for whichever has the id
 -- $11 receipts null for a change that needs none
+-- $12 ttls seconds that it stays once it is done; null for ever
 -- not null: position, is_deleting, is_same, is_other_life
 -- null: version, source, new_version
 with input as (
   select *
   from unnest(
     $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::timestamptz[], $11::text[]
+    $9::text[], $10::timestamptz[], $11::text[], $12::int[]
   ) with ordinality as input (
     id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, life, receipt,
-    position
+    ttl_seconds, position
   )
 ), updated as (
   update resources resource
@@ -44,6 +45,9 @@ with input as (
       when resource.data_type = input.data_type then resource.type
       else coalesce(input.type, resource.type)
     end,
+    ttl_seconds = input.ttl_seconds,
+    ttl_version = resource.version + 1,
+    expires_at = null,
     attempts = 0,
     next_send_at = now(),
     updated_at = now()

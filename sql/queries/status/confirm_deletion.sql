@@ -27,17 +27,18 @@ with report as (
     )
   returning resource.id, resource.name, resource.source, resource.consumer_name, resource.type,
     resource.data_type, resource.version, resource.spec, resource.metadata, resource.created_at, resource.deleted_at,
-    greatest(resource.status_sequence, report.sequence) as sequence,
+    resource.deleted_by, greatest(resource.status_sequence, report.sequence) as sequence,
     report.status, report.status_event, report.position
 ), buried as (
-  insert into tombstones (id, source, consumer_name, version, last_sequence, deleted_at)
-  select id, source, consumer_name, version, sequence, deleted_at from gone
+  insert into tombstones (id, source, consumer_name, version, last_sequence, deleted_at, deleted_by)
+  select id, source, consumer_name, version, sequence, deleted_at, deleted_by from gone
   on conflict (id) do update
   set source = excluded.source,
     consumer_name = excluded.consumer_name,
     version = excluded.version,
     last_sequence = excluded.last_sequence,
     deleted_at = excluded.deleted_at,
+    deleted_by = excluded.deleted_by,
     confirmed_at = now(),
     abandoned_by = null,
     abandoned_at = null,

@@ -1,7 +1,8 @@
 -- Stores reports and their entries in the change feed, in one statement.
 --
 -- A report counts only for the version that is stored and only if it is newer than the last one. No
--- row means that it is stale, which makes a duplicate harmless wherever it arrives.
+-- row means that it is stale, which makes a duplicate harmless wherever it arrives. One that says that all is done
+-- starts the time that the resource still has, if its spec sets one; the first such word counts.
 --
 -- $1 ids
 -- $2 consumer_names
@@ -11,14 +12,16 @@
 -- $6 statuses
 -- $7 status_events
 -- $8 status_hashes
+-- $9 finished true if everything is done, in the version that is reported
 -- not null: position
 with report as (
   select *
   from unnest(
-    $1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::text[]
+    $1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::text[],
+    $9::bool[]
   ) with ordinality as report (
     id, consumer_name, version, sequence, applied_version, status, status_event, status_hash,
-    position
+    is_finished, position
   )
 ), stored as (
   update resources resource
@@ -30,6 +33,12 @@ with report as (
     observed_version = report.version,
     applied_version = greatest(resource.applied_version, report.applied_version),
     attempts = case when resource.deleted_at is null then 0 else resource.attempts end,
+    expires_at = case
+      when report.is_finished and resource.deleted_at is null
+        and resource.ttl_version = resource.version
+      then coalesce(resource.expires_at, now() + make_interval(secs => resource.ttl_seconds))
+    end,
+    finished_sequence = case when report.is_finished then report.sequence end,
     updated_at = now()
   from report
   where resource.id = report.id

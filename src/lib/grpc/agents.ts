@@ -38,6 +38,7 @@ export interface AgentDoorOptions {
       held: HeldVersion[];
       range: ResyncRange;
       statusDigest: string | undefined;
+      versionDigest: string | undefined;
     },
   ) => Promise<unknown>;
   /** The database's clock. */
@@ -112,14 +113,14 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
       room: () => anyCaughtUp(subscribers),
     };
     const statusDigest = optionalStringExtension(event, EXT.statusDigest);
+    const versionDigest = optionalStringExtension(event, EXT.versionDigest);
+    const request = { dataType, held, range, statusDigest, versionDigest };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(delivery, consumer, { dataType, held, range, statusDigest }).catch(
-      (error) => {
-        options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
-        for (const one of subscribers) one.restart("the resync failed");
-      },
-    );
+    options.answerResync(delivery, consumer, request).catch((error) => {
+      options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
+      for (const one of subscribers) one.restart("the resync failed");
+    });
   };
 
   const receive = async (message: Uint8Array) => {

@@ -16,6 +16,8 @@ export interface KubeOptions {
   userAgent?: string;
   /** Ends all calls and watches. */
   signal?: AbortSignal;
+  /** Asked before each change: why it may not be made. Undefined if it may. */
+  refusal?: () => string | undefined;
   /** Told how each call ended. */
   observe?: (call: KubeCall) => void;
 }
@@ -124,6 +126,10 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     async send(request) {
       for (let attempt = 1;; attempt++) {
         await turn("call");
+        const reason = request.method === "GET" ? undefined : options.refusal?.();
+        if (reason !== undefined) {
+          throw new KubeError(0, "Aborted", `Cannot change anything at "${server}": ${reason}`);
+        }
         const { status, text, retryAfterMs } = await limited(request, undefined, async (signal) => {
           const response = await authenticated(request, signal);
           return {

@@ -6,6 +6,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
+import { answerBriefResync } from "../spec/brief_resync.ts";
 import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { askAfterResync } from "../status/check.ts";
@@ -52,8 +53,11 @@ const ANSWERS_AT_ONCE = 8;
 /** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
 const HELD_MAX = 1_000_000;
 
-/** A request, with the digest of what its agent has reported if it is one of ours. */
-type Question = NotedRequest & { statusDigest: string | undefined };
+/** A request, with the digests of what its agent has reported, and holds, if it is one of ours. */
+type Question = NotedRequest & {
+  statusDigest: string | undefined;
+  versionDigest: string | undefined;
+};
 
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
@@ -79,13 +83,24 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       await pace.room(request.consumerName, stop.signal);
       return !stop.signal.aborted && await pipeline.room();
     };
-    await answerSpecResync(db, { push: pipeline.push, room }, log, request);
-    await pipeline.finish();
-    // The agent's connection was lost, and with it perhaps reports that the broker had taken.
-    if (request.range.through === undefined) {
-      const { consumerName, dataType, statusDigest } = request;
-      const asked = { consumerName, sourceId, dataType, statusDigest };
-      await askAfterResync(db, send, { ...asked, bytesMax: bodyBytesMax() });
+    const delivery = { push: pipeline.push, room };
+    const { consumerName, dataType, statusDigest, versionDigest, range } = request;
+    const asked = { consumerName, sourceId, dataType, statusDigest, bytesMax: bodyBytesMax() };
+    // After either the statuses: the agent's connection was lost, and with it perhaps reports that the broker had taken.
+    if (versionDigest !== undefined) {
+      const brief = { ...request, versionDigest };
+      const { isRight, statusDigest: storedDigest } = await answerBriefResync(
+        db,
+        delivery,
+        log,
+        brief,
+      );
+      await pipeline.finish();
+      if (isRight) await askAfterResync(db, send, { ...asked, storedDigest });
+    } else {
+      await answerSpecResync(db, delivery, log, request);
+      await pipeline.finish();
+      if (range.through === undefined) await askAfterResync(db, send, asked);
     }
     // A newer question of the same agent may have come meanwhile; then this key runs again.
     if (questions.get(key) === request) forget(key);
@@ -109,13 +124,17 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     const [row] = await q.clockNow(db);
     const connectedAt = row?.now ?? "";
     const request = { consumerName, dataType, held, range, sourceId, connectedAt };
-    const noted = await noteSpecResync(db, request);
+    const versionDigest = optionalStringExtension(event, EXT.versionDigest);
+    // A digest lacks nothing: whether it is right is seen when it is answered.
+    const noted = versionDigest === undefined
+      ? await noteSpecResync(db, request)
+      : { ...request, doubtful: [] };
     const key = [consumerName, dataType, range.after].join("\0");
     forget(key);
     if (heldCount + weightOf(noted) > HELD_MAX) return;
     heldCount += weightOf(noted);
     const statusDigest = optionalStringExtension(event, EXT.statusDigest);
-    questions.set(key, { ...noted, statusDigest });
+    questions.set(key, { ...noted, statusDigest, versionDigest });
     answers.add(key);
   };
 

@@ -16,15 +16,15 @@ export interface AgentMetrics {
   /** A manifest had its turn; `reason` is the one of its condition. */
   manifest(outcome: "applied" | "failed", reason: string): void;
   drifted(): void;
-  undeletable(objects: number): void;
+  undeletable(): void;
   queue(name: string): QueueMeter;
   /** Counts what goes over a broker. */
   follow(
     connect: (events: BrokerEvents) => Broker | Promise<Broker>,
     consumerName: string,
   ): (events: BrokerEvents) => Promise<Broker>;
-  /** True for the process that leads. */
-  lead(name: string, isLeader: boolean): void;
+  /** Whether this process has the lease of this name. */
+  lead(name: string, turn: "leads" | "stands by"): void;
 }
 
 /** Seconds, as the Go agent divides them. */
@@ -56,7 +56,7 @@ export function createAgentMetrics(backlogs: () => Backlog[]): AgentMetrics {
   });
   const refusedDeletions = new Counter({
     name: "maestro_agent_deletion_failures_total",
-    help: "Objects whose deletion failed, counted at each attempt.",
+    help: "Times that objects could not be deleted, or had been terminating for long.",
     registers,
   });
   const leaders = new Gauge({
@@ -72,10 +72,10 @@ export function createAgentMetrics(backlogs: () => Backlog[]): AgentMetrics {
     },
     manifest: (result, reason) => manifests.inc({ result, reason }),
     drifted: () => drifts.inc(),
-    undeletable: (objects) => refusedDeletions.inc(objects),
+    undeletable: () => refusedDeletions.inc(),
     queue: queueMeters(registry),
     follow: brokerMeter(registry),
-    lead: (name, isLeader) => leaders.set({ name }, isLeader ? 1 : 0),
+    lead: (name, turn) => leaders.set({ name }, turn === "leads" ? 1 : 0),
   };
 }
 

@@ -1,17 +1,25 @@
-/** Counts what the agent shows of its work. */
+/** Counts what the agent shows of its work, and passes on what belongs into Kubernetes Events. */
 
+import type { EventTeller } from "../work/kube_events.ts";
 import type { Witness } from "../work/witness.ts";
 import type { AgentMetrics } from "./agent_metrics.ts";
 
-/** A witness that counts. */
-export function createWitness(metrics: AgentMetrics): Witness {
+/** A witness that counts. A made-up cluster has no Events. */
+export function createWitness(metrics: AgentMetrics, events?: EventTeller): Witness {
   return {
-    turned(_, slot, { isApplied }) {
+    turned(entry, slot, { isApplied }) {
       const applied = slot.conditions.find(({ type }) => type === "Applied");
       metrics.manifest(isApplied ? "applied" : "failed", applied?.reason ?? "");
+      events?.turned(entry, slot, isApplied);
     },
-    drifted: metrics.drifted,
-    undeletable: (_, reasons) => metrics.undeletable(reasons.length),
+    drifted(slot) {
+      metrics.drifted();
+      events?.drifted(slot);
+    },
+    undeletable(entry, message) {
+      metrics.undeletable();
+      events?.undeletable(entry, message);
+    },
     queue: metrics.queue,
   };
 }

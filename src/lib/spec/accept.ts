@@ -17,6 +17,7 @@ import {
   unknownConsumer,
 } from "./refusals.ts";
 import { specHash } from "./spec_hash.ts";
+import { ttlOf } from "./ttl.ts";
 
 export interface NewResource {
   id: string;
@@ -197,6 +198,7 @@ async function createAll(db: Db, resources: NewResource[]): Promise<(number | Er
     resources.map(({ metadata }) => metadata ?? null),
     resources.map(dataTypeOf),
     resources.map(({ receipt }) => receipt ?? null),
+    resources.map((resource) => ttlOf(resource) ?? null),
   );
   return inOrder(resources, rows, (resource, row) => {
     if (row?.created_at) return resource.version;
@@ -218,6 +220,7 @@ async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | E
     updates.map(({ type }) => type ?? null),
     updates.map(({ life }) => life ?? null),
     updates.map(({ receipt }) => receipt ?? null),
+    updates.map((update) => ttlOf(update) ?? null),
   );
   return inOrder(updates, rows, (update, row) => {
     if (row?.new_version) return row.new_version;

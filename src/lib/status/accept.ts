@@ -19,7 +19,13 @@ import { parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 import { isSequence } from "../wire/sequence.ts";
 import { legacyStatusHash } from "../wire/status_hash.ts";
-import { appliedVersion, type BundleStatus, isDeleted, parseStatus } from "../wire/work_status.ts";
+import {
+  appliedVersion,
+  type BundleStatus,
+  isDeleted,
+  isFinished,
+  parseStatus,
+} from "../wire/work_status.ts";
 import { createOvertake, type Overtake } from "./overtake.ts";
 
 /** A report, read and checked. */
@@ -31,6 +37,8 @@ export interface Report {
   sequence: string | undefined;
   appliedVersion: number;
   isDeleted: boolean;
+  /** Everything is done, in this version. */
+  isFinished: boolean;
   /** The event's data as it travelled. */
   status: string;
   /** The event's other attributes as JSON text. */
@@ -72,13 +80,15 @@ export function readReport(event: CloudEvent, sourceId: string): Report {
     );
   }
   const { metadata: _, ...extensions } = event.extensions;
+  const version = integerExtension(event, EXT.resourceVersion);
   return {
     resourceId: stringExtension(event, EXT.resourceId),
     consumerName: stringExtension(event, EXT.clusterName),
-    version: integerExtension(event, EXT.resourceVersion),
+    version,
     sequence,
     appliedVersion: readAppliedVersion(status),
     isDeleted: deleted,
+    isFinished: isFinished(status, version),
     status: data,
     event: encodeStructured({ ...event, extensions, data: undefined }),
     // Older agents sent none, and none is sent with a single manifest: theirs is the one of that time.
@@ -142,6 +152,7 @@ async function store(db: Db, reports: Report[]): Promise<Set<Report>> {
     reports.map(({ status }) => status),
     reports.map(({ event }) => event),
     reports.map(({ hash }) => hash),
+    reports.map(({ isFinished }) => isFinished),
   );
   return pick(reports, rows);
 }

@@ -79,17 +79,20 @@ async function askConsumer(
 export async function askAfterResync(
   db: Db,
   send: Send,
-  { dataType, statusDigest, ...options }: {
+  { dataType, statusDigest, storedDigest, ...options }: {
     consumerName: string;
     sourceId: string;
     bytesMax: number;
     dataType: string;
     statusDigest: string | undefined;
+    /** What is stored, if it has just been read. */
+    storedDigest?: string;
   },
 ): Promise<void> {
   if (statusDigest !== undefined) {
-    const [row] = await q.statusDigests(db, [options.consumerName], dataType);
-    if (row === undefined || row.digest === statusDigest) return;
+    const stored = storedDigest ??
+      (await q.statusDigests(db, [options.consumerName], dataType))[0]?.digest;
+    if (stored === undefined || stored === statusDigest) return;
   }
   await askConsumer(db, send, options);
 }

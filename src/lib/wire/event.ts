@@ -40,8 +40,13 @@ export const EXT = {
   agentVersion: "agentversion",
   /** Ours: a digest of all statuses that a source holds of an agent. Peers ignore it. */
   statusDigest: "statusdigest",
-  /** Ours: a digest of the versions that a source believes an agent to hold. Peers ignore it. */
+  /**
+   * Ours: a digest of the versions that a source believes an agent to hold, or that an agent holds, which then leaves
+   * out the list of them. Peers ignore it.
+   */
   versionDigest: "versiondigest",
+  /** Ours: a source wants the list of what an agent holds. */
+  listWanted: "listwanted",
   /** Ours: when the server's database said what a spec event says, by that database's clock. Peers ignore it. */
   readAt: "readat",
   /** Ours: where a source that asked for it may resume its subscription. */

@@ -96,6 +96,15 @@ export function isDeleted(status: { conditions?: Condition[] | null }): boolean 
     false;
 }
 
+/** True if the rules of the work say that in this version everything is done. */
+export function isFinished(
+  status: { conditions?: Condition[] | null },
+  version: number,
+): boolean {
+  const found = status.conditions?.find(({ type }) => type === "Complete");
+  return found?.status === "True" && found.observedGeneration === version;
+}
+
 /** The version whose manifests were applied, which may be older than the one the agent holds. */
 export function appliedVersion(status: { conditions?: Condition[] | null }): number | undefined {
   return status.conditions?.find(({ type }) => type === "Applied")?.observedGeneration;

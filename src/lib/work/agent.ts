@@ -21,10 +21,10 @@ import { openLedger } from "./ledger.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import { recall } from "./recall.ts";
-import { takeEvent } from "./reception.ts";
+import { type Acquaintance, takeEvent } from "./reception.ts";
 import { createReconciler, type Reconciler } from "./reconcile.ts";
 import type { Reporter } from "./report.ts";
-import { specResyncRequests } from "./resync.ts";
+import { briefResyncRequest, specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
 import type { Backlog, Witness } from "./witness.ts";
@@ -141,13 +141,18 @@ export async function startWorkAgent(
 
   let askedAt = -Infinity;
   let isAnswered = false;
-  const resync = async () => {
+  const server: Acquaintance = { isOurs: false };
+  const resync = async (length: "brief" | "whole" = "whole") => {
     askedAt = performance.now();
     isAnswered = false;
     for (const dataType of options.dataTypes) {
       const unclaimed = dataType === MANIFEST_BUNDLES ? unclaimedIds(ledger, works) : [];
+      const mayBeBrief = length === "brief" && server.isOurs && unclaimed.length === 0;
+      const brief = mayBeBrief ? briefResyncRequest(works, dataType, options) : undefined;
       const { eventBytesMax } = broker;
-      const requests = specResyncRequests(works, dataType, options, eventBytesMax, unclaimed);
+      const requests = brief === undefined
+        ? specResyncRequests(works, dataType, options, eventBytesMax, unclaimed)
+        : [brief];
       for (const request of requests) await broker.publish(request);
     }
   };
@@ -180,11 +185,13 @@ export async function startWorkAgent(
     options,
     heard,
     tellAgain,
+    tellAll: askAgain,
+    server,
   };
   const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(takeEvent(reception, event)),
     async subscribed({ isKept }) {
-      if (!isKept) await resync();
+      if (!isKept) await resync("brief");
       delete state.offline;
       log.info("connected", { server: broker.hubName, works: works.size, resync: !isKept });
       outbox.open();
@@ -206,6 +213,7 @@ export async function startWorkAgent(
       works: works.size,
       deletions: works.values().filter((work) => work.deletionTimestamp !== undefined)
         .reduce((sum) => sum + 1, 0),
+      unclaimed: unclaimedEntries(ledger, works).length,
       passes: passes.state(),
       reports: outbox.backlog(),
     }),

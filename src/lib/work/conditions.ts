@@ -1,6 +1,6 @@
 /** The conditions of works and manifests: how they change, and how a work sums up its manifests. */
 
-import type { Condition, FeedbackValue } from "../wire/work_status.ts";
+import type { Condition, FeedbackValue, ResourceMeta } from "../wire/work_status.ts";
 
 /** A condition without its time, which follows from the change. */
 export type NewCondition = Omit<Condition, "lastTransitionTime">;
@@ -49,45 +49,61 @@ export function dropCondition(list: Condition[], type: string): void {
   if (index >= 0) list.splice(index, 1);
 }
 
-const RULE_REASON = /^ConditionRule/;
+/** True for the reason of a condition that a rule of the work set. */
+export function isOfRule(reason: string): boolean {
+  return reason.startsWith("ConditionRule");
+}
 
 /** Removes conditions of rules that are no longer in the spec: those of an older version. */
 export function dropOldRules(list: Condition[], version: number): void {
   for (let index = list.length - 1; index >= 0; index--) {
     const condition = list[index];
-    if (condition === undefined || !RULE_REASON.test(condition.reason)) continue;
+    if (condition === undefined || !isOfRule(condition.reason)) continue;
     if ((condition.observedGeneration ?? 0) !== version) list.splice(index, 1);
   }
 }
 
+/** What is summed up although no rule asked for it. */
+const SUMMED = new Set(["Available", "Ready"]);
+
 /** Sums up the conditions of the manifests in those of the work. */
 export function aggregate(
   work: Condition[],
-  manifests: readonly { conditions: Condition[] }[],
+  manifests: readonly { meta?: ResourceMeta; conditions: Condition[] }[],
   version: number,
   nowMs: number,
 ): void {
-  const types = new Map<string, Condition[]>();
-  for (const { conditions } of manifests) {
+  const types = new Map<string, Found[]>();
+  for (const { meta, conditions } of manifests) {
     for (const condition of conditions) {
-      if (condition.type !== "Available" && !RULE_REASON.test(condition.reason)) continue;
-      types.set(condition.type, [...(types.get(condition.type) ?? []), condition]);
+      if (!SUMMED.has(condition.type) && !isOfRule(condition.reason)) continue;
+      types.set(condition.type, [...(types.get(condition.type) ?? []), { meta, condition }]);
     }
   }
   for (const type of [...types.keys()].sort()) {
     const found = types.get(type) ?? [];
     const summed = type === "Available"
       ? sumAvailable(found, manifests.length)
+      : type === "Ready" && !found.every(({ condition }) => isOfRule(condition.reason))
+      ? sumReady(found)
       : sumRule(type, found);
     setCondition(work, { ...summed, type, observedGeneration: version }, nowMs);
   }
+  if (!types.has("Ready")) dropCondition(work, "Ready");
   dropOldRules(work, version);
+}
+
+/** A condition, and what its manifest is. */
+interface Found {
+  meta: ResourceMeta | undefined;
+  condition: Condition;
 }
 
 type Sum = Pick<Condition, "status" | "reason" | "message">;
 
-function sumAvailable(found: Condition[], total: number): Sum {
-  const count = (status: string) => found.filter((condition) => condition.status === status).length;
+function sumAvailable(found: Found[], total: number): Sum {
+  const count = (status: string) =>
+    found.filter(({ condition }) => condition.status === status).length;
   const [no, unknown] = [count("False"), count("Unknown")];
   if (no > 0) {
     return {
@@ -110,8 +126,26 @@ function sumAvailable(found: Condition[], total: number): Sum {
   };
 }
 
-function sumRule(type: string, found: Condition[]): Sum {
-  const has = (status: string) => found.some((condition) => condition.status === status);
+/** Names the first object that is not ready, so that one look is often enough. */
+function sumReady(found: Found[]): Sum {
+  for (const status of ["False", "Unknown"] as const) {
+    const some = found.filter(({ condition }) => condition.status === status);
+    const [first] = some;
+    if (first === undefined) continue;
+    const { meta, condition } = first;
+    const isNot = status === "False" ? "are not ready" : "have unknown readiness";
+    return {
+      status,
+      reason: status === "False" ? "ResourcesNotReady" : "ResourcesReadinessUnknown",
+      message: `${some.length} of ${found.length} resources ${isNot}: ` +
+        `${meta === undefined ? "" : `${meta.kind} ${meta.name}: `}${condition.message}`,
+    };
+  }
+  return { status: "True", reason: "ResourcesReady", message: "All resources are ready" };
+}
+
+function sumRule(type: string, found: Found[]): Sum {
+  const has = (status: string) => found.some(({ condition }) => condition.status === status);
   // Progress anywhere is progress; every other promise needs all of them.
   const [decisive, other] = type === "Progressing" ? ["True", "False"] : ["False", "True"];
   const status = has(decisive as string)
@@ -124,7 +158,7 @@ function sumRule(type: string, found: Condition[]): Sum {
     status: status as Condition["status"],
     reason: "ConditionRulesAggregated",
     message: found.length === 1 && only !== undefined
-      ? only.message
+      ? only.condition.message
       : `Aggregated from ${found.length} manifest conditions`,
   };
 }

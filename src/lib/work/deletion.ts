@@ -6,6 +6,7 @@ import type { Kube } from "./kube_api.ts";
 import { type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
 import { type Pruned, pruneResources, type Wait } from "./prune.ts";
 import type { Works } from "./receive.ts";
+import type { Witness } from "./witness.ts";
 import type { Work } from "./work.ts";
 
 /** Peers say this and no more. */
@@ -15,6 +16,8 @@ const SILENT_MS = 2_000;
 /** What is waited for changes with every object that goes: it is said less and less often. */
 const REPORT_FACTOR = 3;
 const REPORT_PAUSE_MS_MAX = 300_000;
+/** What takes so long is told to whoever watches the cluster, too: pods that end in order are gone by then. */
+const STUCK_MS = 60_000;
 
 const SHOWN_MAX = 3;
 const FINALIZERS_SHOWN_MAX = 3;
@@ -29,6 +32,7 @@ export interface DeletionParts {
   nowMs: () => number;
   /** The status of this work may have changed. */
   changed: (uid: string) => void;
+  witness?: Witness | undefined;
 }
 
 export interface Deletions {
@@ -47,7 +51,7 @@ interface Memory {
 
 /** Creates the deletions of one agent; none is under way. */
 export function createDeletions(parts: DeletionParts): Deletions {
-  const { kube, ledger, works, log, nowMs, changed } = parts;
+  const { kube, ledger, works, log, nowMs, changed, witness } = parts;
   const memories = new Map<string, Memory>();
 
   const memoryOf = (key: string): Memory => {
@@ -80,6 +84,10 @@ export function createDeletions(parts: DeletionParts): Deletions {
     if (isDue) {
       memory.saidAtMs = nowMs();
       memory.pauseMs = Math.min(memory.pauseMs * REPORT_FACTOR, REPORT_PAUSE_MS_MAX);
+      const [entry] = entriesOf(ledger, works, work);
+      if (entry !== undefined && nowMs() - memory.sinceMs >= STUCK_MS) {
+        witness?.undeletable(entry, message);
+      }
     }
     setCondition(work.conditions, {
       type: "Deleting",

@@ -1,27 +1,62 @@
 /** Fields of a server-side applied manifest that others may change. */
 
 import { createHash } from "node:crypto";
+import { describeError } from "../errors.ts";
 import { isObject, type JsonObject, parseJson, rawNumber } from "../json.ts";
 import type { IgnoreField } from "../wire/work_spec.ts";
+import { formatDouble } from "./go_number.ts";
 import { evaluateJsonPath, parseJsonPath } from "./json_path.ts";
 import { Refusal } from "./refusal.ts";
 
 /** The annotation with the hash of the manifest without its ignored fields. */
 export const SPEC_HASH_ANNOTATION = "open-cluster-management.io/config-spec-hash";
 
-/** A copy of the manifest without the fields that are to be ignored once the object exists. */
-export function withoutIgnored(manifest: JsonObject, rules: readonly IgnoreField[]): JsonObject {
-  const copy = parseJson(JSON.stringify(manifest)) as JsonObject;
-  for (const { condition, jsonPaths, jsonPointers, jqPathExpressions } of rules) {
-    // These fields count: they are sent again whenever the work changes.
-    if (condition === "OnSpokeChange") continue;
+/** Runs a jq expression; every result of it. */
+type RunJq = (expression: string, input: unknown) => unknown[];
+
+/** Removes the fields of rules from objects. */
+export interface Remover {
+  /** Without the fields that are sent once: to what the manifest is reduced when the work changes. */
+  withoutPresent(object: JsonObject): JsonObject;
+  /** Without all ignored fields: what is held against changes on the cluster. */
+  withoutAll(object: JsonObject): JsonObject;
+}
+
+/** Prepares the rules of a manifest. What jq needs is loaded when a rule is written in it. */
+export async function openRemover(rules: readonly IgnoreField[]): Promise<Remover> {
+  const runJq = rules.some(({ jqPathExpressions }) => jqPathExpressions?.length)
+    ? (await import("./jq/run.ts")).runJq
+    : () => [];
+  // Fields of the other condition count: they are sent again whenever the work changes.
+  const present = rules.filter(({ condition }) => condition !== "OnSpokeChange");
+  return {
+    withoutPresent: (object) => without(object, present, runJq),
+    withoutAll: (object) => without(object, rules, runJq),
+  };
+}
+
+function without(object: JsonObject, rules: readonly IgnoreField[], runJq: RunJq): JsonObject {
+  let copy = parseJson(JSON.stringify(object)) as JsonObject;
+  for (const { jsonPaths, jsonPointers, jqPathExpressions } of rules) {
     for (const path of jsonPaths ?? []) removePath(copy, path);
     for (const pointer of jsonPointers ?? []) removePointer(copy, pointer);
-    for (const expression of jqPathExpressions ?? []) {
-      throw refusal(`JQ expression error in '${expression}': jq is not supported by this agent`);
-    }
+    for (const expression of jqPathExpressions ?? []) copy = removeByJq(copy, expression, runJq);
   }
   return copy;
+}
+
+function removeByJq(object: JsonObject, expression: string, runJq: RunJq): JsonObject {
+  const fail = (state: string) => refusal(`JQ expression error in '${expression}': ${state}`);
+  let results: unknown[];
+  try {
+    results = runJq(`del(${expression})`, object);
+  } catch (error) {
+    throw fail(describeError(error));
+  }
+  const [result] = results;
+  if (results.length !== 1) throw fail(`it must have one result, it has ${results.length}`);
+  if (!isObject(result)) throw fail("its result must be an object");
+  return result;
 }
 
 function removePath(object: JsonObject, path: string): void {
@@ -77,16 +112,7 @@ function goText(value: unknown): string {
     return `map[${members.join(" ")}]`;
   }
   const digits = rawNumber(value);
-  if (digits !== undefined) return /^-?\d+$/.test(digits) ? digits : goFloat(Number(digits));
-  return typeof value === "number" ? goFloat(value) : String(value);
-}
-
-function goFloat(value: number): string {
-  const [mantissa, exponent] = value.toExponential().split("e");
-  const power = Number(exponent);
-  if (value !== 0 && (power < -4 || power >= 21)) {
-    const sign = power < 0 ? "-" : "+";
-    return `${mantissa}e${sign}${String(Math.abs(power)).padStart(2, "0")}`;
-  }
-  return value.toLocaleString("en-US", { useGrouping: false, maximumFractionDigits: 20 });
+  if (digits !== undefined && /^-?\d+$/.test(digits)) return digits;
+  const number = digits === undefined ? value : Number(digits);
+  return typeof number === "number" ? formatDouble(number, 21) : String(number);
 }

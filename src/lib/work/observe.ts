@@ -6,11 +6,13 @@ import {
   dropCondition,
   dropOldRules,
   feedbackCondition,
+  isOfRule,
   setAvailable,
   setCondition,
 } from "./conditions.ts";
 import { readFeedback } from "./feedback.ts";
 import { markOf } from "./metadata.ts";
+import { mayBeReady, readinessOf } from "./readiness.ts";
 import type { ManifestOptions } from "./options.ts";
 import { valuesHash } from "./record.ts";
 import { metadataOf, type Slot, textOf } from "./work.ts";
@@ -23,16 +25,20 @@ export interface Reading {
   jsonRawBytesMax: number;
 }
 
+/** The agent's own words, which no rule may put in its mouth. */
+const RESERVED = new Set(["Applied", "StatusFeedbackSynced", "Deleting", "Deleted"]);
+
 /**
  * Updates a slot from its object; undefined means that the object is not there.
  *
- * A missing object keeps its last feedback, as with peers.
+ * A missing object keeps its last feedback, as with peers: its Available condition says how old that is.
  */
 export function observeObject(slot: Slot, object: JsonObject | undefined, reading: Reading): void {
   const { options, version, nowMs, jsonRawBytesMax } = reading;
   slot.isKnown = true;
-  setAvailable(slot.conditions, object !== undefined, nowMs);
   if (object === undefined) {
+    setAvailable(slot.conditions, false, nowMs);
+    setReady(slot, undefined, nowMs);
     delete slot.uid;
     delete slot.resourceVersion;
     return;
@@ -40,6 +46,11 @@ export function observeObject(slot: Slot, object: JsonObject | undefined, readin
   const metadata = metadataOf(object);
   slot.uid = textOf(metadata, "uid");
   slot.resourceVersion = textOf(metadata, "resourceVersion");
+  const found = evaluateRules(options.conditionRules, object, version)
+    .filter(({ type }) => !RESERVED.has(type));
+  const isRuled = (type: string) => found.some((condition) => condition.type === type);
+  // Each condition is set once: one that went to and fro would be news for ever.
+  if (!isRuled("Available")) setAvailable(slot.conditions, true, nowMs);
   const { values, errors } = readFeedback(options.feedbackRules, object, jsonRawBytesMax);
   const hash = valuesHash(values);
   // New values are a transition, so that watchers see when they came.
@@ -50,10 +61,28 @@ export function observeObject(slot: Slot, object: JsonObject | undefined, readin
   slot.valuesHash = hash;
   const hasRules = options.feedbackRules.length > 0;
   setCondition(slot.conditions, feedbackCondition(hasRules, values, errors), nowMs);
-  for (const condition of evaluateRules(options.conditionRules, object, version)) {
-    setCondition(slot.conditions, condition, nowMs);
-  }
+  for (const condition of found) setCondition(slot.conditions, condition, nowMs);
   dropOldRules(slot.conditions, version);
+  if (!isRuled("Ready")) setReady(slot, object, nowMs);
+}
+
+/** Kinds that have no readiness, and objects that say nothing of it, get no condition. */
+function setReady(slot: Slot, object: JsonObject | undefined, nowMs: number): void {
+  const { meta, conditions } = slot;
+  if (object === undefined) {
+    const isRuled = conditions.some(({ type, reason }) => type === "Ready" && isOfRule(reason));
+    if (isRuled || !mayBeReady(meta)) return;
+    const message = "The object is not there";
+    setCondition(
+      conditions,
+      { type: "Ready", status: "False", reason: "NotFound", message },
+      nowMs,
+    );
+    return;
+  }
+  const readiness = readinessOf(meta, object);
+  if (readiness === undefined) dropCondition(conditions, "Ready");
+  else setCondition(conditions, { type: "Ready", ...readiness }, nowMs);
 }
 
 /** True if a sighting at this version is older than what the slot has. */

@@ -16,6 +16,7 @@ import { isOwned, optionsFor } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
+import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
@@ -90,7 +91,7 @@ export async function applyWork(
     await applyRank(pass, ranks.get(rank) ?? []);
     if (!isCurrent()) return { isWhole: false, waitsFor: [], pending: 0 };
   }
-  for (const [slot, outcome] of results) witness?.turned(work, slot, outcome);
+  for (const [slot, outcome] of results) witness?.turned(entry, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
   const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
@@ -99,7 +100,7 @@ export async function applyWork(
     nowMs: nowMs(),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
-  if (errors.length > 0) witness?.undeletable(work, errors);
+  if (errors.length > 0) witness?.undeletable(entry, errors.join("; "));
   const list = [...recorded(slots, results, entry.resources), ...pending];
   // Uids are written a little later, with the record: nothing is lost with them.
   if (namesTheSame(list, entry.resources)) ledger.noteResources(entry, list);
@@ -189,10 +190,10 @@ async function turn(
 }
 
 function interestsOf(slots: readonly Slot[]): Interest[] {
-  return slots.flatMap(({ ref, options }) => {
+  return slots.flatMap(({ ref, options, meta }) => {
     if (ref === undefined) return [];
-    const isWhole = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
-    return [{ ref, isWhole: isWhole > 0 }];
+    const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
+    return [{ ref, isWhole: rules > 0 || mayBeReady(meta) }];
   });
 }
 

@@ -28,6 +28,15 @@ export interface Reception {
   heard: (subresource: EventType["subresource"]) => void;
   /** Tells the server what is held, unless it was just told. */
   tellAgain: () => void;
+  /** Tells the server what is held, as it wants a list. */
+  tellAll: () => void;
+  /** What the server's events have shown of it. */
+  server: Acquaintance;
+}
+
+/** A server of ours says when its database said so, and what it believes an agent to hold. */
+export interface Acquaintance {
+  isOurs: boolean;
 }
 
 /** Takes one event from the broker. An event that makes no sense is logged: nobody would hear an error. */
@@ -39,6 +48,11 @@ export function takeEvent(reception: Reception, event: CloudEvent): void {
     if (type.subresource === "status") {
       const clusterName = event.extensions[EXT.clusterName] ?? "";
       if (clusterName !== "" && clusterName !== options.consumerName) return;
+      if (event.extensions[EXT.statusDigest] !== undefined) reception.server.isOurs = true;
+      if (event.extensions[EXT.listWanted] !== undefined) {
+        reception.tellAll();
+        return;
+      }
       if (type.action !== ACTION.resyncRequest || digests.take(event, type.dataType)) return;
       const asked = { consumerName: options.consumerName, nowMs: options.nowMs() };
       for (const uid of answersTo(works, event, type.dataType, asked)) outbox.answer(uid);
@@ -48,6 +62,7 @@ export function takeEvent(reception: Reception, event: CloudEvent): void {
     if (type.action === ACTION.resyncRequest) return;
     if (event.extensions[EXT.clusterName] !== options.consumerName) return;
     heard("spec");
+    reception.server.isOurs = event.extensions[EXT.readAt] !== undefined;
     if (isDoubtful(event, reception)) {
       const { resourceId } = EXT;
       log.warn("does not delete what a server only does not know", {

@@ -77,7 +77,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
   };
 
   const { changed } = told;
-  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed });
+  const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed, witness });
   const finalise = async (entry: LedgerEntry) => await deletions.finalise(entry) === undefined;
 
   const pendingDelay = (memory: Memory) =>
@@ -205,7 +205,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       observeObject(slot, object, reading);
       if (isNews && work.deletionTimestamp === undefined) {
         slot.isDrifted = true;
-        witness?.drifted(work, slot);
+        witness?.drifted(slot);
         heal(uid);
       }
       told.changed(uid);

@@ -3,7 +3,7 @@
 import { type CloudEvent, EXT, MANIFESTS } from "../wire/event.ts";
 import { ACTION, formatEventType } from "../wire/event_type.ts";
 import { cutHeld, decodeStatusResync, encodeSpecResync, type HeldVersion } from "../wire/resync.ts";
-import { legacyStatusHash, statusDigest, statusHash } from "../wire/status_hash.ts";
+import { legacyStatusHash, statusDigest, statusHash, versionDigest } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 import { heldVersion, type Works } from "./receive.ts";
 import { presentStatus, type Reporter } from "./report.ts";
@@ -19,18 +19,58 @@ import type { Work } from "./work.ts";
 export function specResyncRequests(
   works: Works,
   dataType: string,
-  { agentId, consumerName, agentVersion }: Reporter,
+  reporter: Reporter,
   bytesMax: number,
   unclaimed: readonly string[] = [],
 ): CloudEvent[] {
-  const own = [...works.values()].filter((work) => work.dataType === dataType);
-  // So that a server that has it all need not ask for statuses.
-  const digest = statusDigest(
-    own.map(({ uid, reportedHash }) => ({ resourceId: uid, hash: reportedHash ?? "" })),
-  );
+  const own = worksOf(works, dataType);
   return cutHeld([...own.map(heldOf), ...unclaimed.map(asked)], bytesMax).map((
     { held, range },
-  ) => ({
+  ) =>
+    request(dataType, reporter, encodeSpecResync(held), {
+      ...(range?.through === undefined ? { [EXT.statusDigest]: reportedDigest(own) } : {}),
+      ...(range === undefined ? {} : { [EXT.resyncAfter]: range.after }),
+      ...(range?.through === undefined ? {} : { [EXT.resyncThrough]: range.through }),
+    })
+  );
+}
+
+/**
+ * The same in one short request, which says by a digest what is held; undefined if a list must say it.
+ *
+ * Only for a server that is known to be ours: to any other the list would be empty, and it would send everything.
+ */
+export function briefResyncRequest(
+  works: Works,
+  dataType: string,
+  reporter: Reporter,
+): CloudEvent | undefined {
+  const own = worksOf(works, dataType);
+  if (own.some((work) => work.version < heldVersion(work))) return undefined;
+  return request(dataType, reporter, encodeSpecResync([]), {
+    [EXT.statusDigest]: reportedDigest(own),
+    [EXT.versionDigest]: versionDigest(own.map(heldOf)),
+  });
+}
+
+function worksOf(works: Works, dataType: string): Work[] {
+  return [...works.values()].filter((work) => work.dataType === dataType);
+}
+
+/** So that a server that has it all need not ask for statuses. */
+function reportedDigest(own: readonly Work[]): string {
+  return statusDigest(
+    own.map(({ uid, reportedHash }) => ({ resourceId: uid, hash: reportedHash ?? "" })),
+  );
+}
+
+function request(
+  dataType: string,
+  { agentId, consumerName, agentVersion }: Reporter,
+  data: string,
+  extensions: CloudEvent["extensions"],
+): CloudEvent {
+  return {
     id: crypto.randomUUID(),
     source: agentId,
     type: formatEventType({ dataType, subresource: "spec", action: ACTION.resyncRequest }),
@@ -40,12 +80,10 @@ export function specResyncRequests(
       [EXT.clusterName]: consumerName,
       [EXT.originalSource]: "",
       [EXT.agentVersion]: agentVersion,
-      ...(range?.through === undefined ? { [EXT.statusDigest]: digest } : {}),
-      ...(range === undefined ? {} : { [EXT.resyncAfter]: range.after }),
-      ...(range?.through === undefined ? {} : { [EXT.resyncThrough]: range.through }),
+      ...extensions,
     },
-    data: encodeSpecResync(held),
-  }));
+    data,
+  };
 }
 
 function asked(resourceId: string): HeldVersion {

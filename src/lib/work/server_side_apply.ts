@@ -3,22 +3,24 @@
 import { isObject, type JsonObject, parseJson } from "../json.ts";
 import type { Target } from "./apply.ts";
 import { isSatisfied } from "./compare.ts";
-import { goObjectHash, SPEC_HASH_ANNOTATION, withoutIgnored } from "./ignore_fields.ts";
-import type { Kube } from "./kube_api.ts";
+import { goObjectHash, openRemover, type Remover, SPEC_HASH_ANNOTATION } from "./ignore_fields.ts";
+import { withOwnedIgnored } from "./kept_fields.ts";
+import { type Kube, KubeError } from "./kube_api.ts";
 import { mergeMetadata, type Ownership } from "./metadata.ts";
 import { patchOwners } from "./owners.ts";
 import { FIELD_OWNER, metadataOf } from "./work.ts";
 
-/**
- * Applies a new manifest always, and one that was applied before only if the live object differs from it.
- *
- * With ignored fields the object is left alone as long as it carries the hash of this manifest.
- */
+/** Attempts to send what was read a moment before; in between somebody may write. */
+const ATTEMPTS_MAX = 3;
+
+/** Applies a new manifest always, and one that was applied before only if the live object differs from it. */
 export async function applyServerSide(kube: Kube, target: Target): Promise<JsonObject | undefined> {
   const { ref, ownership, isNew, strategy } = target;
   const manifest = withoutNullTimes(target.manifest);
   const rules = strategy.serverSideApply?.ignoreFields ?? [];
-  if (rules.length > 0) return await applyIgnoring(kube, target, manifest);
+  if (rules.length > 0) {
+    return await applyIgnoring(kube, { ...target, manifest }, await openRemover(rules));
+  }
   if (!isNew) {
     const live = await kube.get(ref);
     if (live !== undefined && isSatisfied(manifest, live, ownership)) return live;
@@ -26,21 +28,58 @@ export async function applyServerSide(kube: Kube, target: Target): Promise<JsonO
   return await send(kube, target, manifest);
 }
 
+/**
+ * Leaves ignored fields to others.
+ *
+ * The hash on the object tells whether the work has changed since they were sent. All other fields are held to
+ * the manifest, whatever it says.
+ */
 async function applyIgnoring(
   kube: Kube,
   target: Target,
-  manifest: JsonObject,
+  remover: Remover,
 ): Promise<JsonObject | undefined> {
-  const { ref, ownership, strategy } = target;
-  const reduced = withoutIgnored(manifest, strategy.serverSideApply?.ignoreFields ?? []);
+  const { ref, ownership, manifest, strategy } = target;
+  const reduced = remover.withoutPresent(manifest);
   const hash = goObjectHash(reduced);
-  const live = await kube.get(ref);
-  if (live === undefined) return await send(kube, target, annotated(manifest, hash));
-  const { annotations } = metadataOf(live);
-  if (isObject(annotations) && annotations[SPEC_HASH_ANNOTATION] === hash) {
-    return await patchOwners(kube, ref, live, ownership);
+  for (let attempt = 1;; attempt++) {
+    const live = await kube.get(ref);
+    if (live === undefined) return await send(kube, target, annotated(manifest, hash));
+    const { annotations } = metadataOf(live);
+    const isSame = isObject(annotations) && annotations[SPEC_HASH_ANNOTATION] === hash;
+    const remove = isSame ? remover.withoutAll : remover.withoutPresent;
+    const [wanted, kept] = [remove(manifest), withoutIfItFits(live, remove)];
+    if (isSame && isSatisfied(wanted, kept, ownership)) {
+      return await patchOwners(kube, ref, live, ownership);
+    }
+    const manager = strategy.serverSideApply?.fieldManager || FIELD_OWNER;
+    const whole = withOwnedIgnored(wanted, { live, kept, manager });
+    try {
+      return await send(kube, target, annotated(atVersionOf(whole, live), hash));
+    } catch (error) {
+      if (!isOutdated(error) || attempt === ATTEMPTS_MAX) throw error;
+    }
   }
-  return await send(kube, target, annotated(reduced, hash));
+}
+
+/** An expression may fail on what others have added; then nothing of the live object is ignored. */
+function withoutIfItFits(live: JsonObject, remove: Remover["withoutAll"]): JsonObject {
+  try {
+    return remove(live);
+  } catch {
+    return live;
+  }
+}
+
+/** A live value that we send back must not undo what somebody has written since. */
+function atVersionOf(manifest: JsonObject, live: JsonObject): JsonObject {
+  const { resourceVersion } = metadataOf(live);
+  return { ...manifest, metadata: { ...metadataOf(manifest), resourceVersion } };
+}
+
+function isOutdated(error: unknown): boolean {
+  return error instanceof KubeError && error.status === 409 &&
+    !error.message.startsWith("Apply failed");
 }
 
 function annotated(manifest: JsonObject, hash: string): JsonObject {

@@ -2,16 +2,17 @@
 
 import type { QueueMeter, QueueState } from "../keyed_queue.ts";
 import type { Outcome } from "./apply_slot.ts";
-import type { Slot, Work } from "./work.ts";
+import type { LedgerEntry } from "./ledger.ts";
+import type { Slot } from "./work.ts";
 
 /** Told what happens, as it happens. It never throws, and nobody waits for it. */
 export interface Witness {
   /** A manifest had its turn in a pass. Why it was not applied is in the slot's conditions. */
-  turned(work: Work, slot: Slot, outcome: Outcome): void;
+  turned(entry: LedgerEntry, slot: Slot, outcome: Outcome): void;
   /** Somebody changed an object; a pass will set it right. */
-  drifted(work: Work, slot: Slot): void;
-  /** Objects of a work that is being deleted, or that it no longer wants, could not be deleted. */
-  undeletable(work: Work, reasons: readonly string[]): void;
+  drifted(slot: Slot): void;
+  /** Objects of this entry could not be deleted, or have been terminating for long. */
+  undeletable(entry: LedgerEntry, message: string): void;
   /** The meter of a queue. */
   queue(name: string): QueueMeter;
 }
@@ -22,6 +23,8 @@ export interface Backlog {
   works: number;
   /** Works that are being deleted, and are not confirmed as gone yet. */
   deletions: number;
+  /** AppliedManifestWorks whose works the server has not sent. */
+  unclaimed: number;
   passes: QueueState;
   reports: ReportBacklog;
 }

@@ -2,7 +2,7 @@
 
 import { func, type Overload } from "./functions.ts";
 import { Duration, parseDuration, parseTimestamp, Timestamp } from "./instants.ts";
-import { formatDouble } from "./numbers.ts";
+import { formatDouble } from "../go_number.ts";
 import { CelError, int64, type Opaque, typeName, TypeValue, Uint, type Value } from "./values.ts";
 
 const TIMESTAMP = "google.protobuf.Timestamp";

@@ -35,7 +35,7 @@ export class Meter {
     this.limits = {
       expressionCostMax: EXPRESSION_COST_MAX,
       objectCostMax: OBJECT_COST_MAX,
-      elapsedMsMax: 1_000,
+      elapsedMsMax: 500,
       ...options,
     };
   }

@@ -7,6 +7,8 @@ import { CelError } from "./values.ts";
 
 /** As cel-go limits it. */
 const DEPTH_MAX = 250;
+/** Links of one chain, such as `a + b + c`, which make a tree as deep as they are many. */
+const CHAIN_MAX = 1_000;
 
 const RESERVED = new Set(
   ("as break const continue else for function if import let loop package namespace return var void while")
@@ -53,42 +55,46 @@ class Parser {
 
   private or(): Node {
     let left = this.and();
-    while (this.take("||")) left = { kind: "or", left, right: this.and() };
+    for (let links = 0; this.take("||"); links++) {
+      left = { kind: "or", left: bounded(left, links), right: this.and() };
+    }
     return left;
   }
 
   private and(): Node {
     let left = this.comparison();
-    while (this.take("&&")) left = { kind: "and", left, right: this.comparison() };
+    for (let links = 0; this.take("&&"); links++) {
+      left = { kind: "and", left: bounded(left, links), right: this.comparison() };
+    }
     return left;
   }
 
   private comparison(): Node {
     let left = this.sum();
-    for (;;) {
+    for (let links = 0;; links++) {
       const { token } = this;
       const text = token.kind === "sign" || token.kind === "ident" ? token.text : "";
       if (!COMPARISONS.has(text) || (token.kind === "ident" && token.isQuoted)) return left;
       this.at++;
-      left = { kind: "call", name: text, args: [left, this.sum()] };
+      left = { kind: "call", name: text, args: [bounded(left, links), this.sum()] };
     }
   }
 
   private sum(): Node {
     let left = this.product();
-    for (;;) {
+    for (let links = 0;; links++) {
       const name = this.takeOf("+", "-");
       if (name === undefined) return left;
-      left = { kind: "call", name, args: [left, this.product()] };
+      left = { kind: "call", name, args: [bounded(left, links), this.product()] };
     }
   }
 
   private product(): Node {
     let left = this.unary();
-    for (;;) {
+    for (let links = 0;; links++) {
       const name = this.takeOf("*", "/", "%");
       if (name === undefined) return left;
-      left = { kind: "call", name, args: [left, this.unary()] };
+      left = { kind: "call", name, args: [bounded(left, links), this.unary()] };
     }
   }
 
@@ -112,9 +118,10 @@ class Parser {
 
   private member(start: Node): Node {
     let node = start;
-    for (;;) {
+    for (let links = 0;; links++) {
       const sign = this.takeOf(".", ".?", "[", "[?");
       if (sign === undefined) return node;
+      bounded(node, links);
       if (sign === "[" || sign === "[?") {
         const index = this.expression();
         this.expect("]");
@@ -250,4 +257,10 @@ class Parser {
     const text = token.kind === "literal" ? "literal" : token.text;
     return syntaxError(this.source, token.at, `mismatched input '${text}'`);
   }
+}
+
+/** The node so far, unless its chain is too long. */
+function bounded(node: Node, links: number): Node {
+  if (links <= CHAIN_MAX) return node;
+  throw new CelError(`expression recursion limit exceeded: ${CHAIN_MAX}`);
 }

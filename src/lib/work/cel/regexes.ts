@@ -6,8 +6,8 @@ import { func, method, type Overload } from "./functions.ts";
 import type { Meter } from "./meter.ts";
 import { CelError } from "./values.ts";
 
-/** What one step of a search costs; ten of them are about as long as one step of an expression. */
-const STEPS_PER_COST = 10;
+/** So many steps of a search take about as long as one step of an expression. */
+const STEPS_PER_COST = 4;
 
 function compile(meter: Meter, pattern: string): CompiledRegex {
   meter.charge(Math.ceil(pattern.length / 4));

@@ -1,7 +1,7 @@
 /** `"%s of %d".format([…])`: the clauses that CEL knows. */
 
 import { Duration, Timestamp } from "./instants.ts";
-import { formatDouble } from "./numbers.ts";
+import { formatDouble } from "../go_number.ts";
 import {
   CelError,
   CelMap,

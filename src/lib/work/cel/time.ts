@@ -16,11 +16,31 @@ function inZone(time: Timestamp, zone: string): Date {
     return new Date(utc.getTime() + (offset[1] === "-" ? -minutes : minutes) * 60_000);
   }
   if (zone === "" || zone === "UTC") return utc;
+  const parts = Object.fromEntries(
+    formatOf(zone).formatToParts(utc).map(({ type, value }) => [type, value]),
+  );
+  const local = new Date(0);
+  local.setUTCFullYear(Number(parts["year"]), Number(parts["month"]) - 1, Number(parts["day"]));
+  local.setUTCHours(
+    Number(parts["hour"]),
+    Number(parts["minute"]),
+    Number(parts["second"]),
+    utc.getUTCMilliseconds(),
+  );
+  return local;
+}
+
+/** Making one takes longer than all of an expression. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+const FORMATS_MAX = 50;
+
+function formatOf(zone: string): Intl.DateTimeFormat {
+  const found = formats.get(zone);
+  if (found !== undefined) return found;
   try {
     const format = new Intl.DateTimeFormat("en-US", {
       timeZone: zone,
       hourCycle: "h23",
-      era: "short",
       year: "numeric",
       month: "numeric",
       day: "numeric",
@@ -28,18 +48,9 @@ function inZone(time: Timestamp, zone: string): Date {
       minute: "numeric",
       second: "numeric",
     });
-    const parts = Object.fromEntries(
-      format.formatToParts(utc).map(({ type, value }) => [type, value]),
-    );
-    const local = new Date(0);
-    local.setUTCFullYear(Number(parts["year"]), Number(parts["month"]) - 1, Number(parts["day"]));
-    local.setUTCHours(
-      Number(parts["hour"]),
-      Number(parts["minute"]),
-      Number(parts["second"]),
-      utc.getUTCMilliseconds(),
-    );
-    return local;
+    if (formats.size >= FORMATS_MAX) formats.clear();
+    formats.set(zone, format);
+    return format;
   } catch (cause) {
     throw new CelError(`unknown time zone ${zone}`, { cause });
   }

@@ -4,20 +4,26 @@
  * Encoding each anew would cost the load generators as much as the server spends on reading it.
  */
 
-import { type CloudEvent, MANIFEST_BUNDLES } from "../src/lib/wire/event.ts";
-import { encodePublishRequest } from "../src/lib/wire/protobuf.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { generate } from "mqtt-packet";
+import { encodeMqtt } from "../../src/lib/wire/mqtt.ts";
+import { encodePublishRequest } from "../../src/lib/wire/protobuf.ts";
 import { frame } from "./grpc_client.ts";
 
 /** The source that all resources of the benches belong to. */
 export const SOURCE = "bench";
-const SPEC_BYTES = 3 * 1024;
+/** What most bundles have. */
+export const SPEC_BYTES = 3 * 1024;
 const STATUS_BYTES = 1536;
 
 // Of the length of what replaces them, and nothing else in an event looks like them.
 const ID = "00000000-1111-4222-8333-444444444444";
 const SEQUENCE = "1111222233334444555";
 
-/** A framed PublishRequest for a resource: a fresh copy. */
+/** The way to the server. */
+export type Road = "grpc" | "mqtt";
+
+/** A framed PublishRequest, or an MQTT PUBLISH with QoS 1, for a resource: a fresh copy. */
 export type Stamp = (id: string, sequence?: string) => Uint8Array;
 
 /** The id of the nth resource, in no order that an index could profit from. */
@@ -26,9 +32,9 @@ export function resourceId(n: number): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-/** Makes create requests for a consumer. */
-export function createStamp(consumerName: string): Stamp {
-  return stamp({
+/** Makes create requests for a consumer, as sources send them over gRPC. */
+export function createStamp(consumerName: string, specBytes = SPEC_BYTES): Stamp {
+  return stamp(framed({
     id: ID,
     source: SOURCE,
     type: `${MANIFEST_BUNDLES}.spec.create_request`,
@@ -41,13 +47,13 @@ export function createStamp(consumerName: string): Stamp {
       originalsource: "",
       metadata: JSON.stringify({ name: ID, labels: { app: "shop", team: "checkout" } }),
     },
-    data: specText(),
-  });
+    data: specText(specBytes),
+  }));
 }
 
 /** Makes reports of a consumer's agent on version 1. */
-export function reportStamp(consumerName: string): Stamp {
-  return stamp({
+export function reportStamp(consumerName: string, road: Road = "grpc"): Stamp {
+  const event: CloudEvent = {
     id: ID,
     source: `${consumerName}-agent`,
     type: `${MANIFEST_BUNDLES}.status.update_request`,
@@ -62,20 +68,45 @@ export function reportStamp(consumerName: string): Stamp {
       statushash: "0123456789abcdef".repeat(4),
     },
     data: statusText(),
-  });
+  };
+  if (road === "grpc") return stamp(framed(event));
+  const { userProperties, payload, contentType } = encodeMqtt(event);
+  return stamp(generate({
+    cmd: "publish",
+    topic: `sources/maestro/consumers/${consumerName}/agentevents`,
+    payload: Buffer.from(payload),
+    qos: 1,
+    messageId: 1,
+    dup: false,
+    retain: false,
+    properties: { userProperties, ...(contentType === undefined ? {} : { contentType }) },
+  }, { protocolVersion: 5 }));
+}
+
+function framed(event: CloudEvent): Buffer {
+  return Buffer.from(frame(encodePublishRequest(event)));
 }
 
 /** The resource id in the bytes of an event; undefined for a heartbeat. */
 export function idOf(message: Uint8Array): string | undefined {
-  const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-  const key = bytes.indexOf("ce-resourceid");
-  // A map entry: the key, then field 2 with a message that has the string as field 3.
-  const start = key + "ce-resourceid".length + 4;
-  return key < 0 ? undefined : bytes.toString("latin1", start, start + ID.length);
+  return attributeOf(message, "ce-resourceid", ID.length);
 }
 
-/** A bundle of a Deployment and a ConfigMap, as JSON text of exactly 3 KB. */
-export function specText(): string {
+/** The sequence id in the bytes of a status event. */
+export function sequenceOf(message: Uint8Array): string | undefined {
+  return attributeOf(message, "ce-sequenceid", SEQUENCE.length);
+}
+
+function attributeOf(message: Uint8Array, name: string, length: number): string | undefined {
+  const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+  const key = bytes.indexOf(name);
+  // A map entry: the key, then field 2 with a message that has the string as field 3.
+  const start = key + name.length + 4;
+  return key < 0 ? undefined : bytes.toString("latin1", start, start + length);
+}
+
+/** A bundle of a Deployment and a ConfigMap, as JSON text of exactly this length. */
+export function specText(bytes = SPEC_BYTES): string {
   const metadata = { name: "shop", namespace: "default", labels: { app: "shop" } };
   const environment = ["DATABASE_HOST", "CACHE_HOST", "QUEUE_HOST", "LOG_LEVEL", "REGION"];
   const container = {
@@ -87,7 +118,7 @@ export function specText(): string {
   };
   const template = { metadata: { labels: { app: "shop" } }, spec: { containers: [container] } };
   const spec = { replicas: 3, selector: { matchLabels: { app: "shop" } }, template };
-  return padded(SPEC_BYTES, (padding) => ({
+  return padded(bytes, (padding) => ({
     manifests: [
       { apiVersion: "apps/v1", kind: "Deployment", metadata, spec },
       { apiVersion: "v1", kind: "ConfigMap", metadata, data: { settings: padding } },
@@ -125,8 +156,7 @@ function padded(size: number, make: (padding: string) => unknown): string {
   return JSON.stringify(make(digits.slice(0, missing)));
 }
 
-function stamp(event: CloudEvent): Stamp {
-  const template = Buffer.from(frame(encodePublishRequest(event)));
+function stamp(template: Buffer): Stamp {
   const ids = positions(template, ID);
   const sequences = positions(template, SEQUENCE);
   return (id, sequence = SEQUENCE) => {

@@ -1,7 +1,7 @@
 /** A gRPC client on a bare `node:http2` connection, light enough not to be what is measured. */
 
 import http2 from "node:http2";
-import { PUBLISH, SUBSCRIBE } from "../src/lib/grpc/paths.ts";
+import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 
 export interface GrpcClient {
   /** Publishes a framed message. Rejects with what the server says. */

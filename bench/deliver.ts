@@ -1,0 +1,83 @@
+/**
+ * Creates on their way to ten agents: `bun bench/deliver.ts [--road grpc|mqtt] [--seconds 8] [--resources 50000]`.
+ *
+ * First as fast as 32 callers can make them: those delivered a second, until the last one has arrived. Then 1,000 at once: how
+ * long after the last was accepted the last has arrived.
+ */
+
+import { parseArgs } from "node:util";
+import { printFigure } from "./figure.ts";
+import { costOf, createConsumers, fill, openStage } from "./stage.ts";
+
+const { values } = parseArgs({
+  options: {
+    road: { type: "string", default: "grpc" },
+    callers: { type: "string", default: "32" },
+    seconds: { type: "string", default: "8" },
+    resources: { type: "string", default: "50000" },
+    profile: { type: "string" },
+  },
+});
+const { road } = values;
+if (road !== "grpc" && road !== "mqtt") throw new Error("--road must be grpc or mqtt");
+const DELIVERY_TIMEOUT_MS = 60_000;
+const AT_ONCE = 1_000;
+const profile = values.profile === undefined
+  ? []
+  : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`];
+
+await using stage = await openStage({ directory: undefined, runtimeFlags: profile, road });
+await fill(stage, Number(values.resources));
+await run("warm", { durationMs: 2_000 });
+const callers = Number(values.callers);
+{
+  const { outcome, receivedAt, cost } = await run("flow", {
+    durationMs: Number(values.seconds) * 1_000,
+  });
+  printFigure({
+    bench: "deliver",
+    promise: `deliver-${road}`,
+    what: `creates delivered to 10 agents over ${road}, ${callers} callers`,
+    value: outcome.count / (receivedAt - outcome.startedAt) * 1_000,
+    unit: "1/s",
+    ...cost,
+  });
+}
+{
+  const { outcome, receivedAt, cost } = await run("at-once", {
+    durationMs: DELIVERY_TIMEOUT_MS,
+    count: AT_ONCE,
+  });
+  printFigure({
+    bench: "deliver",
+    promise: `deliver-at-once-${road}`,
+    what: `${AT_ONCE} creates over ${road}: from the last accepted to the last delivered`,
+    value: Math.max(0, receivedAt - outcome.endedAt) / 1_000,
+    unit: "s",
+    ...cost,
+  });
+}
+
+async function run(name: string, limits: { durationMs: number; count?: number }) {
+  await using load = await stage.startLoad();
+  await using agents = await stage.startLoad();
+  const consumers = await createConsumers(stage, name);
+  const port = stage.roadPort;
+  await agents.run({ task: "agents", road: stage.road, port, consumers, answers: false });
+  const before = stage.cpuMs();
+  const callers = Number(values.callers);
+  const outcome = await load.run({
+    ...{ task: "create", port: stage.sources, consumers, callers },
+    ...limits,
+  });
+  const deadline = performance.now() + DELIVERY_TIMEOUT_MS;
+  let received = await agents.run({ task: "received" });
+  while (received.count < outcome.count) {
+    if (performance.now() > deadline) {
+      throw new Error(`Of ${outcome.count} specs ${received.count} were delivered`);
+    }
+    await Bun.sleep(5);
+    received = await agents.run({ task: "received" });
+  }
+  return { outcome, receivedAt: received.endedAt, cost: costOf(stage, before, outcome) };
+}

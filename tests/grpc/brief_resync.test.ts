@@ -1,0 +1,50 @@
+/** What the gRPC broker makes of an agent that says by a digest what it holds. */
+
+import { expect, test } from "bun:test";
+import { query } from "../../src/lib/db/query.ts";
+import { EXT } from "../../src/lib/wire/event.ts";
+import { statusDigest, versionDigest } from "../../src/lib/wire/status_hash.ts";
+import { openDoors } from "../harness/doors.ts";
+import { specEvent, specResync, statusEvent } from "../harness/events.ts";
+import { eventually } from "../harness/eventually.ts";
+import { publish, subscribe } from "../harness/grpc.ts";
+
+test("an agent is sent what is pending, and asked about statuses or its list only if a digest is wrong", async () => {
+  await using doors = await openDoors();
+  const consumerName = await doors.consumer();
+  const [held, waiting] = [crypto.randomUUID(), crypto.randomUUID()];
+  await publish(doors.sources, specEvent({ id: held, consumerName }));
+  await publish(doors.agents, statusEvent({ id: held, consumerName }));
+  const [row] = await query<{ hash: string }>(
+    doors.db,
+    "select status_hash as hash from resources where id = $1",
+    [held],
+  );
+  const brief = (version: number, hash: string) => {
+    const event = specResync(consumerName, []);
+    event.extensions[EXT.versionDigest] = versionDigest([{ resourceId: held, version }]);
+    event.extensions[EXT.statusDigest] = statusDigest([{ resourceId: held, hash }]);
+    return event;
+  };
+  await using agent = await subscribe(doors.agents, { clusterName: consumerName });
+  const questions = () => agent.events.filter(({ type }) => type.includes(".status."));
+
+  await publish(doors.agents, brief(1, "another"));
+
+  await eventually(() => questions().length, (count) => count === 1);
+  expect(questions()[0]?.data).toContain(held);
+  expect(questions()[0]?.extensions[EXT.listWanted]).toBeUndefined();
+
+  await publish(doors.agents, brief(2, row?.hash ?? ""));
+
+  await eventually(() => questions().length, (count) => count === 2);
+  expect(questions()[1]?.extensions[EXT.listWanted]).toBe("true");
+
+  await publish(doors.agents, brief(1, row?.hash ?? ""));
+  await publish(doors.sources, specEvent({ id: waiting, consumerName }));
+
+  const specs = () => agent.events.flatMap(({ extensions }) => extensions[EXT.resourceId] ?? []);
+  await eventually(specs, (ids) => ids.length > 0);
+  expect(specs()).toEqual([waiting]);
+  expect(questions()).toHaveLength(2);
+});

@@ -1,0 +1,100 @@
+/** What an agent is sent when it says by a digest what it holds. */
+
+import { expect, test } from "bun:test";
+import { query } from "../../src/lib/db/query.ts";
+import { answerBriefResync } from "../../src/lib/spec/brief_resync.ts";
+import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
+import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { versionDigest } from "../../src/lib/wire/status_hash.ts";
+import { statusEvent } from "../harness/events.ts";
+import { testLogger } from "../harness/postgres.ts";
+import { newUpdate, openSpecs, type Specs } from "./specs.ts";
+
+const log = testLogger();
+
+/** Asks as an agent that has just connected and holds these versions. */
+async function ask(
+  { db, consumer: consumerName }: Specs,
+  held: Record<string, number>,
+  room = () => Promise.resolve(Boolean("there is always room")),
+) {
+  const [row] = await query<{ now: string }>(db, "select clock_timestamp() as now", []);
+  const sent: CloudEvent[] = [];
+  const list = Object.entries(held).map(([resourceId, version]) => ({ resourceId, version }));
+  const request = {
+    consumerName,
+    dataType: MANIFEST_BUNDLES,
+    versionDigest: versionDigest(list),
+    sourceId: "maestro",
+    connectedAt: row?.now ?? "",
+  };
+  const delivery = { push: (event: CloudEvent) => void sent.push(event), room };
+  const believed = await answerBriefResync(db, delivery, log, request);
+  return { sent, ...believed };
+}
+
+async function report({ db, consumer }: Specs, id: string): Promise<void> {
+  const event = statusEvent({ id, consumerName: consumer });
+  await createReportAcceptor(db, log)(readReport(event, "maestro"));
+}
+
+const ids = (events: CloudEvent[]) => events.map(({ extensions }) => extensions[EXT.resourceId]);
+
+test("an agent that holds what is believed is sent what is pending, and nothing else", async () => {
+  await using specs = await openSpecs();
+  const [current, changed, doomed] = [
+    await specs.create(),
+    await specs.create(),
+    await specs.create(),
+  ];
+  for (const { id } of [current, changed, doomed]) await report(specs, id);
+  await specs.acceptor.update(newUpdate(changed.id, 1, "2"));
+  await specs.acceptor.delete({ id: doomed.id });
+  const created = await specs.create();
+  const { name } = await specs.addConsumer();
+  await specs.create({ consumerName: name });
+
+  const answer = await ask(specs, { [current.id]: 1, [changed.id]: 1, [doomed.id]: 1 });
+
+  expect(answer.isRight).toBe(true);
+  expect(ids(answer.sent).toSorted())
+    .toEqual([changed.id, doomed.id, created.id].toSorted());
+  expect(answer.sent.every(({ type }) => type.endsWith(".spec.resync_response"))).toBe(true);
+  const deletion = answer.sent.find(({ extensions }) => extensions[EXT.resourceId] === doomed.id);
+  expect(deletion?.extensions[EXT.deletionTimestamp]).toBeString();
+});
+
+test("an agent that holds something else is asked for its list, and nothing is believed of it yet", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await report(specs, id);
+
+  const answer = await ask(specs, { [id]: 2 });
+
+  expect(answer.isRight).toBe(false);
+  expect(answer.sent).toHaveLength(1);
+  expect(answer.sent[0]?.extensions[EXT.listWanted]).toBe("true");
+  const text = "select observed_version as version from resources where id = $1";
+  const [row] = await query<{ version: number }>(specs.db, text, [id]);
+  expect(row?.version).toBe(1);
+});
+
+test("an agent that holds nothing agrees with a server that has nothing for it", async () => {
+  await using specs = await openSpecs();
+
+  expect(await ask(specs, {})).toMatchObject({ isRight: true, sent: [] });
+  expect((await ask(specs, { [crypto.randomUUID()]: 1 })).isRight).toBe(false);
+});
+
+test("more than fits a portion is sent as well, each resource once, while there is room", async () => {
+  await using specs = await openSpecs();
+  const created = [];
+  for (let n = 0; n < 120; n++) created.push((await specs.create()).id);
+
+  const { sent } = await ask(specs, {});
+
+  expect(ids(sent).toSorted()).toEqual(created.toSorted());
+  const { sent: first } = await ask(specs, {}, () => Promise.resolve(false));
+  expect(first.length).toBeGreaterThan(0);
+  expect(first.length).toBeLessThan(created.length);
+});
