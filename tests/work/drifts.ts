@@ -14,7 +14,7 @@ export interface Drift {
 }
 
 /** A Pod that nobody runs, with more of its spec as given. */
-export const podOf = (name: string, spec: JsonObject = {}) => ({
+export const podOf = (name: string, spec: JsonObject = {}): JsonObject => ({
   ...named("v1", "Pod", name),
   spec: { containers: [{ name: "c", image: "none:1" }], ...spec },
 });

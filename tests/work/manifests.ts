@@ -9,8 +9,15 @@ export function named(apiVersion: string, kind: string, name: string): JsonObjec
   return { apiVersion, kind, metadata: { name, namespace: "default" } };
 }
 
+/** A Deployment as `deploymentOf` makes it. */
+export type Deployment = JsonObject & { spec: JsonObject & { template: JsonObject } };
+
 /** A Deployment whose pods nobody could run, with more of its spec as given. */
-export function deploymentOf(name: string, spec: JsonObject, container: JsonObject = {}) {
+export function deploymentOf(
+  name: string,
+  spec: JsonObject,
+  container: JsonObject = {},
+): Deployment {
   const labels = { app: name };
   return {
     ...named("apps/v1", "Deployment", name),
