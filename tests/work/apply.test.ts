@@ -2,10 +2,11 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { isObject, type JsonObject } from "../../src/lib/json.ts";
+import { type Kube, KubeError } from "../../src/lib/work/kube_api.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
-import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { openKubeconfig, refOf } from "../kube/objects.ts";
 import { access, clusterRole, deploymentOf, named, thing, thingDefinition } from "./manifests.ts";
 import { conditionOf, configMap, isTrue, ledgerRef, type Report, startAgent } from "./one_agent.ts";
 
@@ -323,24 +324,30 @@ test("W5: a manifest of an unknown kind holds back neither the others nor what i
   expect(await readMap(`old-${uid}`)).toBeUndefined();
 });
 
-test("what is planned is listed on the cluster before it is made", async () => {
+test("what was planned is known after a crash, and removed if nobody wants it any more", async () => {
   const uid = newUid();
-  const ref = await refOf(kube, "v1", "ConfigMap", `planned-${uid}`);
-  await kube.create(
-    await refOf(kube, "v1", "ResourceQuota", `none-${uid.slice(0, 8)}`),
-    {
-      ...named("v1", "ResourceQuota", `none-${uid.slice(0, 8)}`),
-      spec: { hard: { "count/configmaps": "0" } },
+  const hub = `crash-${uid}:1`;
+  const made: JsonObject[] = [];
+  const crashing: Kube = {
+    ...kube,
+    async create(ref, object, options) {
+      made.push(object);
+      return await kube.create(ref, object, options);
     },
-    WRITER,
-  );
-  await agent.send(uid, 1, { manifests: [configMap(ref.name, {})] });
+    // As if the agent had died after its last create: neither uids nor records are written.
+    patch: () => Promise.reject(new KubeError(0, "Unreachable", "the agent is dead")),
+  };
+  {
+    await using first = await startAgent(crashing, { hub });
+    await first.send(uid, 1, { manifests: [configMap(`old-${uid}`, {})] });
+    await first.until(uid, (report) => isTrue(report, "Applied", 1));
+  }
+  expect(made.map(({ kind }) => kind)).toEqual(["AppliedManifestWork", "ConfigMap"]);
 
-  const found = await eventually(
-    async () => await kube.get(await ledgerRef(kube, uid)),
-    (object) => object !== undefined,
-  );
+  await using second = await startAgent(kube, { hub });
+  await second.send(uid, 2, { manifests: [configMap(`new-${uid}`, {})] });
+  await second.until(uid, (report) => isTrue(report, "Applied", 2));
 
-  const annotations = metadataOf(found)["annotations"] as JsonObject;
-  expect(annotations["maestro.open-cluster-management.io/planned"]).toContain(ref.name);
+  expect(await readMap(`old-${uid}`)).toBeUndefined();
+  expect(await readMap(`new-${uid}`)).toBeDefined();
 });
