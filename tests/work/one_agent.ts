@@ -12,6 +12,7 @@ import {
 import type { BundleStatus, Condition, FeedbackValue } from "../../src/lib/wire/work_status.ts";
 import { startWorkAgent, type WorkAgent } from "../../src/lib/work/agent.ts";
 import type { BrokerEvents } from "../../src/lib/work/broker.ts";
+import type { Pace } from "../../src/lib/work/reconcile.ts";
 import type { Kube, ObjectRef } from "../../src/lib/work/kube_api.ts";
 import type { Witness } from "../../src/lib/work/witness.ts";
 import { hubHashOf } from "../../src/lib/work/ledger.ts";
@@ -75,15 +76,18 @@ interface SendOptions {
 export const CONSUMER = "cluster1";
 const HUB = "server.test:8091";
 
+interface AgentOptions {
+  witness?: Witness | undefined;
+  nowMs?: () => number;
+  hub?: string;
+  ownerId?: string;
+  pace?: Pace;
+}
+
 /** Starts an agent; a second one on the same cluster is the first one restarted. */
 export async function startAgent(
   kube: Kube,
-  { nowMs = Date.now, hub = HUB, ownerId, witness }: {
-    nowMs?: () => number;
-    hub?: string;
-    ownerId?: string;
-    witness?: Witness;
-  } = {},
+  { nowMs = Date.now, hub = HUB, ownerId, pace, witness }: AgentOptions = {},
 ): Promise<AgentUnderTest> {
   const reports: Report[] = [];
   const resyncs: HeldVersion[][] = [];
@@ -183,6 +187,7 @@ export async function startAgent(
       jsonRawBytesMax: 1024 * 1024,
       nowMs,
       witness,
+      ...(pace === undefined ? {} : { pace }),
     },
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });

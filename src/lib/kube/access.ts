@@ -22,6 +22,8 @@ export interface KubeAccess {
 export interface Trust {
   /** PEM; without it the certificates that the system trusts. */
   ca?: string;
+  /** The same as it is now, if it is in a file: a cluster may get another. `again` reads it whatever its age. */
+  readCa?: (again?: "again") => Promise<string>;
   serverName?: string;
   isInsecure?: boolean;
 }

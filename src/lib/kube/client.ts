@@ -1,7 +1,6 @@
 /** A Kubernetes API over HTTP. */
 
 import type { JsonObject } from "../json.ts";
-import { isObject } from "../json.ts";
 import {
   type Kube,
   KubeError,
@@ -16,11 +15,18 @@ import {
 } from "../work/kube_api.ts";
 import type { KubeAccess } from "./access.ts";
 import { basePath, createDiscovery } from "./discovery.ts";
+import {
+  cannotSendInitial,
+  FROM_START,
+  initialEvents,
+  markInitialEnd,
+  readList,
+  type ReadPage,
+  readPages,
+} from "./lists.ts";
 import { type KubeOptions, type KubeRequest, openTransport, type Transport } from "./transport.ts";
 import { readWatch } from "./watch.ts";
 
-/** Objects in one page of a list: a few megabytes in memory at a time, not the whole type. */
-const PAGE_ITEMS_MAX = 500;
 /**
  * How long the server keeps a watch. Shorter than its own default, so that a connection that died silently is
  * noticed in minutes.
@@ -55,6 +61,16 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
       throw error;
     }
   };
+
+  const initial = { isOld: false };
+  const pageOf =
+    (type: ResourceType, namespace: string, listOptions: ListOptions): ReadPage => (query) =>
+      send(type, {
+        method: "GET",
+        path: collectionPath(type, namespace),
+        query: { ...selectors(listOptions), ...query },
+        accept: acceptOf("PartialObjectMetadataList", listOptions),
+      });
 
   return {
     description: transport.server,
@@ -96,52 +112,61 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
       const request: KubeRequest = { method: "DELETE", path: objectPath(ref), body };
       return await unlessGone(send(ref.type, request)) !== undefined;
     },
-    list: (type, namespace, listOptions = {}) =>
-      listPages(type, listOptions, (query) =>
-        send(type, {
-          method: "GET",
-          path: collectionPath(type, namespace),
-          query: { ...selectors(listOptions), ...query },
-          accept: acceptOf("PartialObjectMetadataList", listOptions),
-        })),
-    watch: (type, namespace, watchOptions) =>
-      watchType(transport, discovery, { ...options, type, namespace, ...watchOptions }),
+    async list(type, namespace, listOptions = {}) {
+      const list = await readList(pageOf(type, namespace, listOptions));
+      return wholeItems(type, listOptions, list);
+    },
+    watch(type, namespace, watchOptions) {
+      const { resourceVersion } = watchOptions;
+      const given = { ...options, type, namespace, ...watchOptions };
+      return watchObjects(
+        (query) => watchType(transport, discovery, { ...given, query }),
+        async function* () {
+          const pages = readPages(pageOf(type, namespace, watchOptions));
+          for await (const page of pages) yield wholeItems(type, watchOptions, page);
+        },
+        initial,
+        resourceVersion,
+      );
+    },
   };
 }
 
-async function listPages(
-  type: ResourceType,
-  { metadataOnly }: ListOptions,
-  read: (query: Record<string, string>) => Promise<JsonObject>,
-): Promise<ObjectList> {
-  const items: JsonObject[] = [];
-  let page = await read({ limit: String(PAGE_ITEMS_MAX) });
-  for (;;) {
-    const { continue: continueFrom, resourceVersion = "" } = isObject(page["metadata"])
-      ? page["metadata"] as { continue?: string; resourceVersion?: string }
-      : {};
-    for (const item of Array.isArray(page["items"]) ? page["items"] as JsonObject[] : []) {
-      // In a list the items of built-in types come without these two.
-      items.push(metadataOnly ? item : { ...typeMembers(type), ...item });
-    }
-    if (!continueFrom) return { items, resourceVersion };
+/** A watch from a version, or from the start: there the objects come first, if need be by a list. */
+async function* watchObjects(
+  watchFrom: (query: Record<string, string>) => AsyncIterable<WatchEvent>,
+  pages: () => AsyncIterable<ObjectList>,
+  server: { isOld: boolean },
+  resourceVersion: string | undefined,
+): AsyncGenerator<WatchEvent> {
+  if (resourceVersion !== undefined) return yield* watchFrom({ resourceVersion });
+  if (!server.isOld) {
     try {
-      page = await read({ limit: String(PAGE_ITEMS_MAX), continue: continueFrom });
+      for await (const event of watchFrom(FROM_START)) yield markInitialEnd(event);
+      return;
     } catch (error) {
-      if (!(error instanceof KubeError && error.status === 410)) throw error;
-      // The pages are of one moment, and the server has forgotten it. In one piece it cannot happen again.
-      items.length = 0;
-      page = await read({});
+      if (!cannotSendInitial(error)) throw error;
+      server.isOld = true;
     }
   }
+  let version = "";
+  for await (const event of initialEvents(pages())) {
+    version = String((event.object["metadata"] as JsonObject)["resourceVersion"]);
+    yield event;
+  }
+  yield* watchFrom({ resourceVersion: version });
 }
 
 async function* watchType(
   transport: Transport,
   discovery: { forget(type: ResourceType): void },
-  options: WatchOptions & ClientOptions & { type: ResourceType; namespace: string },
+  options: WatchOptions & ClientOptions & {
+    type: ResourceType;
+    namespace: string;
+    query: Record<string, string>;
+  },
 ): AsyncGenerator<WatchEvent> {
-  const { type, namespace, resourceVersion, signal } = options;
+  const { type, namespace, query, signal } = options;
   if (signal.aborted) return;
   const { min, max } = WATCH_SECONDS;
   // Watches that began together, after a restart, must not end together.
@@ -162,7 +187,7 @@ async function* watchType(
         ...selectors(options),
         watch: "1",
         allowWatchBookmarks: "true",
-        resourceVersion,
+        ...query,
         timeoutSeconds: String(seconds),
       },
       accept: acceptOf("PartialObjectMetadata", options),
@@ -193,6 +218,16 @@ async function unlessGone(answer: Promise<JsonObject>): Promise<JsonObject | und
 
 function isPathNotFound(error: unknown): boolean {
   return error instanceof KubeError && error.reason === "PathNotFound";
+}
+
+/** In a list the items of built-in types come without apiVersion and kind. */
+function wholeItems(
+  type: ResourceType,
+  { metadataOnly }: ListOptions,
+  list: ObjectList,
+): ObjectList {
+  if (metadataOnly) return list;
+  return { ...list, items: list.items.map((item) => ({ ...typeMembers(type), ...item })) };
 }
 
 function typeMembers({ group, version, kind }: ResourceType): JsonObject {

@@ -17,10 +17,11 @@ export async function readInClusterAccess(env: Environment, mount = MOUNT): Prom
   const host = env["KUBERNETES_SERVICE_HOST"] ?? "";
   const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
   const token = freshFile(join(mount, "token"));
+  const ca = freshFile(join(mount, "ca.crt"));
   const namespace = join(mount, "namespace");
   return {
     server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
-    trust: { ca: await readText(join(mount, "ca.crt")) },
+    trust: { ca: await ca.read(), readCa: ca.read },
     namespace: existsSync(namespace) ? await readText(namespace) : "default",
     async credentials(refused) {
       return { authorization: `Bearer ${await token.read(refused && "again")}` };

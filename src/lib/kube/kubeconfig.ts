@@ -120,7 +120,8 @@ async function readTrust(cluster: Cluster, folder: string, shown: string): Promi
     throw unusable(shown, "proxy-url is not supported; set HTTPS_PROXY in the environment instead");
   }
   const isInsecure = cluster["insecure-skip-tls-verify"] === true;
-  const ca = await pem(cluster, "certificate-authority", folder, shown)?.read();
+  const file = pem(cluster, "certificate-authority", folder, shown);
+  const ca = await file?.read();
   if (isInsecure && ca !== undefined) {
     throw unusable(shown, "it has both insecure-skip-tls-verify and a certificate authority");
   }
@@ -129,7 +130,7 @@ async function readTrust(cluster: Cluster, folder: string, shown: string): Promi
   }
   return {
     isInsecure,
-    ...(ca === undefined ? {} : { ca }),
+    ...(file === undefined || ca === undefined ? {} : { ca, readCa: file.read }),
     ...(cluster["tls-server-name"] ? { serverName: cluster["tls-server-name"] } : {}),
   };
 }

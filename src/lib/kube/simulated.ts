@@ -10,6 +10,7 @@ import type { JsonObject } from "../json.ts";
 import { guessResource } from "../wire/work_spec.ts";
 import { type Kube, KubeError, type ObjectRef, type ResourceType } from "../work/kube_api.ts";
 import { parseApiVersion } from "./discovery.ts";
+import { initialEvents } from "./lists.ts";
 import { matcherOf } from "./selectors.ts";
 import { availableStatus } from "./simulated_deployment.ts";
 import {
@@ -46,6 +47,20 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
     version: 1,
     onWritten: (ref, object) => playDeployment(store, ref, object, availableAfterMs),
   };
+  const list: Kube["list"] = async (type, namespace, listOptions = {}) => {
+    const matches = inNamespace(namespace, matcherOf(listOptions));
+    const items = readAll(store, type).filter(matches);
+    return {
+      items: items.map((item) => presented(item, listOptions)),
+      resourceVersion: String(store.version),
+    };
+  };
+  async function* fromStart(...[type, namespace, watchOptions]: Parameters<Kube["watch"]>) {
+    const all = await list(type, namespace, watchOptions);
+    yield* initialEvents([all]);
+    const { resourceVersion } = all;
+    yield* watch(store, type, namespace, { ...watchOptions, resourceVersion });
+  }
   return {
     description: "simulated",
     resolve: (apiVersion, kind) => Promise.resolve(typeOf(apiVersion, kind)),
@@ -88,15 +103,13 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
       remove(store, ref, propagationPolicy);
       return true;
     },
-    async list(type, namespace, listOptions = {}) {
-      const matches = inNamespace(namespace, matcherOf(listOptions));
-      const items = readAll(store, type).filter(matches);
-      return {
-        items: items.map((item) => presented(item, listOptions)),
-        resourceVersion: String(store.version),
-      };
+    list,
+    watch(type, namespace, watchOptions) {
+      const { resourceVersion } = watchOptions;
+      return resourceVersion === undefined
+        ? fromStart(type, namespace, watchOptions)
+        : watch(store, type, namespace, { ...watchOptions, resourceVersion });
     },
-    watch: (type, namespace, watchOptions) => watch(store, type, namespace, watchOptions),
   };
 }
 

@@ -55,8 +55,16 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     burst: options.burst ?? 100,
   });
 
-  const once = async (request: KubeRequest, known: Credentials, signal: AbortSignal) =>
-    await fetch(server + request.path + queryText(request.query), {
+  let isDoubtful = false;
+  const readCa = async () => {
+    const { ca, readCa } = access.trust;
+    // While a file is replaced it may be missing: the next call reads it again.
+    return await readCa?.(isDoubtful ? "again" : undefined).catch(() => ca) ?? ca;
+  };
+
+  const once = async (request: KubeRequest, known: Credentials, signal: AbortSignal) => {
+    const ca = await readCa();
+    const answer = fetch(server + request.path + queryText(request.query), {
       method: request.method,
       headers: headersOf(request, known, userAgent),
       signal,
@@ -66,12 +74,16 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
       timeout: false,
       tls: {
         rejectUnauthorized: !access.trust.isInsecure,
-        ...(access.trust.ca === undefined ? {} : { ca: access.trust.ca }),
+        ...(ca === undefined ? {} : { ca }),
         ...(access.trust.serverName === undefined ? {} : { serverName: access.trust.serverName }),
         ...known.certificate,
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
     });
+    // After a failure it is not known whether the server has got another authority.
+    isDoubtful = await answer.then(() => false, () => true);
+    return await answer;
+  };
 
   /** A request that was turned down for its credentials has not been carried out: it may be sent again. */
   const authenticated = async (request: KubeRequest, signal: AbortSignal) => {

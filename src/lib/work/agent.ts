@@ -11,6 +11,7 @@ import type { Logger } from "../log.ts";
 import { MANIFEST_BUNDLES } from "../wire/event.ts";
 import type { EventType } from "../wire/event_type.ts";
 import { createSequence } from "../wire/sequence.ts";
+import { startAlarms } from "./alarms.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
@@ -22,7 +23,7 @@ import { createOutbox, type Outbox } from "./outbox.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import { recall } from "./recall.ts";
 import { type Acquaintance, takeEvent } from "./reception.ts";
-import { createReconciler, type Reconciler } from "./reconcile.ts";
+import { createReconciler, type Pace, type Reconciler } from "./reconcile.ts";
 import type { Reporter } from "./report.ts";
 import { briefResyncRequest, specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
@@ -47,6 +48,8 @@ export interface WorkAgentOptions {
   jsonRawBytesMax: number;
   nowMs: () => number;
   witness?: Witness | undefined;
+  /** How fast things are done again, for tests that cannot wait for minutes. */
+  pace?: Pace;
 }
 
 export interface WorkAgent extends AsyncDisposable {
@@ -121,12 +124,16 @@ export async function startWorkAgent(
     }),
   );
   const { nowMs, jsonRawBytesMax, witness } = options;
-  const around = { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness };
+  const wake = (uid: string, delayMs: number) => passes.add(uid, delayMs);
+  const alarms = starting.use(
+    startAlarms(kube, wake, { pollMs: options.statusSyncIntervalMs, log }),
+  );
+  const around = { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax, witness };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
-    drifted: (uid, delayMs) => passes.add(uid, delayMs),
+    drifted: wake,
     passed: (work) => keeper.touch(work.uid),
-  });
+  }, options.pace);
   const passes = starting.use(createKeyedQueue((key) => takeTurn(key, ledger, reconciler), {
     name: "apply",
     workers: options.workers,

@@ -5,6 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Executor } from "../wire/work_spec.ts";
 import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
+import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
 import { checkExecutor } from "./executor.ts";
 import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
@@ -13,8 +14,8 @@ import { isComplete, observeObject, type Reading } from "./observe.ts";
 import type { ManifestOptions } from "./options.ts";
 import { shortHash } from "./record.ts";
 import { Refusal } from "./refusal.ts";
-import { type Wait, waitOf } from "./waits.ts";
 import { sparingly } from "./take_over.ts";
+import { type Wait, waitOf } from "./waits.ts";
 import type { Slot } from "./work.ts";
 
 /** A manifest whose place on the cluster is known. */
@@ -52,10 +53,11 @@ export async function applySlot(
   const { ref, manifest, options, ownership, executor } = located;
   const hash = shortHash([manifest, options, ownership, executor ?? null]);
   const isNew = slot.appliedHash !== hash;
+  if (!isNew && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
   try {
     const { object, isRead } = await bring(kube, slot, located, isNew);
     slot.appliedHash = hash;
-    slot.isDrifted = false;
+    endDrift(slot, { isNew, ...reading });
     setApplied(slot, reading);
     if (isRead) {
       if (object !== undefined) slot.mark = markOf(object);
@@ -82,6 +84,11 @@ export async function applySlot(
     const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
     const isMissing = slot.uid === undefined && located.listedUid === undefined;
     const target = { ref, manifest, strategy, ownership, isNew, isMissing };
+    if (!isNew && slot.driftPolicy?.policy === "report") {
+      const apply = (door: Kube) => applyManifest(door, target);
+      const object = await reportDrift(kube, slot, () => kube.get(ref), apply, reading);
+      return { object, isRead: true };
+    }
     const object = await applyManifest(door, target);
     return { object, isRead: true };
   }

@@ -2,7 +2,7 @@
 
 import type { KeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { followType } from "./follow.ts";
+import { type Follower, followScope } from "./follow.ts";
 import type { Kube } from "./kube_api.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Works } from "./receive.ts";
@@ -46,13 +46,14 @@ export function followLedger(
     const work = entry.isOwn ? workOf(works, entry) : undefined;
     passes.add(work?.uid ?? entryKey(entry));
   };
-  const follower: Parameters<typeof followType>[3] = {
-    listed() {
-      // What was deleted while nobody watched is noticed when its work is applied next.
-    },
+  const follower: Follower = {
+    begin() {},
+    // What was deleted while nobody watched is noticed when its work is applied next.
+    complete() {},
     changed: (object) => wake(ledger.observe(object)),
     deleted: (object) => wake(ledger.lose(object)),
     poll: () => Promise.resolve(),
   };
-  return followType(kube, ledger.type, "", follower, { metadataOnly: true, ...options });
+  const scope = { type: ledger.type, namespace: "", name: "", metadataOnly: true };
+  return followScope(kube, scope, follower, options);
 }

@@ -54,14 +54,19 @@ export interface ListOptions {
 }
 
 export interface WatchOptions extends ListOptions {
-  /** Events after this version; as a list returned it. */
-  resourceVersion: string;
+  /**
+   * Events after this version; as a list returned it. Without it the watch begins with an ADDED for each object there
+   * is, and a BOOKMARK that says so.
+   */
+  resourceVersion?: string;
   signal: AbortSignal;
 }
 
 export interface WatchEvent {
   type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
   object: JsonObject;
+  /** All objects that there were when the watch began have been told. */
+  isInitialEnd?: true;
 }
 
 export interface ObjectList {

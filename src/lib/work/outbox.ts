@@ -19,6 +19,9 @@ import type { Work } from "./work.ts";
 
 /** Changes of one work within this time travel together. */
 const DEBOUNCE_MS = 50;
+/** A status that goes on changing is told once a second, after some that are told at once. */
+const PACE_MS = 1_000;
+const BURST = 3;
 /** A report is stored within this time, or its server has other worries. */
 const QUIET_MS = 5_000;
 /** Events under way at once: enough to hide the round trip. */
@@ -63,8 +66,30 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const answers = new Set<string>();
   /** Since when the server has to hear of a work. */
   const since = new Map<string, number>();
+  /** When the works that were reported lately have used up their turns. */
+  const usedUntil = new Map<string, number>();
   let isOpen = false;
   let publishedAt = -Infinity;
+
+  const useTurn = (uid: string) => {
+    const now = performance.now();
+    const untilMs = Math.max(now, usedUntil.get(uid) ?? 0) + PACE_MS;
+    // Set anew, the last one to be looked at.
+    usedUntil.delete(uid);
+    usedUntil.set(uid, untilMs);
+    for (const [other, atMs] of usedUntil) {
+      // In the order of their last reports: the first that still counts ends the search.
+      if (atMs > now) break;
+      usedUntil.delete(other);
+    }
+  };
+  /** How long the next report has to wait; one of a new version never does. */
+  const turnInMs = (uid: string): number => {
+    const work = works.get(uid);
+    if (work === undefined || work.isGone || work.reportedVersion !== work.version) return 0;
+    const used = usedUntil.get(uid) ?? -Infinity;
+    return Math.max(0, used - BURST * PACE_MS - performance.now());
+  };
 
   const send = async (uid: string): Promise<undefined> => {
     await sendOne(uid);
@@ -98,6 +123,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       throw error;
     }
     publishedAt = performance.now();
+    useTurn(uid);
     answers.delete(uid);
     if (mustReport) work.mustReport = false;
     work.reportedHash = hash;
@@ -141,7 +167,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
   return {
     mark(uid, pace) {
       expect(uid);
-      if (isOpen) queue.add(uid, pace === "urgent" ? 0 : DEBOUNCE_MS);
+      const debounceMs = pace === "urgent" ? 0 : DEBOUNCE_MS;
+      if (isOpen) queue.add(uid, Math.max(debounceMs, turnInMs(uid)));
       else waiting.add(uid);
     },
     answer(uid) {

@@ -3,9 +3,11 @@
 import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
+import type { Alarms } from "./alarms.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
 import { dropOldRules, setCondition } from "./conditions.ts";
+import { placePolicy } from "./drift.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
@@ -20,8 +22,9 @@ import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
+import type { Interest } from "./wants.ts";
+import type { Watches } from "./watches.ts";
 import type { Witness } from "./witness.ts";
-import type { Interest, Watches } from "./watches.ts";
 
 /** What a pass needs of the agent. */
 export interface Surroundings {
@@ -29,6 +32,7 @@ export interface Surroundings {
   ledger: Ledger;
   fence: Fence;
   watches: Watches;
+  alarms: Alarms;
   log: Logger;
   nowMs: () => number;
   jsonRawBytesMax: number;
@@ -69,6 +73,9 @@ export async function applyWork(
   await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
   const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
   work.slots = slots;
+  for (const slot of slots) {
+    placePolicy(slot, work.metadata, spec.manifests[slot.meta.ordinal] as JsonObject);
+  }
   await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
   const entry = await open(withPlanned([], slots));
   if (entry === undefined) return undefined;

@@ -8,30 +8,33 @@
  * There is no way back from deleting.
  */
 
-import { backoffMs } from "../backoff.ts";
-import type { ObjectRef } from "./kube_api.ts";
+import { backoffMs, type BackoffOptions } from "../backoff.ts";
 import { createDeletions } from "./deletion.ts";
+import { calmDown, DRIFT_PACE, type DriftPace } from "./drift.ts";
 import type { AppliedResource, LedgerEntry } from "./ledger.ts";
-import { isDrifted, isOutdated, observeObject } from "./observe.ts";
 import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
 import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
-import type { Sighting } from "./watches.ts";
-import { objectKey, type Work } from "./work.ts";
+import { createSight, type Sight } from "./sight.ts";
+import type { Work } from "./work.ts";
 
-/** Pauses before failed manifests are tried again. */
-const RETRY = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
 /** Pauses between looks at objects that terminate. */
 const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
-/** An object of a deletion that is seen to go is not waited for longer; many that go together are one look. */
-const GONE_DELAY_MS = 300;
-/** Pauses before an object that somebody keeps changing is set right again. */
-const HEAL = { firstMs: 100, factor: 3, ceilingMs: 300_000 };
-/** An object that was left alone for so long is healed at once again. */
-const HEAL_MEMORY_MS = 600_000;
 /** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
 const SILENT_FAILURES_MAX = 3;
+
+/** How fast what did not stay, or did not come to be, is done again. */
+export interface Pace {
+  drift: DriftPace;
+  /** Pauses before failed manifests are tried again. */
+  retry: BackoffOptions;
+}
+
+const PACE: Pace = {
+  drift: DRIFT_PACE,
+  retry: { firstMs: 200, factor: 2, ceilingMs: 60_000 },
+};
 
 /** Who is told what the reconciler finds. */
 export interface Told {
@@ -49,7 +52,7 @@ export interface Reconciler {
   /** Deletes the objects of an AppliedManifestWork that was deleted; true if all are gone. */
   finalise(entry: LedgerEntry): Promise<boolean>;
   /** Takes what a watch saw. */
-  see(uid: string, ref: ObjectRef, sighting: Sighting): void;
+  see: Sight["see"];
   /** The work is no more. */
   forget(uid: string): void;
 }
@@ -59,19 +62,26 @@ interface Memory {
   failures: number;
   pendingRounds: number;
   pruningSinceMs?: number;
-  heals: number;
-  healedAtMs: number;
-  /** Sightings that arrived while a pass was under way. */
-  held?: Map<string, { ref: ObjectRef; sighting: Sighting }>;
 }
 
 /** Creates a reconciler over the works of one agent. */
-export function createReconciler(around: Surroundings, works: Works, told: Told): Reconciler {
-  const { kube, ledger, fence, watches, log, nowMs, jsonRawBytesMax, witness } = around;
+export function createReconciler(
+  around: Surroundings,
+  works: Works,
+  told: Told,
+  pace: Pace = PACE,
+): Reconciler {
+  const { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax, witness } = around;
+  const sight = createSight(works, { ...told, read: watches.read }, {
+    nowMs,
+    jsonRawBytesMax,
+    pace: pace.drift,
+    witness,
+  });
   const memories = new Map<string, Memory>();
 
   const memoryOf = (uid: string): Memory => {
-    const found = memories.get(uid) ?? { failures: 0, pendingRounds: 0, heals: 0, healedAtMs: 0 };
+    const found = memories.get(uid) ?? { failures: 0, pendingRounds: 0 };
     memories.set(uid, found);
     return found;
   };
@@ -89,6 +99,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     if (!work.isGone) await fence.raise(work.uid, { deletionTimestamp, isTimed });
     if (!work.isGone && !await deletions.advance(work)) return pendingDelay(memoryOf(work.uid));
     watches.want(work.uid, []);
+    alarms.set(work.uid, []);
     work.isGone = true;
     log.debug("deleted work", { resource_id: work.uid });
     told.changed(work.uid, "urgent");
@@ -112,7 +123,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
-    memory.held = new Map();
+    sight.hold(work.uid);
     try {
       let owned: LedgerEntry | undefined;
       const enter = async (planned: readonly AppliedResource[]) => {
@@ -128,9 +139,7 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       }
       return result;
     } finally {
-      const { held } = memory;
-      delete memory.held;
-      for (const { ref, sighting } of held.values()) see(work.uid, ref, sighting);
+      sight.release(work.uid);
     }
   };
 
@@ -154,62 +163,20 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
     }
     if (result === undefined) return pendingDelay(memory);
     if (!result.isWhole) return 0;
+    const delays = work.slots.flatMap((slot) => calmDown(slot, nowMs(), pace.drift) ?? []);
     settle(work);
+    alarms.set(work.uid, result.waitsFor);
     told.passed(work);
-    const delays: number[] = [];
     if (result.pending > 0) delays.push(pendingDelay(memory));
     else {
       memory.pendingRounds = 0;
       delete memory.pruningSinceMs;
     }
     if (result.retryAfterMs === undefined) memory.failures = 0;
-    else {
-      const backoff = backoffMs(memory.failures++, RETRY, Math.random());
-      delays.push(result.retryAfterMs > 0 ? result.retryAfterMs : backoff);
-    }
+    // Zero means that nobody knows a better time than the backoff.
+    else if (result.retryAfterMs > 0) delays.push(result.retryAfterMs);
+    else delays.push(backoffMs(memory.failures++, pace.retry, Math.random()));
     return delays.length > 0 ? Math.min(...delays) : undefined;
-  };
-
-  const heal = (uid: string) => {
-    const memory = memoryOf(uid);
-    if (nowMs() - memory.healedAtMs > HEAL_MEMORY_MS) memory.heals = 0;
-    memory.healedAtMs = nowMs();
-    told.drifted(uid, Math.max(1, backoffMs(memory.heals++, HEAL, Math.random())));
-  };
-
-  const see: Reconciler["see"] = (uid, ref, sighting) => {
-    const work = works.get(uid);
-    if (work === undefined) return;
-    const held = memories.get(uid)?.held;
-    const key = objectKey(ref);
-    if (held !== undefined) {
-      held.set(key, { ref, sighting });
-      return;
-    }
-    const { object, resourceVersion } = sighting;
-    if (object === undefined && work.deletionTimestamp !== undefined && !work.isGone) {
-      told.drifted(uid, GONE_DELAY_MS);
-    }
-    for (const slot of work.slots) {
-      const { options } = slot;
-      // Most events are for one slot of many; comparing the name first is the cheap way to it.
-      if (slot.ref?.name !== ref.name || objectKey(slot.ref) !== key || !options) continue;
-      if (isOutdated(slot, resourceVersion)) continue;
-      const isSame = object === undefined
-        ? slot.isKnown && slot.uid === undefined
-        : slot.isKnown && slot.resourceVersion === resourceVersion;
-      if (isSame) continue;
-      const strategy = options.updateStrategy.type || "Update";
-      const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
-      const reading = { options, version: work.version, nowMs: nowMs(), jsonRawBytesMax };
-      observeObject(slot, object, reading);
-      if (isNews && work.deletionTimestamp === undefined) {
-        slot.isDrifted = true;
-        witness?.drifted(slot);
-        heal(uid);
-      }
-      told.changed(uid);
-    }
   };
 
   return {
@@ -228,10 +195,11 @@ export function createReconciler(around: Surroundings, works: Works, told: Told)
       return await applyLive(work);
     },
     finalise,
-    see,
+    see: sight.see,
     forget(uid) {
       memories.delete(uid);
       watches.want(uid, []);
+      alarms.set(uid, []);
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from "../json.ts";
 import type { Condition, FeedbackValue, ResourceMeta } from "../wire/work_status.ts";
+import type { Contest, DriftPolicy } from "./drift.ts";
 import type { ObjectRef } from "./kube_api.ts";
 import type { ManifestOptions } from "./options.ts";
 
@@ -27,6 +28,12 @@ export interface Slot {
   /** The rules by which the object is read; undefined until the spec is known. */
   options?: ManifestOptions;
   isDrifted: boolean;
+  /** What to do about drift, as the spec says. */
+  driftPolicy?: DriftPolicy;
+  /** When a change of the object brought another attempt to apply a manifest that was refused. */
+  retriedAtMs?: number;
+  /** How others go on changing the object. */
+  contest?: Contest;
   /** The object itself was seen in this life, so its availability and feedback are true. */
   isKnown: boolean;
 }

@@ -1,0 +1,108 @@
+/** Stands before a real Kubernetes API server and answers some calls itself, as one in trouble would. */
+
+/** One call, as far as faults depend on it. */
+export interface KubeCall {
+  method: string;
+  path: string;
+  isWatch: boolean;
+}
+
+/**
+ * What becomes of a call: an answer without the server, no answer at all (`hang`), or one that is lost on its way back
+ * after the server has done its part (`lose`).
+ */
+export type KubeFault =
+  | { status: number; reason: string; retryAfterSeconds?: number }
+  | "hang"
+  | "lose";
+
+export interface KubeProxy extends AsyncDisposable {
+  url: string;
+  port: number;
+  /** All calls so far, the oldest first, with the fault that hit them. */
+  calls: (KubeCall & { fault: KubeFault | undefined })[];
+  /** Decides about each call from now on. */
+  decide: (call: KubeCall) => KubeFault | undefined;
+  /** Ends all watches that are open. */
+  endWatches(): void;
+}
+
+export interface KubeProxyOptions {
+  port?: number;
+  tls?: { cert: string; key: string };
+}
+
+/** Starts a proxy that carries everything until it is told otherwise. */
+export function startKubeProxy(upstream: string, options: KubeProxyOptions = {}): KubeProxy {
+  const watches = new Set<AbortController>();
+  const hanging = Promise.withResolvers<Response>();
+  const forward = async (request: Request, signal: AbortSignal) => {
+    const { pathname, search } = new URL(request.url);
+    const headers = new Headers(request.headers);
+    headers.delete("host");
+    const body = ["GET", "HEAD"].includes(request.method) ? {} : { body: await request.bytes() };
+    const { method } = request;
+    const tls = { rejectUnauthorized: false };
+    const given = { method, headers, ...body, signal, tls, timeout: false };
+    const response = await fetch(upstream + pathname + search, given);
+    const shown = new Headers(response.headers);
+    // What arrives here is unpacked already.
+    for (const name of ["content-encoding", "content-length"]) shown.delete(name);
+    return new Response(response.body, { status: response.status, headers: shown });
+  };
+
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: options.port ?? 0,
+    idleTimeout: 0,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
+    async fetch(request) {
+      const url = new URL(request.url);
+      const isWatch = url.searchParams.has("watch");
+      const call = { method: request.method, path: url.pathname + url.search, isWatch };
+      const fault = proxy.decide(call);
+      proxy.calls.push({ ...call, fault });
+      if (fault === "hang") return await hanging.promise;
+      if (fault !== undefined && fault !== "lose") return refusal(fault);
+      const ending = new AbortController();
+      if (isWatch) watches.add(ending);
+      const signal = AbortSignal.any([request.signal, ending.signal]);
+      const response = await forward(request, signal).catch(() => Response.error());
+      if (fault === undefined) return response;
+      await response.body?.cancel();
+      return await hanging.promise;
+    },
+  });
+  const port = server.port ?? 0;
+  const proxy: KubeProxy = {
+    url: `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
+    port,
+    calls: [],
+    decide: () => undefined,
+    endWatches() {
+      for (const ending of watches) ending.abort();
+      watches.clear();
+    },
+    async [Symbol.asyncDispose]() {
+      hanging.resolve(new Response(null, { status: 503 }));
+      proxy.endWatches();
+      await server.stop(true);
+    },
+  };
+  return proxy;
+}
+
+function refusal({ status, reason, retryAfterSeconds }: Exclude<KubeFault, string>): Response {
+  const body = {
+    kind: "Status",
+    apiVersion: "v1",
+    status: "Failure",
+    message: `the test says ${reason}`,
+    reason,
+    code: status,
+  };
+  const headers = retryAfterSeconds === undefined
+    ? {}
+    : { "retry-after": String(retryAfterSeconds) };
+  return Response.json(body, { status, headers });
+}
