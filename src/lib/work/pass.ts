@@ -152,12 +152,15 @@ interface Pass {
 /** Applies the manifests of one rank, several at once, until the spec is no longer the one that is held. */
 async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
   const { around: { kube, ledger }, spec, entry, results, isCurrent, readingOf } = pass;
+  // A definition that was refused will not be served, however long one waits.
+  const applied = [...results].filter(([, { isApplied }]) => isApplied)
+    .map(([{ meta }]) => spec.manifests[meta.ordinal] as JsonObject);
   const placed: { slot: Slot; ref: ObjectRef }[] = [];
   await Promise.all(slots.map(async (slot) => {
     const { ordinal } = slot.meta;
     try {
       const meta = draftMeta(spec.manifests[ordinal] as JsonObject, ordinal);
-      const ref = await locateDefined(kube, meta, spec.manifests);
+      const ref = await locateDefined(kube, meta, applied);
       place(slot, ref, spec);
       placed.push({ slot, ref });
     } catch (error) {
