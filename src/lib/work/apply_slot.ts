@@ -40,6 +40,11 @@ export interface Outcome {
   waitsFor?: Wait;
 }
 
+/** By which it is known that an object was read by other rules. */
+export function hashOfRules({ feedbackRules, conditionRules }: ManifestOptions): string {
+  return shortHash([feedbackRules, conditionRules]);
+}
+
 /**
  * Brings one slot up to date.
  *
@@ -53,12 +58,12 @@ export async function applySlot(
   reading: Reading,
 ): Promise<Outcome> {
   const { ref, manifest, options, ownership, executor } = located;
-  const { updateStrategy, feedbackRules, conditionRules } = options;
+  const { updateStrategy, conditionRules } = options;
   const manifestHash = shortHash(manifest);
   const hash = shortHash([manifestHash, updateStrategy, ownership, executor ?? null]);
   const isNew = slot.appliedHash !== hash;
   // Other rules ask for another look, not for another application.
-  const rulesHash = shortHash([feedbackRules, conditionRules]);
+  const rulesHash = hashOfRules(options);
   const isSame = !isNew && slot.rulesHash === rulesHash;
   if (isSame && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
   try {

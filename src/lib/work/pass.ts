@@ -4,7 +4,7 @@ import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import type { Alarms } from "./alarms.ts";
-import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
+import { applySlot, hashOfRules, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
 import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
@@ -119,6 +119,8 @@ export async function applyWork(
 /** Watches the objects of a work that an earlier life has applied, so that what is as it was need not be read. */
 export async function lookAround({ kube, watches }: Surroundings, work: Work): Promise<void> {
   const { slots } = await layOut(kube, work);
+  // The rules are those of the earlier life, and what the watches tell is read by them.
+  for (const slot of slots) if (slot.options) slot.rulesHash ??= hashOfRules(slot.options);
   watches.want(work.uid, interestsOf(slots));
 }
 
