@@ -5,7 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Executor } from "../wire/work_spec.ts";
 import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
-import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
+import { endDrift, isHeldBack, notingWrites, reportDrift } from "./drift.ts";
 import type { Executors } from "./executor.ts";
 import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
@@ -66,12 +66,14 @@ export async function applySlot(
   const rulesHash = hashOfRules(options);
   const isSame = !isNew && slot.rulesHash === rulesHash;
   if (isSame && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
+  let hasWritten = false;
+  const noting = notingWrites(kube, () => hasWritten = true);
   try {
-    const { object, isRead, isLeft } = await bring(kube, slot, located, isNew);
+    const { object, isRead, isLeft } = await bring(noting, slot, located, isNew);
     slot.appliedHash = hash;
     slot.manifestHash = manifestHash;
     slot.rulesHash = rulesHash;
-    endDrift(slot, { isNew, ...reading });
+    endDrift(slot, { isNew, hasWritten, ...reading });
     setApplied(slot, reading);
     if (isLeft && object !== undefined) slot.mark = markOf(object);
     if (isRead) observeObject(slot, object, reading);

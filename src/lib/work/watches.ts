@@ -94,7 +94,12 @@ export function startWatches(
       }
     }
     for (const key of sizes.keys()) if (!scopes.has(key)) sizes.delete(key);
-    if (polled.length > 0) log.warn("too much to watch, polling the rest", { of: polled.length });
+    if (polled.length > 0 && !poller.isPolling()) {
+      log.warn("too much to watch, polling the rest", {
+        streams: scopes.size,
+        polled: polled.length,
+      });
+    }
     poller.poll(polled);
     pool.closeReplaced();
   };
@@ -188,6 +193,7 @@ function createPoller(readWithin: (place: Place) => Promise<void>, pauseMs: numb
     timer = places.length === 0 ? undefined : setTimeout(() => void round(), pauseMs);
   };
   return {
+    isPolling: () => places.length > 0,
     poll(wanted: readonly Place[]) {
       places = wanted;
       if (places.length > 0 && timer === undefined && !isRunning) void round();
