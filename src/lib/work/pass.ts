@@ -121,7 +121,8 @@ export async function lookAround({ kube, watches }: Surroundings, work: Work): P
   const { slots } = await layOut(kube, work);
   // The rules are those of the earlier life, and what the watches tell is read by them.
   for (const slot of slots) if (slot.options) slot.rulesHash ??= hashOfRules(slot.options);
-  watches.want(work.uid, interestsOf(slots));
+  const sought = interestsOf(slots).map((interest) => ({ ...interest, isSought: true }));
+  watches.want(work.uid, sought);
 }
 
 /** Gives each manifest its slot, and the slot its place and options. */
