@@ -8,7 +8,7 @@ import { installLedgerType } from "../../src/lib/work/crd.ts";
 import { hubHashOf, openLedger } from "../../src/lib/work/ledger.ts";
 import { RECORD_ANNOTATION } from "../../src/lib/work/record.ts";
 import { tellUnclaimed } from "../../src/lib/work/unclaimed.ts";
-import { metadataOf } from "../../src/lib/work/work.ts";
+import { metadataOf, type Work } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
@@ -162,7 +162,7 @@ test("what stays is told once after a connection, with what removes it", async (
   await ledger.load();
   let told = "";
   const log = createLogger({ level: "warn", isTerminal: false, write: (line) => told += line });
-  using teller = tellUnclaimed(ledger, new Map(), log, 0);
+  using teller = tellUnclaimed({ ledger, works: new Map(), strangers: new Map() }, log, 0);
 
   teller.connected();
   await eventually(() => told, (text) => text !== "");
@@ -187,6 +187,30 @@ test("A69: a new hub name and another agent id leave the old AppliedManifestWork
 
   expect(metadataOf(await find(`left-${uid}`))["ownerReferences"]).toHaveLength(2);
   expect(await kube.get(await ledgerRef(kube, uid, `old-${uid}`))).toBeDefined();
+});
+
+test("W14: an agent that finds its works applied under another name of the server says what takes them over", async () => {
+  const uid = crypto.randomUUID();
+  await leaveBehind(uid, `old-${uid}`);
+  const ledger = openLedger(kube, await installLedgerType(kube), { hubName: `new-${uid}` });
+  const { strangers } = await ledger.load();
+  const work = { uid, name: uid } as Work;
+  let told = "";
+  const log = createLogger({ level: "warn", isTerminal: false, write: (line) => told += line });
+  using teller = tellUnclaimed({ ledger, works: new Map([[uid, work]]), strangers }, log, 0);
+
+  teller.connected();
+  await eventually(() => told, (text) => text !== "");
+  teller.connected();
+  await Bun.sleep(50);
+
+  expect(told.trim().split("\n")).toHaveLength(1);
+  const agent = hubHashOf(`old-${uid}`);
+  expect(JSON.parse(told)).toMatchObject({
+    count: 1,
+    works: [uid],
+    remedy: `if the server's address has changed, --agent-id=${agent} takes them over`,
+  });
 });
 
 test("A70: a work under a new hub name takes its objects over, and what it no longer has stays with the old one", async () => {

@@ -99,7 +99,7 @@ export async function startWorkAgent(
     hubName: options.hubName ?? broker.hubName,
     agentId: options.ownerId,
   });
-  const { works, floor, unfinished, fence } = await recall(ledger, options.nowMs());
+  const { works, floor, unfinished, fence, strangers } = await recall(ledger, options.nowMs());
   const keeper = starting.use(createKeeper(works, ledger, () => passes.due > 0, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
@@ -143,7 +143,7 @@ export async function startWorkAgent(
   const { statusSyncIntervalMs: pollMs } = options;
   starting.use(followLedger(kube, { ledger, works, passes }, { pollMs, log }));
   for (const entry of unfinished) passes.add(entryKey(entry));
-  const teller = starting.use(tellUnclaimed(ledger, works, log));
+  const teller = starting.use(tellUnclaimed({ ledger, works, strangers }, log));
 
   let askedAt = -Infinity;
   let isAnswered = false;

@@ -82,8 +82,11 @@ export interface UnclaimedTeller extends Disposable {
 
 /** Tells operators what stays and how to remove it: once after each connection, if it is something else than before. */
 export function tellUnclaimed(
-  ledger: Ledger,
-  works: Works,
+  { ledger, works, strangers }: {
+    ledger: Ledger;
+    works: Works;
+    strangers: Map<string, string[]>;
+  },
   log: Logger,
   afterMs: number = TOLD_AFTER_MS,
 ): UnclaimedTeller {
@@ -100,6 +103,7 @@ export function tellUnclaimed(
       });
     }
     told = text;
+    tellStrangers(works, strangers, log);
   };
   return {
     connected() {
@@ -109,4 +113,24 @@ export function tellUnclaimed(
     },
     [Symbol.dispose]: () => clearTimeout(timer),
   };
+}
+
+/**
+ * Tells of works that another agent has applied as well: with two owners their objects outlive them.
+ *
+ * After a change of the server's address that other agent was this one.
+ */
+function tellStrangers(works: Works, strangers: Map<string, string[]>, log: Logger): void {
+  const applied = new Set([...works.values()].map(({ name }) => name));
+  for (const [agent, names] of strangers) {
+    const both = names.filter((name) => applied.has(name));
+    if (both.length === 0) continue;
+    log.warn("objects of some works have a second owner, and will not be deleted with them", {
+      count: both.length,
+      works: both.slice(0, SHOWN_MAX),
+      remedy: `if the server's address has changed, --agent-id=${agent} takes them over`,
+    });
+  }
+  // It was so at the start, and is said once.
+  strangers.clear();
 }
