@@ -21,7 +21,7 @@ const LAYOUT = 1;
 
 type SlotRecord = Pick<
   Slot,
-  "meta" | "conditions" | "valuesHash" | "appliedHash" | "mark" | "uid"
+  "meta" | "conditions" | "valuesHash" | "appliedHash" | "manifestHash" | "mark" | "uid"
 >;
 
 /** The part of a work that survives the agent. */
@@ -55,13 +55,14 @@ export function encodeRecord(work: Work): string {
     reportedVersion: work.reportedVersion,
     sequence: work.sequence,
     conditions: work.conditions,
-    slots: work.slots.map(({ meta, conditions, valuesHash, appliedHash, mark, uid }) => ({
-      meta,
-      conditions,
-      valuesHash,
-      appliedHash,
-      mark,
-      uid,
+    slots: work.slots.map((slot) => ({
+      meta: slot.meta,
+      conditions: slot.conditions,
+      valuesHash: slot.valuesHash,
+      appliedHash: slot.appliedHash,
+      manifestHash: slot.manifestHash,
+      mark: slot.mark,
+      uid: slot.uid,
     })),
   } as WorkRecord;
   const whole = pack(record);
