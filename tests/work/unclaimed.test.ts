@@ -92,6 +92,30 @@ test("M16, I6: a peer that does not know a single work has none deleted; one tha
   expect(await find(`left-${uid}`)).toBeUndefined();
 });
 
+test("I6: a broker that lost its store has nothing deleted by a reconnect, and is asked once what it has", async () => {
+  const uid = crypto.randomUUID();
+  const hub = `hub-${uid}`;
+  await using agent = await startAgent(kube, { hub });
+  await agent.send(uid, 1, { manifests: [configMap(`known-${uid}`, {})] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  await agent.reconnect();
+  const asked = agent.resyncs.length;
+
+  await agent.receive(forgotten(uid, {}, "source"));
+  await eventually(() => agent.resyncs.length > asked);
+  expect(agent.resyncs.slice(asked)).toEqual([[{ resourceId: uid, version: 0 }]]);
+  await agent.receive(forgotten(uid, {}, "source"));
+  await Bun.sleep(1_200);
+  expect(agent.resyncs).toHaveLength(asked + 1);
+  expect(await find(`known-${uid}`)).toBeDefined();
+
+  // It has another work, so it is no empty store that does not know this one.
+  await passBy(agent);
+  await agent.receive(forgotten(uid, {}, "source"));
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  expect(await find(`known-${uid}`)).toBeUndefined();
+});
+
 test("I6: what a restarted agent holds by its record is not deleted by a peer with an empty store", async () => {
   const uid = crypto.randomUUID();
   const hub = `hub-${uid}`;

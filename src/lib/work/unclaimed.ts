@@ -7,11 +7,8 @@
  */
 
 import type { Logger } from "../log.ts";
-import { type CloudEvent, EXT } from "../wire/event.ts";
-import { ACTION, parseEventType } from "../wire/event_type.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Works } from "./receive.ts";
-import { SOURCE_LABEL } from "./report.ts";
 import type { Work } from "./work.ts";
 
 /** A server with many works takes its time to answer. */
@@ -47,32 +44,6 @@ export function unclaimedEntries(ledger: Ledger, works: Works): LedgerEntry[] {
   return [...ledger.all()].filter(({ workName, isDeleting, isOwn }) =>
     !isDeleting && (!isOwn || !claimed.has(workName))
   );
-}
-
-/**
- * True if a deletion is no more than the guess of a peer that does not know the resource, and not to be believed.
- *
- * Such a guess answers a resync, and comes without spec, metadata and our server's time. It is taken for what only a former
- * life has applied if its source is the one that the work was of, and if it knows at least something: a server with an
- * empty store would have everything deleted (promise I6).
- */
-export function isDoubtful(
-  event: CloudEvent,
-  { ledger, works }: { ledger: Ledger; works: Works },
-): boolean {
-  const { extensions, data, source } = event;
-  if (extensions[EXT.deletionTimestamp] === undefined || data !== undefined) return false;
-  if (extensions[EXT.readAt] !== undefined || extensions[EXT.metadata]) return false;
-  if (parseEventType(event.type).action !== ACTION.resyncResponse) return false;
-  const id = String(extensions[EXT.resourceId]);
-  const entry = ledger.get(id);
-  if (entry === undefined || entry.isDeleting) return false;
-  if (works.get(id)?.specText !== undefined) return false;
-  const holder = entry.labels[SOURCE_LABEL];
-  const isOfBroker = extensions[EXT.resourceVersion] === undefined;
-  if (!isOfBroker && holder !== undefined && holder !== source) return true;
-  for (const { specText } of works.values()) if (specText !== undefined) return false;
-  return true;
 }
 
 export interface UnclaimedTeller extends Disposable {
