@@ -51,12 +51,11 @@ export function createDoubts({ ledger, works, ask }: DoubtParts): Doubts {
       hasAsked = false;
     },
     rejects(event) {
-      const { extensions, data } = event;
-      if (extensions[EXT.deletionTimestamp] === undefined) {
-        hasShown ||= data !== undefined;
+      if (!isGuess(event)) {
+        hasShown = true;
         return false;
       }
-      if (!isGuess(event)) return false;
+      const { extensions } = event;
       const id = String(extensions[EXT.resourceId]);
       const entry = ledger.get(id);
       // Nothing is lost by it.
@@ -76,8 +75,9 @@ export function createDoubts({ ledger, works, ask }: DoubtParts): Doubts {
   };
 }
 
-/** An answer without spec, metadata and our server's time: it is known only that the resource is not known. */
+/** A deletion without spec, metadata and our server's time: it is known only that the resource is not known. */
 function isGuess({ type, extensions, data }: CloudEvent): boolean {
+  if (extensions[EXT.deletionTimestamp] === undefined) return false;
   if (data !== undefined || extensions[EXT.readAt] !== undefined) return false;
   return !extensions[EXT.metadata] && parseEventType(type).action === ACTION.resyncResponse;
 }
