@@ -289,3 +289,23 @@ test("W14: a deletion after a change of the hub's name removes what the old Appl
   expect(await find(`left-${uid}`)).toBeUndefined();
   expect(await kube.get(await ledgerRef(kube, uid, `old-${uid}`))).toBeUndefined();
 });
+
+test("I4: what was said before a deletion stays late under a new name of the server", async () => {
+  const uid = crypto.randomUUID();
+  const ownerId = `agent-${uid}`;
+  const spec = { manifests: [configMap(`left-${uid}`, {})] };
+  const clock = (seconds: number) => new Date(Date.now() - 600_000 + seconds * 1_000).toISOString();
+  {
+    await using agent = await startAgent(kube, { hub: `old-${uid}`, ownerId });
+    await agent.send(uid, 1, spec, { readAt: clock(0) });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    await agent.delete(uid, 1, { deletedAt: clock(10), readAt: clock(11) });
+    await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  }
+
+  await using agent = await startAgent(kube, { hub: `new-${uid}`, ownerId });
+  await agent.send(uid, 1, spec, { readAt: clock(5) });
+  await passBy(agent);
+
+  expect(await find(`left-${uid}`)).toBeUndefined();
+});
