@@ -7,6 +7,7 @@ import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { conditionOf, configMap, feedbackOf, isTrue, startAgent } from "./one_agent.ts";
+import { job, workload } from "./ruled_objects.ts";
 
 const cluster = await startKubernetes({ pods: true });
 const kube = await openKubeconfig(cluster.kubeconfig);
@@ -45,7 +46,7 @@ test("a definition and an object of the new kind travel in one work, in either o
   await agent.until(uid, (report) => isTrue(report, "Deleted"));
 });
 
-test("M18: an update strategy that nobody knows is refused by name, and the other manifests go on", async () => {
+test("M18, W1: an update strategy that nobody knows is refused by name, and the other manifests go on", async () => {
   const uid = crypto.randomUUID();
   const identify = (name: string) => ({
     group: "",
@@ -72,7 +73,7 @@ test("M18: an update strategy that nobody knows is refused by name, and the othe
   expect(conditionOf(report, "Applied", 2)?.status).toBe("True");
 });
 
-test("a field of another manager is a conflict, and gone with the field", async () => {
+test("A33: a field of another manager is a conflict that names both, and gone with the field", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `conflict-${uid}`);
   const other = { ...configMap(ref.name, { a: "theirs" }) };
@@ -89,7 +90,11 @@ test("a field of another manager is a conflict, and gone with the field", async 
 
   const refused = await agent.until(uid, () => true);
   expect(conditionOf(refused, "Applied", 0)?.status).toBe("False");
-  expect(conditionOf(refused, "Applied", 0)?.message).toContain("conflict");
+  expect(conditionOf(refused, "Applied", 0)?.message).toBe(
+    'Failed to apply manifest: Apply failed with 1 conflict: conflict with "other": .data.a ' +
+      '(.data.a is set by "other"; leave it out of the manifest, or take it over with ' +
+      "serverSideApply.force)",
+  );
   expect(conditionOf(refused, "Available", 0)?.status).toBe("True");
   await agent.send(uid, 2, spec({ b: "ours" }));
   await agent.until(uid, (report) => isTrue(report, "Applied", 2));
@@ -112,7 +117,7 @@ test("an object that somebody changes or deletes is soon as the work wants it", 
   expect(isTrue(report, "Applied", 1)).toBeTrue();
 });
 
-test("labels and finalizers of others stay, and a read-only object is only read", async () => {
+test("A31, A111: labels and finalizers of others stay, and a read-only object is only read", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `mine-${uid}`);
   const seen = await refOf(kube, "v1", "ConfigMap", `seen-${uid}`);
@@ -149,7 +154,7 @@ test("labels and finalizers of others stay, and a read-only object is only read"
   await kube.patch(ref, { metadata: { finalizers: null } }, merge);
 });
 
-test("a cluster-scoped object loses its wrong namespace, and a namespaced one without is refused", async () => {
+test("W20: a cluster-scoped object loses its wrong namespace, and a namespaced one without is refused", async () => {
   const uid = crypto.randomUUID();
   const role = {
     apiVersion: "rbac.authorization.k8s.io/v1",
@@ -167,7 +172,7 @@ test("a cluster-scoped object loses its wrong namespace, and a namespaced one wi
   expect(conditionOf(report, "Applied", 1)?.message).toContain("namespace");
 });
 
-test("a create-only object keeps what others wrote, and comes back if it is deleted", async () => {
+test("A30: a create-only object keeps what others wrote, and comes back if it is deleted", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `once-${uid}`);
   const spec = (value: string) => ({
@@ -220,7 +225,7 @@ test("a finished job that the cluster has cleaned up is not run again, nor after
   const hub = `jobs-${uid}:1`;
   const ref = await refOf(kube, "batch/v1", "Job", `job-${uid}`);
   const spec = {
-    manifests: [jobOf(ref.name)],
+    manifests: [job(ref.name)],
     manifestConfigs: [{
       resourceIdentifier: { group: "batch", resource: "jobs", name: "*", namespace: "*" },
       conditionRules: [{ condition: "Complete", type: "WellKnownConditions" }],
@@ -249,21 +254,11 @@ test("a finished job that the cluster has cleaned up is not run again, nor after
 test("a field that an update no longer names is gone from the object", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "apps/v1", "Deployment", `fields-${uid}`);
-  const labels = { app: ref.name };
+  const manifest = workload("Deployment", ref.name);
   const spec = (extra: JsonObject) => ({
     manifests: [{
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: ref.name, namespace: "default" },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels },
-          spec: { containers: [{ name: "c", image: "none" }] },
-        },
-        ...extra,
-      },
+      ...manifest,
+      spec: { ...manifest["spec"] as JsonObject, replicas: 0, ...extra },
     }],
   });
   await agent.send(uid, 1, spec({ minReadySeconds: 7 }));
@@ -278,7 +273,23 @@ test("a field that an update no longer names is gone from the object", async () 
   expect(after["minReadySeconds"]).toBeUndefined();
 });
 
-test("a service keeps the address that the cluster gave it", async () => {
+test("a Deployment that has become ready has nothing more to report", async () => {
+  const uid = crypto.randomUUID();
+  const name = `ready-${uid}`;
+  await agent.send(uid, 1, { manifests: [workload("Deployment", name)] });
+
+  const report = await agent.until(uid, (report) => isTrue(report, "Ready", 1));
+
+  const count = agent.reports.filter((report) => report.uid === uid).length;
+  // Another work that becomes ready is proof that anything more would have come.
+  const other = crypto.randomUUID();
+  await agent.send(other, 1, { manifests: [job(`after-${other}`)] });
+  await agent.until(other, (report) => isTrue(report, "Ready", 1));
+  expect(conditionOf(report, "Ready", 0)?.message).toBe("1 of 1 replicas are available");
+  expect(agent.reports.filter((report) => report.uid === uid)).toHaveLength(count);
+});
+
+test("W11: a service keeps the address that the cluster gave it", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "Service", `s-${uid.slice(0, 8)}`);
   const spec = (port: number) => ({
@@ -354,17 +365,6 @@ function thingDefinition(group: string): JsonObject {
           },
         },
       }],
-    },
-  };
-}
-
-function jobOf(name: string): JsonObject {
-  return {
-    apiVersion: "batch/v1",
-    kind: "Job",
-    metadata: { name, namespace: "default" },
-    spec: {
-      template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] } },
     },
   };
 }

@@ -8,7 +8,6 @@
 
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { MANIFEST_BUNDLES } from "../wire/event.ts";
 import type { EventType } from "../wire/event_type.ts";
 import { createSequence } from "../wire/sequence.ts";
 import { startAlarms } from "./alarms.ts";
@@ -161,7 +160,9 @@ export async function startWorkAgent(
     askedAt = performance.now();
     isAnswered = false;
     for (const dataType of options.dataTypes) {
-      const unclaimed = dataType === MANIFEST_BUNDLES ? unclaimedIds(ledger, works) : [];
+      // Of which type an unclaimed one is nobody knows, and a peer's list of one type lacks those of another.
+      const isOnly = options.dataTypes.length === 1;
+      const unclaimed = isOnly ? unclaimedIds(ledger, works) : [];
       const mayBeBrief = length === "brief" && server.isOurs && unclaimed.length === 0;
       const brief = mayBeBrief ? briefResyncRequest(works, dataType, options) : undefined;
       const { eventBytesMax } = broker;

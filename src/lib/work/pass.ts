@@ -6,7 +6,7 @@ import type { Logger } from "../log.ts";
 import type { Alarms } from "./alarms.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
-import { dropOldRules, setCondition } from "./conditions.ts";
+import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
 import type { Executors } from "./executor.ts";
 import type { Fence } from "./fence.ts";
@@ -14,12 +14,11 @@ import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
 import { locate, locateDefined } from "./locate.ts";
 import { draftMeta, parseWorkSpec, type WorkSpec } from "./manifest.ts";
-import type { Reading } from "./observe.ts";
+import { type Reading, readsWhole } from "./observe.ts";
 import { isOwned, optionsFor } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
-import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
@@ -153,12 +152,15 @@ interface Pass {
 /** Applies the manifests of one rank, several at once, until the spec is no longer the one that is held. */
 async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
   const { around: { kube, ledger }, spec, entry, results, isCurrent, readingOf } = pass;
+  // A definition that was refused will not be served, however long one waits.
+  const applied = [...results].filter(([, { isApplied }]) => isApplied)
+    .map(([{ meta }]) => spec.manifests[meta.ordinal] as JsonObject);
   const placed: { slot: Slot; ref: ObjectRef }[] = [];
   await Promise.all(slots.map(async (slot) => {
     const { ordinal } = slot.meta;
     try {
       const meta = draftMeta(spec.manifests[ordinal] as JsonObject, ordinal);
-      const ref = await locateDefined(kube, meta, spec.manifests);
+      const ref = await locateDefined(kube, meta, applied);
       place(slot, ref, spec);
       placed.push({ slot, ref });
     } catch (error) {
@@ -197,11 +199,9 @@ async function turn(
 }
 
 function interestsOf(slots: readonly Slot[]): Interest[] {
-  return slots.flatMap(({ ref, options, meta }) => {
-    if (ref === undefined) return [];
-    const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
-    return [{ ref, isWhole: rules > 0 || mayBeReady(meta) }];
-  });
+  return slots.flatMap((slot) =>
+    slot.ref === undefined ? [] : [{ ref: slot.ref, isWhole: readsWhole(slot) }]
+  );
 }
 
 function sumUp(
@@ -211,7 +211,10 @@ function sumUp(
   nowMs: number,
 ): void {
   const failed = [...results.values()].some(({ isApplied }) => !isApplied);
-  for (const { conditions } of work.slots) dropOldRules(conditions, version);
+  for (const { conditions, options } of work.slots) {
+    carryRules(conditions, options?.conditionRules ?? [], version);
+    dropOldRules(conditions, version);
+  }
   setCondition(work.conditions, {
     type: "Applied",
     status: failed ? "False" : "True",
