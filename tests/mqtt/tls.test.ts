@@ -130,8 +130,13 @@ test(
     use(brief);
     await using hub = await openHub(broker.port, { config: linesOf(own, next.files) });
     const consumer = await hub.consumer();
+    let connections = 0;
+    const log = testLogger((line) => {
+      if (line.includes('"message":"connected"')) connections++;
+    });
     await using agent = await joinAgent(broker.port, consumer, {
       config: linesOf(own, files.paths),
+      log,
     });
     await eventually(() => agent.readiness() === undefined);
     const before = await hub.create(consumer);
@@ -145,6 +150,7 @@ test(
 
     use(next);
 
+    await eventually(() => connections, (count) => count === 2, PATIENCE);
     const after = await hub.create(consumer);
     await eventually(() => known(hub, after.id), (row) => row?.applied_version === 1, PATIENCE);
   },
