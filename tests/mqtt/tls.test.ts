@@ -119,7 +119,8 @@ test(
   "A94, A117: over MQTT, too, an agent whose certificate has expired goes on with the next one",
   async () => {
     const next = await make();
-    const brief = await makeBriefCertificate(folder, "DNS:localhost,IP:127.0.0.1", 3);
+    const brief = await makeBriefCertificate(folder, "DNS:localhost,IP:127.0.0.1", 8);
+    const expiresAt = Date.now() + 8_000;
     const { broker, own } = await startTlsBroker([brief, next]);
     await using _broker = broker;
     const files = openFiles();
@@ -141,7 +142,7 @@ test(
     await eventually(() => agent.readiness() === undefined);
     const before = await hub.create(consumer);
     await eventually(() => known(hub, before.id), (row) => row?.applied_version === 1);
-    await Bun.sleep(3_500);
+    await Bun.sleep(Math.max(0, expiresAt + 500 - Date.now()));
     await using late = await joinAgent(broker.port, `${consumer}-late`, {
       config: linesOf(own, brief.files),
     });
@@ -150,7 +151,7 @@ test(
 
     use(next);
 
-    await eventually(() => connections, (count) => count === 2, PATIENCE);
+    await eventually(() => connections, (count) => count > 1, PATIENCE);
     const after = await hub.create(consumer);
     await eventually(() => known(hub, after.id), (row) => row?.applied_version === 1, PATIENCE);
   },
