@@ -73,6 +73,8 @@ test.each([
   ["object.spec.big == 9007199254740993 && type(object.spec.big) == int"],
   ["type(object.spec.one) == double && type(object.status.n) == int && object.spec.half < 1"],
   ["object.?spec.?none.orValue('x') == 'x' && object.?status.?n.hasValue()"],
+  ["!has(object.status.n.x) && !object.status.?n.?x.hasValue()"],
+  ["sign(quantity('-1')) == -1 && duration('1.5s').getMilliseconds() == 1500"],
   ["!has(object.spec.none) && has(object.status.nul) && object.status.nul == null"],
   ["object.status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"],
   ["object.status.addresses.all(a, isIP(a))"],
@@ -82,7 +84,10 @@ test.each([
 
 test.each([
   ["object.spec.x == 1", "no such key: x"],
-  ["object.status.n.x", "no such overload"],
+  ["object.status.n.x", "no such key: x"],
+  ["object.status.nul.x", "no such key: x"],
+  ["object.status.addresses.x", "unsupported index type 'string' in list"],
+  ["object.status.n.all(x, true)", "got 'types.Int', expected iterable type"],
   ["object.status.addresses[7]", "index out of bounds: 7"],
   ["object.status.n + 'a'", "no such overload"],
   ["1 / 0 == 1", "division by zero"],
