@@ -4,6 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
 import type { Kube } from "../../src/lib/work/kube_api.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
+import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { conditionOf, configMap, feedbackOf, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
@@ -91,7 +92,41 @@ test("the deletion of an unknown work is confirmed, even if it names no version"
   await agent.until(uid, (report) => isTrue(report, "Deleted"));
 });
 
-test("M5: no late update brings back a work that is being deleted", async () => {
+test("A97: a job with a selector of its own runs under plain updates, and its pods go with the work", async () => {
+  const uid = crypto.randomUUID();
+  const labels = { job: uid };
+  const job = (minutes: number) => ({
+    apiVersion: "batch/v1",
+    kind: "Job",
+    metadata: { name: `j-${uid}`, namespace: "default" },
+    spec: {
+      manualSelector: true,
+      selector: { matchLabels: labels },
+      activeDeadlineSeconds: 60 * minutes,
+      template: {
+        metadata: { labels },
+        spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] },
+      },
+    },
+  });
+  const pods = async () => {
+    const type = await kube.resolve("v1", "Pod");
+    if (type === undefined) throw new Error("no pods");
+    return (await kube.list(type, "default", { labelSelector: `job=${uid}` })).items.length;
+  };
+  await agent.send(uid, 1, { manifests: [job(10)] });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  await eventually(pods, (count) => count === 1);
+
+  await agent.send(uid, 2, { manifests: [job(20)] });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  await agent.delete(uid, 2);
+
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  await eventually(pods, (count) => count === 0);
+});
+
+test("M5, W8: no late update brings back a work that is being deleted", async () => {
   const uid = crypto.randomUUID();
   const held = configMap(`late-${uid}`, {});
   const finalized = { ...held, metadata: { ...held.metadata, finalizers: ["test.io/hold"] } };

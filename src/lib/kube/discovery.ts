@@ -4,8 +4,12 @@ import { isObject, type JsonObject } from "../json.ts";
 import { KubeError, type ResourceType } from "../work/kube_api.ts";
 
 export interface Discovery {
-  /** The type of a kind; undefined if the server does not serve it. */
-  resolve(apiVersion: string, kind: string): Promise<ResourceType | undefined>;
+  /** The type of a kind; undefined if the server does not serve it. One that is expected is asked for each time. */
+  resolve(
+    apiVersion: string,
+    kind: string,
+    options?: { isExpected?: boolean },
+  ): Promise<ResourceType | undefined>;
   /** To be called when the server no longer serves a type that we knew. */
   forget(type: ResourceType): void;
 }
@@ -42,13 +46,14 @@ export function createDiscovery(
   };
 
   return {
-    async resolve(apiVersion, kind) {
+    async resolve(apiVersion, kind, { isExpected = false } = {}) {
       const parts = parseApiVersion(apiVersion);
       if (parts === undefined) return undefined;
       const cached = known.get(apiVersion);
       const type = cached?.types.get(kind);
       if (type !== undefined) return type;
-      if (cached !== undefined && nowMs() - cached.askedAtMs < ASK_AGAIN_MS_MIN) return undefined;
+      const isRecent = cached !== undefined && nowMs() - cached.askedAtMs < ASK_AGAIN_MS_MIN;
+      if (isRecent && !isExpected) return undefined;
       let answer = asking.get(apiVersion);
       if (answer === undefined) {
         answer = ask(parts.group, parts.version).finally(() => asking.delete(apiVersion));

@@ -6,7 +6,7 @@ import type { Executor } from "../wire/work_spec.ts";
 import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
 import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
-import { checkExecutor } from "./executor.ts";
+import type { Executors } from "./executor.ts";
 import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { markOf, type Ownership } from "./metadata.ts";
@@ -25,6 +25,8 @@ export interface Located {
   options: ManifestOptions;
   ownership: Ownership;
   executor: Executor | undefined;
+  /** Throws if the executor may not apply the object. */
+  check: Executors["check"];
   /** The uid by which the object was listed before this life; undefined if it was not. */
   listedUid: string | undefined;
 }
@@ -91,7 +93,7 @@ export async function applySlot(
         if (isOver()) return left;
       }
     }
-    await checkExecutor(kube, executor, ref, ownership.isOwned);
+    await located.check(executor, ref, manifest, ownership.isOwned);
     // What another agent or an earlier life left may need no write at all.
     const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
     const isMissing = slot.uid === undefined && located.listedUid === undefined;

@@ -61,7 +61,14 @@ export function asExact(merged: JsonObject, manifest: JsonObject): JsonObject {
     if (manifest[name] === undefined) delete exact[name];
     else exact[name] = manifest[name];
   }
-  return exact;
+  return manifest["kind"] === "Service" ? withItsPorts(exact, manifest) : exact;
+}
+
+// A port that was edited by hand would stay beside the one of the manifest. The server keeps the node ports.
+function withItsPorts(service: JsonObject, manifest: JsonObject): JsonObject {
+  const [{ spec }, { spec: wanted }] = [service, manifest];
+  if (!isObject(spec) || !isObject(wanted) || wanted["ports"] === undefined) return service;
+  return { ...service, spec: { ...spec, ports: wanted["ports"] } };
 }
 
 function withCertificates(manifest: JsonObject, live: JsonObject): JsonObject {

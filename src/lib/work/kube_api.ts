@@ -30,6 +30,8 @@ export interface WriteOptions {
   fieldManager: string;
   /** The answer is what would be stored, and nothing is. */
   isDryRun?: boolean;
+  /** In whose name, if not in our own; for `create` only. */
+  asUser?: string;
 }
 
 export interface PatchOptions extends WriteOptions {
@@ -84,10 +86,14 @@ export interface Kube {
   /** Text for logs: the server's URL, or "simulated". */
   readonly description: string;
   /**
-   * Finds the type of a kind by discovery, cached; a miss asks the server again.
+   * Finds the type of a kind by discovery, cached; a miss asks the server again, at once if its definition was just made.
    * Returns undefined if the server does not serve it; throws if discovery itself fails.
    */
-  resolve(apiVersion: string, kind: string): Promise<ResourceType | undefined>;
+  resolve(
+    apiVersion: string,
+    kind: string,
+    options?: { isExpected?: boolean },
+  ): Promise<ResourceType | undefined>;
   get(ref: ObjectRef): Promise<JsonObject | undefined>;
   /** Throws a `KubeError` with reason `AlreadyExists` if it is there. */
   create(ref: ObjectRef, object: JsonObject, options: WriteOptions): Promise<JsonObject>;

@@ -6,9 +6,9 @@ import type { Kube, ObjectRef } from "./kube_api.ts";
 import { Refusal } from "./refusal.ts";
 import { textOf } from "./work.ts";
 
-/** A type is served a moment after its definition is applied. */
+/** A type is served when its definition is established: mostly a moment after it is applied. Beyond that the work is tried again. */
 const DEFINED_WAIT_MS = 5_000;
-const DEFINED_POLL_MS = 100;
+const DEFINED_POLL_MS = { first: 25, max: 400 };
 
 /**
  * Resolves the kind of a manifest.
@@ -19,9 +19,11 @@ const DEFINED_POLL_MS = 100;
 export async function locate(
   kube: Kube,
   meta: ResourceMeta,
+  options: { isExpected?: boolean } = {},
 ): Promise<ObjectRef | undefined> {
   const { group, version, kind, name, namespace } = meta;
-  const type = await kube.resolve(group === "" ? version : `${group}/${version}`, kind);
+  const apiVersion = group === "" ? version : `${group}/${version}`;
+  const type = await kube.resolve(apiVersion, kind, options);
   if (type === undefined) return undefined;
   if (type.isNamespaced && namespace === "") {
     throw new Refusal(
@@ -32,16 +34,16 @@ export async function locate(
   return { type, name, namespace: type.isNamespaced ? namespace : "" };
 }
 
-/** Resolves a kind that the same work defines, waiting a little until it is served. */
+/** Resolves a kind, waiting a little until it is served if one of these manifests, which are applied, defines it. */
 export async function locateDefined(
   kube: Kube,
   meta: ResourceMeta,
-  manifests: readonly JsonObject[],
+  applied: readonly JsonObject[],
 ): Promise<ObjectRef> {
-  const isDefinedHere = manifests.some((manifest) => defines(manifest, meta));
-  const deadline = performance.now() + (isDefinedHere ? DEFINED_WAIT_MS : 0);
-  for (;;) {
-    const ref = await locate(kube, meta);
+  const isExpected = applied.some((manifest) => defines(manifest, meta));
+  const deadline = performance.now() + (isExpected ? DEFINED_WAIT_MS : 0);
+  for (let pauseMs = DEFINED_POLL_MS.first;; pauseMs = Math.min(2 * pauseMs, DEFINED_POLL_MS.max)) {
+    const ref = await locate(kube, meta, { isExpected });
     if (ref !== undefined) return ref;
     if (performance.now() >= deadline) {
       // The words of peers, which users know. A definition may come later from elsewhere.
@@ -52,7 +54,7 @@ export async function locateDefined(
         { crd: { group: meta.group, kind: meta.kind } },
       );
     }
-    await Bun.sleep(DEFINED_POLL_MS);
+    await Bun.sleep(pauseMs);
   }
 }
 

@@ -8,6 +8,7 @@ import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
 import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
+import type { Executors } from "./executor.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
@@ -36,6 +37,7 @@ export interface Surroundings {
   nowMs: () => number;
   jsonRawBytesMax: number;
   witness?: Witness | undefined;
+  executors: Executors;
 }
 
 /** How a pass ended. */
@@ -150,12 +152,15 @@ interface Pass {
 /** Applies the manifests of one rank, several at once, until the spec is no longer the one that is held. */
 async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
   const { around: { kube, ledger }, spec, entry, results, isCurrent, readingOf } = pass;
+  // A definition that was refused will not be served, however long one waits.
+  const applied = [...results].filter(([, { isApplied }]) => isApplied)
+    .map(([{ meta }]) => spec.manifests[meta.ordinal] as JsonObject);
   const placed: { slot: Slot; ref: ObjectRef }[] = [];
   await Promise.all(slots.map(async (slot) => {
     const { ordinal } = slot.meta;
     try {
       const meta = draftMeta(spec.manifests[ordinal] as JsonObject, ordinal);
-      const ref = await locateDefined(kube, meta, spec.manifests);
+      const ref = await locateDefined(kube, meta, applied);
       place(slot, ref, spec);
       placed.push({ slot, ref });
     } catch (error) {
@@ -175,7 +180,7 @@ async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
 }
 
 async function turn(
-  { around: { kube }, spec, entry, readingOf }: Pass,
+  { around: { kube, executors }, spec, entry, readingOf }: Pass,
   slot: Slot,
   ref: ObjectRef,
 ): Promise<Outcome> {
@@ -188,7 +193,8 @@ async function turn(
   };
   const { executor } = spec;
   const uid = listedUid(entry.resources, slot);
-  const located = { ref, manifest, options, ownership, executor, listedUid: uid };
+  const { check } = executors;
+  const located = { ref, manifest, options, ownership, executor, check, listedUid: uid };
   return await applySlot(kube, slot, located, reading);
 }
 

@@ -41,7 +41,7 @@ export interface WorkRecord {
   slots: SlotRecord[];
 }
 
-/** The annotation's text for a work; one that is too large loses what it says of single manifests. */
+/** The annotation's text for a work; one that is too large loses what it says of manifests that are not complete. */
 export function encodeRecord(work: Work): string {
   const record: WorkRecord = {
     layout: LAYOUT,
@@ -66,7 +66,14 @@ export function encodeRecord(work: Work): string {
     })),
   } as WorkRecord;
   const whole = pack(record);
-  return whole.length <= RECORD_BYTES_MAX ? whole : pack({ ...record, slots: [] });
+  if (whole.length <= RECORD_BYTES_MAX) return whole;
+  // A Job that is done and gone must not run again; all else can be found out.
+  const complete = pack({ ...record, slots: record.slots.filter(isDone) });
+  return complete.length <= RECORD_BYTES_MAX ? complete : pack({ ...record, slots: [] });
+}
+
+function isDone({ conditions }: SlotRecord): boolean {
+  return conditions.some(({ type, status }) => type === "Complete" && status === "True");
 }
 
 function pack(record: WorkRecord): string {

@@ -3,10 +3,11 @@
 import { isObject, type JsonObject, parseJson } from "../json.ts";
 import type { Target } from "./apply.ts";
 import { isSatisfied } from "./compare.ts";
+import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
 import { goObjectHash, openRemover, type Remover, SPEC_HASH_ANNOTATION } from "./ignore_fields.ts";
 import { withOwnedIgnored } from "./kept_fields.ts";
 import { type Kube, KubeError } from "./kube_api.ts";
-import { mergeMetadata, type Ownership } from "./metadata.ts";
+import { mergeOwners, type Ownership, ownersOf } from "./metadata.ts";
 import { patchOwners } from "./owners.ts";
 import { FIELD_OWNER, metadataOf } from "./work.ts";
 
@@ -21,11 +22,9 @@ export async function applyServerSide(kube: Kube, target: Target): Promise<JsonO
   if (rules.length > 0) {
     return await applyIgnoring(kube, { ...target, manifest }, await openRemover(rules));
   }
-  if (!isNew) {
-    const live = await kube.get(ref);
-    if (live !== undefined && isSatisfied(manifest, live, ownership)) return live;
-  }
-  return await send(kube, target, manifest);
+  const live = await kube.get(ref);
+  if (!isNew && live !== undefined && isSatisfied(manifest, live, ownership)) return live;
+  return await send(kube, target, manifest, live);
 }
 
 /**
@@ -44,7 +43,7 @@ async function applyIgnoring(
   const hash = goObjectHash(reduced);
   for (let attempt = 1;; attempt++) {
     const live = await kube.get(ref);
-    if (live === undefined) return await send(kube, target, annotated(manifest, hash));
+    if (live === undefined) return await send(kube, target, annotated(manifest, hash), live);
     const { annotations } = metadataOf(live);
     const isSame = isObject(annotations) && annotations[SPEC_HASH_ANNOTATION] === hash;
     const remove = isSame ? remover.withoutAll : remover.withoutPresent;
@@ -55,7 +54,7 @@ async function applyIgnoring(
     const manager = strategy.serverSideApply?.fieldManager || FIELD_OWNER;
     const whole = withOwnedIgnored(wanted, { live, kept, manager });
     try {
-      return await send(kube, target, annotated(atVersionOf(whole, live), hash));
+      return await send(kube, target, annotated(atVersionOf(whole, live), hash), live);
     } catch (error) {
       if (!isOutdated(error) || attempt === ATTEMPTS_MAX) throw error;
     }
@@ -95,10 +94,11 @@ async function send(
   kube: Kube,
   { ref, ownership, strategy }: Target,
   manifest: JsonObject,
+  live: JsonObject | undefined,
 ): Promise<JsonObject | undefined> {
   const { fieldManager, force } = strategy.serverSideApply ?? {};
   // The owner reference travels with the object, so that no crash can leave it without one.
-  const applied = await kube.patch(ref, withOwner(manifest, ownership), {
+  const applied = await kube.patch(ref, withOwners(manifest, live, ownership), {
     type: "apply",
     fieldManager: fieldManager || FIELD_OWNER,
     force: force === true,
@@ -106,16 +106,24 @@ async function send(
   return applied === undefined ? undefined : await patchOwners(kube, ref, applied, ownership);
 }
 
-function withOwner(manifest: JsonObject, ownership: Ownership): JsonObject {
-  const metadata = metadataOf(manifest);
-  const { ownerReferences } = mergeMetadata(
-    { ownerReferences: metadata["ownerReferences"] },
-    {},
-    ownership,
+/**
+ * The manifest with our owner reference, and with those of other works: to the server they are of the same manager, who would
+ * take them away by not naming them. If another work comes in between, its watch sees that it was robbed, and it adds itself.
+ */
+function withOwners(
+  manifest: JsonObject,
+  live: JsonObject | undefined,
+  ownership: Ownership,
+): JsonObject {
+  const { ownerReferences, ...metadata } = metadataOf(manifest);
+  const own = ownersOf(ownerReferences);
+  const shared = ownersOf(metadataOf(live)["ownerReferences"]).filter(({ apiVersion, kind, uid }) =>
+    apiVersion === LEDGER_API_VERSION && kind === LEDGER_KIND &&
+    !own.some((owner) => owner["uid"] === uid)
   );
-  const rest: JsonObject = { ...metadata };
-  delete rest["ownerReferences"];
-  return { ...manifest, metadata: ownerReferences ? { ...rest, ownerReferences } : rest };
+  const owners = mergeOwners([...own, ...shared], ownership);
+  const isNamed = owners.length > 0;
+  return { ...manifest, metadata: isNamed ? { ...metadata, ownerReferences: owners } : metadata };
 }
 
 /** Go writes `creationTimestamp: null` into templates; to the server that is a change each time. */
