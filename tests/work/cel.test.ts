@@ -92,13 +92,16 @@ test.each([
   ["object.status.n + 'a'", "no such overload"],
   ["1 / 0 == 1", "division by zero"],
   ["9223372036854775807 + 1 > 0", "integer overflow"],
-  ["objekt.x", "ERROR: <input>: undeclared reference to 'objekt' (in container '')"],
-  ["frobnicate(1)", "ERROR: <input>: undeclared reference to 'frobnicate' (in container '')"],
+  [
+    "objekt.x",
+    "ERROR: <input>:1:1: undeclared reference to 'objekt' (in container '')\n | objekt.x\n | ^",
+  ],
+  ["frobnicate(1)", /^ERROR: <input>:1:11: undeclared reference to 'frobnicate' .* \| \.{10}\^$/s],
   [
     "object.matches()",
-    "ERROR: <input>: found no matching overload for 'matches' applied to 'dyn.()'",
+    /^ERROR: <input>:1:15: found no matching overload for 'matches' applied to 'dyn.\(\)'/,
   ],
-  ["object.status.", "ERROR: <input>:1:15: Syntax error: mismatched input '<EOF>'"],
+  ["object.status.", /^ERROR: <input>:1:15: Syntax error: mismatched input '<EOF>'/],
   ["'a'.matches('(')", "error parsing regexp: missing closing ): `(`"],
   ["quantity('x').sign()", /^quantities must match the regular expression/],
 ])("an error: %s", (source, message) => {
@@ -106,7 +109,9 @@ test.each([
   expect(found).toEqual(typeof message === "string" ? message : expect.stringMatching(message));
 });
 
-const EXCEEDED = "CEL evaluation budget exceeded";
+/** Of one expression, or of all that are about an object. */
+const EXCEEDED =
+  /^(operation cancelled: actual cost limit exceeded|CEL evaluation budget exceeded)$/;
 const TEN = "[0,1,2,3,4,5,6,7,8,9]";
 const nest = (depth: number, body: string): string =>
   depth === 0 ? body : `${TEN}.all(v${depth}, ${nest(depth - 1, body)})`;
@@ -130,12 +135,12 @@ test.each([
   ],
   ["a format", nest(6, "'%.100f'.format([1.0]) != ''")],
 ])("%s end at the budget", (_, source) => {
-  expect(outcome(source)).toBe(EXCEEDED);
+  expect(outcome(source)).toMatch(EXCEEDED);
 });
 
 test("a budget is never absorbed, and time is one as well", () => {
-  expect(outcome("object.status.n == 3 || true", { expressionCostMax: 1 })).toBe(EXCEEDED);
-  expect(outcome(nest(4, "true"), { elapsedMsMax: -1 })).toBe(EXCEEDED);
+  expect(outcome("object.status.n == 3 || true", { expressionCostMax: 1 })).toMatch(EXCEEDED);
+  expect(outcome(nest(4, "true"), { elapsedMsMax: -1 })).toMatch(EXCEEDED);
   expect(outcome(nest(4, "true"))).toBe(true);
 });
 
