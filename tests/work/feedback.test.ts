@@ -47,6 +47,8 @@ test.each([
   [".status.s", string("x<y&z>")],
   [".metadata.annotations.a\\.b/c", string("<&>")],
   [".metadata.annotations['a.b/c']", string("<&>")],
+  [".metadata.annotations['a\\.b/c']", string("<&>")],
+  [".['status.i']", integer("3")],
   [".metadata.annotations", jsonRaw('{"a.b/c":"\\u003c\\u0026\\u003e"}')],
   [".status.big", integer("9007199254740993")],
   [".status.i .status.neg", "omitted"],

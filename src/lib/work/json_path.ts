@@ -12,7 +12,7 @@ type Literal = string | number | bigint | boolean;
 
 /** One step of a path, as `parseJsonPath` reads it. */
 export type Step =
-  | { kind: "field"; name: string }
+  | { kind: "field"; name: string; path?: Step[] }
   | { kind: "identifier"; name: string }
   | { kind: "wildcard" }
   | { kind: "recursive" }
@@ -103,7 +103,7 @@ function parseBracket(inner: string): Step {
   const parts = splitOutside(inner, ",");
   if (parts.length > 1) return { kind: "union", paths: parts.map((part) => [parseBracket(part)]) };
   const quoted = inner.startsWith("'") ? unquote(inner) : undefined;
-  if (quoted !== undefined) return { kind: "field", name: quoted };
+  if (quoted !== undefined) return quotedField(quoted);
   const slice = /^(-?\d*)(:(-?\d*))?(:(-?\d*))?$/.exec(inner);
   if (slice === null || inner === "") throw new Error(`invalid array index ${inner}`);
   const number = (part: string | undefined) => part ? Number(part) : undefined;
@@ -116,6 +116,12 @@ function parseBracket(inner: string): Step {
     ...(end === undefined ? {} : { end }),
     ...(step === undefined ? {} : { step }),
   };
+}
+
+/** To kubectl what is quoted is a path; to whoever writes it, often a key with dots. */
+function quotedField(name: string): Step {
+  if (!/[.[\\]/.test(name)) return { kind: "field", name };
+  return { kind: "field", name, path: parseJsonPath(`.${name}`) };
 }
 
 function parseFilter(inner: string): Step {
@@ -205,9 +211,10 @@ function take(step: Step, values: unknown[]): unknown[] {
       if (step.name === "range") return [];
       throw new Error(`unrecognized identifier ${step.name}`);
     case "field":
-      return values.flatMap((value) =>
-        isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : []
-      );
+      return values.flatMap((value) => {
+        if (isObject(value) && Object.hasOwn(value, step.name)) return [value[step.name]];
+        return step.path === undefined ? [] : evaluateJsonPath(step.path, value);
+      });
     case "wildcard":
       return values.flatMap(children);
     case "recursive":
