@@ -79,7 +79,7 @@ test.each([
   ["object.status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"],
   ["object.status.addresses.all(a, isIP(a))"],
 ])("true: %s", (source) => {
-  expect(outcome(source)).toBe(true);
+  expect(outcome(source)).toBeTrue();
 });
 
 test.each([
@@ -141,7 +141,7 @@ test.each([
 test("a budget is never absorbed, and time is one as well", () => {
   expect(outcome("object.status.n == 3 || true", { expressionCostMax: 1 })).toMatch(EXCEEDED);
   expect(outcome(nest(4, "true"), { elapsedMsMax: -1 })).toMatch(EXCEEDED);
-  expect(outcome(nest(4, "true"))).toBe(true);
+  expect(outcome(nest(4, "true"))).toBeTrue();
 });
 
 test("all expressions about one object share a budget", () => {
