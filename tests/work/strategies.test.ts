@@ -6,6 +6,7 @@ import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { thingDefinition } from "./manifests.ts";
 import { conditionOf, configMap, feedbackOf, isTrue, startAgent } from "./one_agent.ts";
 
 const cluster = await startKubernetes({ pods: true });
@@ -365,30 +366,6 @@ function same(a: unknown, b: unknown): boolean {
 
 function named(name: string, labels: Record<string, string> = {}): JsonObject {
   return { name, namespace: "default", labels };
-}
-
-function thingDefinition(group: string): JsonObject {
-  return {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: { name: `things.${group}` },
-    spec: {
-      group,
-      scope: "Namespaced",
-      names: { kind: "Thing", listKind: "ThingList", plural: "things", singular: "thing" },
-      versions: [{
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
-            type: "object",
-            "x-kubernetes-preserve-unknown-fields": true,
-          },
-        },
-      }],
-    },
-  };
 }
 
 function jobOf(name: string): JsonObject {
