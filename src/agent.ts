@@ -3,6 +3,7 @@
 import { hostname } from "node:os";
 import { type Cluster, openCluster } from "./agent_cluster.ts";
 import { chooseRoad } from "./agent_road.ts";
+import { finish, untilChanged } from "./agent_stop.ts";
 import type { Standing } from "./agent_watch.ts";
 import {
   AGENT_FLAGS,
@@ -11,6 +12,7 @@ import {
   parseAgentConfig,
 } from "./lib/agent_config.ts";
 import { describeFlags } from "./lib/flags.ts";
+import { logLevelOf } from "./lib/klog_flags.ts";
 import { VERSION } from "./lib/version.ts";
 import { openLog, runProgram, untilSignal } from "./program.ts";
 
@@ -28,6 +30,7 @@ Flags, each also as an environment variable (MAESTRO_CONSUMER_NAME …):
  * cannot start.
  */
 async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<void> {
+  const { awaitRights } = await import("./agent_rights.ts");
   const { awaitTurn } = await import("./agent_turn.ts");
   const { openWatch } = await import("./agent_watch.ts");
   const { createAgentMetrics } = await import("./lib/ops/agent_metrics.ts");
@@ -39,7 +42,9 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   await using stack = new AsyncDisposableStack();
   const isSimulated = config.simulate > 0;
   const agentVersion = isSimulated ? `${VERSION} (simulated)` : VERSION;
-  const log = openLog(config["log-level"]);
+  const pod = Bun.env["POD_NAME"];
+  const ownLine = openLog(logLevelOf(config["log-level"], config.v));
+  const log = pod === undefined ? ownLine : ownLine.with({ pod });
   const connect = await chooseRoad(config);
   const dataTypes = config["legacy-manifests"] ? [MANIFEST_BUNDLES, MANIFESTS] : [MANIFEST_BUNDLES];
   const standing: Standing = { clusters: [], agents: [] };
@@ -52,12 +57,14 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
   const door = stack.use(await openWatch(config, standing, metrics, log));
 
   const stop = new AbortController();
-  void stopped.then(() => stop.abort());
+  const ending = Promise.race([stopped, untilChanged(config["terminate-on-files"], log, stack)]);
+  void ending.then(() => stop.abort());
+  await awaitRights(config, standing, log, stop.signal);
   const turn = await awaitTurn(config, standing, (reason) => standing.standingBy = reason, {
     ...{ metrics, log, signal: stop.signal },
   });
   if (turn !== undefined) stack.use(turn);
-  else if (stop.signal.aborted) return log.info("stopping", { reason: await stopped });
+  else if (stop.signal.aborted) return log.info("stopping", { reason: await ending });
 
   for (const [index, consumerName] of consumers.entries()) {
     const { kube, own } = standing.clusters[index] as Cluster;
@@ -94,10 +101,14 @@ async function runAgent(config: AgentConfig, stopped: Promise<string>): Promise<
 
   log.info("serving", { version: agentVersion, consumers: consumers.length, health: door.port });
   const lost = turn?.lost ?? new Promise<never>(() => {});
-  const end = await Promise.race([stopped, lost.then((reason) => ({ reason }))]);
-  if (typeof end === "string") return log.info("stopping", { reason: end });
-  // With 0, so that it is started again at once, and then stands by.
-  log.error("another agent may work in this one's place, ending", { reason: end.reason });
+  const end = await Promise.race([ending, lost.then((reason) => ({ reason }))]);
+  if (typeof end !== "string") {
+    // With 0, so that it is started again at once, and then stands by.
+    log.error("another agent may work in this one's place, ending", { reason: end.reason });
+    return;
+  }
+  log.info("stopping", { reason: end });
+  await finish(standing.agents, log);
 }
 
 async function main(args: string[]): Promise<number> {

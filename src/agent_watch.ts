@@ -12,6 +12,8 @@ import type { WorkAgent } from "./lib/work/agent.ts";
 export interface Standing {
   clusters: Cluster[];
   agents: WorkAgent[];
+  /** What the start waits for. */
+  starting?: string | undefined;
   /** Why this process does not work, and need not: another one does. */
   standingBy?: string | undefined;
 }
@@ -78,7 +80,7 @@ async function readiness(standing: Standing): Promise<string | undefined> {
     if (problem !== undefined) return `the cluster: ${problem}`;
   }
   if (standing.standingBy !== undefined) return undefined;
-  if (standing.agents.length === 0) return "starting";
+  if (standing.agents.length === 0) return standing.starting ?? "starting";
   const reasons = standing.agents.map((agent) => agent.readiness());
   const reason = reasons.find((found) => found !== undefined);
   return reason === undefined ? undefined : `the server: ${reason}`;

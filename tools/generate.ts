@@ -1,6 +1,6 @@
 /**
- * Writes everything that is generated: protobuf types, the migration list, the schema, the typed queries and the
- * OpenAPI document with its page.
+ * Writes everything that is generated: protobuf types, the migration list, the schema, the typed queries, the
+ * OpenAPI document with its page, and the tests in the agent's checklist.
  *
  * With `--check` it writes elsewhere and fails with the list of committed files that differ.
  */
@@ -8,6 +8,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checklist } from "./checklist.ts";
 import { openapi } from "./openapi/generate.ts";
 import { sqlgen } from "./sqlgen.ts";
 
@@ -23,7 +24,12 @@ function buf(out: string): string[] {
 async function check(): Promise<string[]> {
   const out = mkdtempSync(join(tmpdir(), "maestro-generate-"));
   try {
-    const paths = [...buf(out), ...openapi(out), ...await sqlgen({ root, out })];
+    const paths = [
+      ...buf(out),
+      ...openapi(out),
+      ...await sqlgen({ root, out }),
+      ...checklist(root, out),
+    ];
     const gone = [...new Bun.Glob("src/gen/**/*.{ts,json,html}").scanSync(root)].filter((path) =>
       !paths.includes(path)
     );
@@ -47,6 +53,7 @@ try {
     buf(root);
     openapi(root);
     await sqlgen({ root, out: root });
+    checklist(root, root);
   }
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

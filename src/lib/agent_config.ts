@@ -11,12 +11,13 @@ import {
   type FlagTable,
   type FlagValues,
   integer,
+  list,
   optionalText,
   parseFlags,
   positive,
   text,
 } from "./flags.ts";
-import { LOG_LEVELS } from "./log.ts";
+import { KLOG_FLAGS, optionalLevel, withDashes } from "./klog_flags.ts";
 
 const COUNT_MAX = 1_000_000;
 
@@ -100,7 +101,8 @@ export const AGENT_FLAGS = {
     "name",
     "where the lease is (default the pod's, or the kubeconfig's)",
   ),
-  "log-level": choice(LOG_LEVELS, "info", "the least important log line that is written"),
+  "log-level": optionalLevel("the least important log line that is written (default info)"),
+  "terminate-on-files": list("files", "end when one of these files changes, to be started again"),
   // Flags of the Go agent that scripts and charts pass, and that change nothing here.
   "appliedmanifestwork-eviction-grace-period": optionalText(
     "duration",
@@ -108,7 +110,8 @@ export const AGENT_FLAGS = {
   ),
   "cloudevents-client-codecs": optionalText("list", "without effect, as in the Go agent"),
   "max-feedback-watch": optionalText("count", "without effect: everything is watched"),
-  "v": optionalText("level", "without effect: see --log-level"),
+  "config": optionalText("file", "without effect: see --listen and the --tls flags"),
+  ...KLOG_FLAGS,
 } satisfies FlagTable;
 
 export type AgentConfig = FlagValues<typeof AGENT_FLAGS>;
@@ -118,7 +121,11 @@ export function parseAgentConfig(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): AgentConfig {
-  const { values, rest } = parseFlags(AGENT_FLAGS, args, withPeersNames(env));
+  const { values, rest } = parseFlags(
+    AGENT_FLAGS,
+    args.map(withDashes),
+    withPeersNames(env),
+  );
   const [unexpected] = rest;
   if (unexpected !== undefined) {
     throw new MaestroError("invalid_argument", `Unknown argument "${unexpected}": see --help`);

@@ -18,6 +18,8 @@ export interface Flag<T> {
   fallback: T;
   /** Throws a text that says what was expected. */
   parse: (text: string) => T;
+  /** Given several times, the values are joined by commas; otherwise the last one counts. */
+  isList?: boolean;
 }
 
 // deno-lint-ignore no-explicit-any
@@ -34,6 +36,12 @@ export function text(value: string, fallback: string, meaning: string): Flag<str
 /** A setting that is text or absent. */
 export function optionalText(value: string, meaning: string): Flag<string | undefined> {
   return { value, shown: "", meaning, fallback: undefined, parse: (given) => given };
+}
+
+/** A setting of several texts, divided by commas or given several times. */
+export function list(value: string, meaning: string): Flag<string[]> {
+  const parse = (given: string) => given.split(",").filter((part) => part !== "");
+  return { value, shown: "", meaning, fallback: [], parse, isList: true };
 }
 
 /** A setting that is true or false. */
@@ -173,9 +181,12 @@ export function parseFlags<Table extends FlagTable>(
     const [, name = "", inline] = /^--?([^=]+)(?:=([\s\S]*))?$/.exec(arg) ?? [];
     const flag = table[name];
     if (flag === undefined) throw unknownFlag(arg, name, table);
-    if (inline !== undefined) given.set(name, inline);
-    else if (flag.value === "") given.set(name, "true");
-    else if (index + 1 < args.length) given.set(name, args[++index] ?? "");
+    const before = given.get(name);
+    const take = (value: string) =>
+      given.set(name, flag.isList && before !== undefined ? `${before},${value}` : value);
+    if (inline !== undefined) take(inline);
+    else if (flag.value === "") take("true");
+    else if (index + 1 < args.length) take(args[++index] ?? "");
     else throw new MaestroError("invalid_argument", `Cannot read --${name}: its value is missing`);
   }
   const values: Record<string, unknown> = {};

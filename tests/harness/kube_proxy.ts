@@ -1,5 +1,8 @@
 /** Stands before a real Kubernetes API server and answers some calls itself, as one in trouble would. */
 
+/** Ends open connections, too. */
+const AT_ONCE = true;
+
 /** One call, as far as faults depend on it. */
 export interface KubeCall {
   method: string;
@@ -48,7 +51,7 @@ export function startKubeProxy(upstream: string, options: KubeProxyOptions = {})
     const shown = new Headers(response.headers);
     // What arrives here is unpacked already.
     for (const name of ["content-encoding", "content-length"]) shown.delete(name);
-    return new Response(response.body, { status: response.status, headers: shown });
+    return new Response(carried(response.body), { status: response.status, headers: shown });
   };
 
   const server = Bun.serve({
@@ -86,10 +89,24 @@ export function startKubeProxy(upstream: string, options: KubeProxyOptions = {})
     async [Symbol.asyncDispose]() {
       hanging.resolve(new Response(null, { status: 503 }));
       proxy.endWatches();
-      await server.stop(true);
+      await server.stop(AT_ONCE);
     },
   };
   return proxy;
+}
+
+/** The same bytes; a body that breaks off just ends. */
+function carried(body: ReadableStream<Uint8Array> | null): ReadableStream<Uint8Array> | null {
+  const reader = body?.getReader();
+  if (reader === undefined) return null;
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
+      if (done || value === undefined) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: () => reader.cancel(),
+  });
 }
 
 function refusal({ status, reason, retryAfterSeconds }: Exclude<KubeFault, string>): Response {

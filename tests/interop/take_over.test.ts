@@ -19,6 +19,7 @@ import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 
 const TIMEOUT_MS = 240_000;
 const BUNDLES = "/api/maestro/v1/resource-bundles";
+const OUR_ID = "ours";
 const OURS = /^maestro-agent/;
 
 const testOrSkip = test.skipIf(!hasInterop(WORK_AGENT) && process.env.CI !== "true");
@@ -49,13 +50,14 @@ function startGoAgent(): Program {
   });
 }
 
+/** Ours reaches the server under another name, and keeps the one by which the Go agent knew it. */
 function startOurAgent(): Promise<Program> {
-  const args = ["--workload-source-driver", "grpc", "--workload-source-config", config];
   return startAgent({
     isFromSource: true,
     kubeconfig: cluster.kubeconfig,
     consumerName: consumer,
-    args,
+    server: `localhost:${door.agents}`,
+    args: ["--hub-name", hub, "--agent-id", OUR_ID],
   });
 }
 
@@ -264,6 +266,7 @@ testOrSkip(
     expect(of(same).filter((text) => text.endsWith(" status"))).toHaveLength(1);
     expect(await listed(same)).toEqual(before.same);
     expect(metadataOf(await ledgerOf(same))["uid"]).toEqual(before.ledger["uid"]);
+    expect((await ledgerOf(same))?.["spec"]).toMatchObject({ agentID: OUR_ID });
     expect((await ledgerOf(same))?.["status"]).not.toHaveProperty("evictionStartTime");
     expect(of(second)).toEqual([
       `update deployments update-${second}`,
@@ -280,6 +283,7 @@ testOrSkip(
     await update(same, 1, { ...everything(first), metadata: { labels: { turn: "go" } } });
     await untilApplied(same, 2);
     const after = await listed(same);
+    expect((await ledgerOf(same))?.["spec"]).toMatchObject({ agentID: hubHashOf(hub) });
     expect([...after.keys()]).toEqual([...between.keys()]);
     expect([...after].map(([, { uid }]) => uid)).toEqual([...between].map(([, { uid }]) => uid));
     await call(door, "DELETE", `${BUNDLES}/${same}`);

@@ -56,7 +56,7 @@ test("M26: integers above 2^53 cross MQTT unchanged, both ways", async () => {
   expect(row?.status).toContain('"integer":9007199254740993');
 });
 
-test("what was created and deleted while an agent was away happens when it is back", async () => {
+test("A89: what was created and deleted while an agent was away happens when it is back", async () => {
   await using hub = await openHub(broker.port);
   const consumer = await hub.consumer();
   const kube = createSimulatedKube();

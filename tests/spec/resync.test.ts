@@ -146,6 +146,27 @@ test("I6: an id that the server has never heard of is left alone", async () => {
   expect(await resync(specs, [{ resourceId: "unheard-of", version: 7 }])).toEqual([]);
 });
 
+test("I6: what an agent only asks about is sent if it is there, deleted if that is known, and else left alone", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  const buried = await createBuried(specs);
+  const unknown = crypto.randomUUID();
+  const asked = [id, buried, unknown].map((resourceId) => ({ resourceId, version: 0 }));
+
+  const sent = await resync(specs, asked);
+
+  const told = sent.map(({ extensions, data }) => ({
+    id: extensions[EXT.resourceId],
+    isDeletion: extensions[EXT.deletionTimestamp] !== undefined,
+    hasSpec: data !== undefined,
+    isTimed: extensions[EXT.readAt] !== undefined,
+  }));
+  expect(told).toEqual([
+    { id, isDeletion: false, hasSpec: true, isTimed: true },
+    { id: buried, isDeletion: true, hasSpec: false, isTimed: true },
+  ]);
+});
+
 test("I6: a server that was restored from an old backup, or is empty, deletes nothing", async () => {
   await using specs = await openSpecs();
   const created = [await specs.create(), await specs.create()];

@@ -44,7 +44,7 @@ test("an absent bundle is refused, a bundle without manifests is not", () => {
   expect(() => validateBundle({ manifests: [] })).not.toThrow();
 });
 
-test("two manifests of one bundle cannot be the same object", () => {
+test("A106: two manifests of one bundle cannot be the same object", () => {
   expect(() => validateBundle({ manifests: [NGINX, NGINX] })).toThrow(
     "duplicate manifest for resource default/nginx with resource type apps/v1.Deployment",
   );

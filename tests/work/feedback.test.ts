@@ -116,3 +116,28 @@ test("well-known statuses are known by kind and version only", () => {
     "cannot find the wellknown statuses for resource with gvk /v1, Kind=ServiceAccount",
   ]);
 });
+
+test.each([1024, 1024 * 1024])(
+  "raw JSON of %d bytes fits a limit of as many, one more is an error",
+  (limit) => {
+    const rules: FeedbackRule[] = [{
+      type: "JSONPaths",
+      jsonPaths: [{ name: "n", path: ".status.o" }],
+    }];
+    // What Go escapes is counted as it is sent: each of these is six bytes long.
+    const frame = '{"o":""}'.length;
+    const text = `<${"x".repeat(limit - frame - "\\u003c".length)}`;
+    const lengthOf = (value: string) =>
+      readFeedback(rules, { apiVersion: "v1", kind: "T", status: { o: { o: value } } }, limit);
+
+    const fits = lengthOf(text);
+    const longer = lengthOf(`${text}x`);
+
+    expect(Buffer.byteLength(fits.values[0]?.fieldValue.jsonRaw ?? "")).toBe(limit);
+    expect(longer.values).toEqual([]);
+    expect(longer.errors).toEqual([
+      "the length of returned json raw string for name n is larger than the maximum length " +
+      limit,
+    ]);
+  },
+);

@@ -182,7 +182,7 @@ function fails(by: Kube) {
       namespace: "",
     };
     const slot = { meta, conditions: [], values: [], isDrifted: false, isKnown: false };
-    told.turned(entry, slot, false);
+    told.turned(entry, slot, { isApplied: false });
   };
   return { told, fail, entry };
 }

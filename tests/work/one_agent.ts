@@ -61,6 +61,8 @@ export interface AgentUnderTest extends AsyncDisposable {
   ask(uid: string, hash: string): Promise<void>;
   /** Lets reports take until they are released. */
   holdReports(): { reached: Promise<void>; release: () => void };
+  /** Ends in order; the ids of the works whose status was not sent. */
+  finish(withinMs: number): Promise<string[]>;
   /** Takes the connection away and gives it back. */
   reconnect(): Promise<void>;
 }
@@ -120,7 +122,7 @@ export async function startAgent(
     extensions: { resourceid: uid, clustername: CONSUMER, originalsource: "" },
   });
 
-  const test: Omit<AgentUnderTest, typeof Symbol.asyncDispose> = {
+  const test: Omit<AgentUnderTest, "finish" | typeof Symbol.asyncDispose> = {
     unclaimed: () => agent.unclaimed(),
     reports,
     resyncs,
@@ -192,6 +194,7 @@ export async function startAgent(
   );
   await (events as BrokerEvents | undefined)?.subscribed({ isKept: false });
   return Object.assign(test, {
+    finish: async (withinMs: number) => await agent.finish(withinMs),
     [Symbol.asyncDispose]: async () => await agent[Symbol.asyncDispose](),
   });
 }

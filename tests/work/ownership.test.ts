@@ -45,14 +45,6 @@ function maps(
   return { uid, names: own, spec: { manifests: own.map((name) => configMap(name, {})) } };
 }
 
-const held = (map: ConfigMap): JsonObject => ({
-  ...map,
-  metadata: { ...map.metadata, finalizers: ["test.io/hold"] },
-});
-
-const letGo = async (name: string) =>
-  await kube.patch(await mapRef(name), { metadata: { finalizers: null } }, merge);
-
 const untilApplied = (uid: string, version: number) =>
   agent.until(uid, (report) => isTrue(report, "Applied", version));
 
@@ -82,64 +74,6 @@ test("A16: new feedback values are a transition of StatusFeedbackSynced", async 
     conditionOf(report, "StatusFeedbackSynced", 0)?.lastTransitionTime ?? "";
   expect(timeOf(after) > timeOf(before)).toBeTrue();
 });
-
-test("A17, A18: a removed object that terminates stays listed until it is gone, also when the work goes meanwhile", async () => {
-  const { uid, names: [kept = "", slow = "", slower = ""] } = maps("kept", "slow", "slower");
-  const all = [configMap(kept, {}), held(configMap(slow, {})), held(configMap(slower, {}))];
-  await agent.send(uid, 1, { manifests: all });
-  await untilApplied(uid, 1);
-
-  await agent.send(uid, 2, { manifests: all.slice(0, 1) });
-  await untilApplied(uid, 2);
-  const names = async () => (await listed(uid)).map(({ name }) => name).toSorted();
-  expect(await names()).toEqual([kept, slow, slower].toSorted());
-  await letGo(slow);
-  await eventually(names, (found) => Bun.deepEquals(found, [kept, slower].toSorted()));
-
-  await agent.delete(uid, 2);
-  await eventually(names, (found) => Bun.deepEquals(found, [slower]));
-  expect((await ledgerOf(uid)) === undefined).toBeFalse();
-  await letGo(slower);
-  await agent.until(uid, (report) => isTrue(report, "Deleted"));
-  expect(await ledgerOf(uid)).toBeUndefined();
-});
-
-test(
-  "A19: a deletion waits for finalizers, says for whose and since when, and goes on as they go",
-  async () => {
-    const { uid, names: [first = "", second = ""] } = maps("first", "second");
-    await agent.send(uid, 1, {
-      manifests: [held(configMap(first, {})), held(configMap(second, {}))],
-    });
-    await agent.until(uid, (report) => isTrue(report, "Available", 1));
-
-    await agent.delete(uid, 1);
-
-    const deleting = await agent.until(uid, (report) => isTrue(report, "Deleting"));
-    expect(conditionOf(deleting, "Deleting")).toMatchObject({
-      reason: "WorkDeleting",
-      message: "ManifestWork is being deleted",
-      observedGeneration: 1,
-    });
-    const said = await agent.until(uid, (report) => messageOf(report).includes("waits"));
-    const since = async (name: string) => metadataOf(await find(name))["deletionTimestamp"];
-    const waitFor = async (name: string) =>
-      `waits for configmaps default/${name} (finalizers: test.io/hold) since ${await since(name)}`;
-    expect(messageOf(said)).toBe(
-      `ManifestWork is being deleted: ${await waitFor(first)}; ${await waitFor(second)}`,
-    );
-    await letGo(first);
-    await eventually(async () => (await listed(uid)).length, (count) => count === 1);
-    expect(await find(second)).toBeDefined();
-    const reports = agent.reports.filter((report) => report.uid === uid).length;
-    await letGo(second);
-    await agent.until(uid, (report) => isTrue(report, "Deleted"));
-    expect(reports).toBeLessThan(8);
-  },
-  20_000,
-);
-
-const messageOf = (report: Report) => conditionOf(report, "Deleting")?.message ?? "";
 
 test("A22: an AppliedManifestWork has the labels of its work, also after they change, and keeps those of others", async () => {
   const { uid, spec } = maps("labels");
@@ -329,65 +263,3 @@ test("A116: two sources read one Deployment by works of their own, and the end o
   expect(await ledgerOf(one)).toBeUndefined();
   expect(await ledgerOf(two)).toBeDefined();
 });
-
-test("W16: a definition goes after its objects, and what others need goes last", async () => {
-  const uid = crypto.randomUUID();
-  const group = `g${uid.slice(0, 8)}.test.io`;
-  const definition = {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: { name: `things.${group}` },
-    spec: {
-      group,
-      scope: "Namespaced",
-      names: { kind: "Thing", plural: "things", singular: "thing" },
-      versions: [{
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
-        },
-      }],
-    },
-  };
-  const thing = {
-    apiVersion: `${group}/v1`,
-    kind: "Thing",
-    metadata: { name: "one", namespace: "default", finalizers: ["test.io/hold"] },
-  };
-  const account = {
-    apiVersion: "v1",
-    kind: "ServiceAccount",
-    metadata: { name: `account-${uid}`, namespace: "default" },
-  };
-  await agent.send(uid, 1, { manifests: [definition, thing, account] });
-  await untilApplied(uid, 1);
-
-  await agent.delete(uid, 1);
-
-  const ref = await refOf(kube, `${group}/v1`, "Thing", "one");
-  await eventually(
-    async () => metadataOf(await kube.get(ref))["deletionTimestamp"],
-    (time) => time !== undefined,
-  );
-  const said = await agent.until(uid, (report) => messageOf(report).includes("waits"));
-  expect(messageOf(said)).toContain(
-    `waits for things.${group} default/one (finalizers: test.io/hold)`,
-  );
-  for (
-    const [apiVersion, kind, name] of [
-      ["apiextensions.k8s.io/v1", "CustomResourceDefinition", `things.${group}`],
-      ["v1", "ServiceAccount", `account-${uid}`],
-    ] as const
-  ) {
-    const object = await kube.get(await refOf(kube, apiVersion, kind, name));
-    expect(metadataOf(object)["uid"]).toBeDefined();
-    expect(metadataOf(object)["deletionTimestamp"]).toBeUndefined();
-  }
-  await kube.patch(ref, { metadata: { finalizers: null } }, merge);
-  await agent.until(uid, (report) => isTrue(report, "Deleted"));
-  expect(
-    await kube.get(await refOf(kube, "v1", "ServiceAccount", `account-${uid}`)),
-  ).toBeUndefined();
-}, 20_000);

@@ -48,6 +48,11 @@ test.each([
     replicas(3, { replicas: 3, updatedReplicas: 3, availableReplicas: 3 }),
     "True Current: 3 of 3 replicas are available",
   ],
+  [
+    "apps/Deployment",
+    replicas(1, { replicas: 2, updatedReplicas: 2, availableReplicas: 2 }),
+    "False InProgress: 2 replicas are there, 1 are wanted",
+  ],
   ["apps/Deployment", replicas(0, {}), "True Current: 0 of 0 replicas are available"],
   [
     "apps/Deployment",

@@ -26,7 +26,7 @@ function take(works: Works, event: CloudEvent) {
   return receiveSpec(works, { isLate: () => false }, event, parseEventType(event.type));
 }
 
-test("an older version is ignored, an equal one replaces, and version 0 always counts", () => {
+test("A91: an older version is ignored, an equal one replaces, and version 0 always counts", () => {
   const works: Works = new Map();
   take(works, spec(3, {}, "three"));
 

@@ -84,6 +84,19 @@ test("a record that would be too large keeps what it says of the work as a whole
   expect(decodeRecord(text)).toMatchObject({ version: 7, slots: [] });
 });
 
+test("W3: a record that would be too large keeps what is complete, which must not run again", () => {
+  const work = newWork();
+  pass(work, 7, Array.from({ length: 5_000 }, () => crypto.randomUUID()));
+  work.slots.forEach(finish);
+  const done = work.slots[42];
+  const complete = { type: "Complete", status: "True" as const, reason: "Done", message: "" };
+  setCondition(done?.conditions ?? [], { ...complete, observedGeneration: 7 }, NOW_MS);
+
+  const record = decodeRecord(encodeRecord(work));
+
+  expect(record?.slots.map(({ meta }) => meta)).toEqual([done?.meta as ResourceMeta]);
+});
+
 test("ten thousand versions of a work leave as much on the cluster as ten", async () => {
   const kube = createSimulatedKube();
   await using agent = await startAgent(kube);

@@ -1,27 +1,14 @@
 /** What an agent knows after it was away, on a real API server that counts its writes. */
 
 import { afterAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import type { ObjectRef } from "../../src/lib/work/kube_api.ts";
+import { AUDITED, auditedWrites } from "../harness/audit.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf } from "../kube/objects.ts";
 import { configMap, feedbackOf, isTrue, ledgerRef, type Report, startAgent } from "./one_agent.ts";
 
-const POLICY = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-  userGroups: ["system:masters"]
-  verbs: [create, update, patch, delete]
-- level: None
-`;
-
-const cluster = await startKubernetes({
-  files: { "policy.yaml": POLICY },
-  flags: ["--audit-policy-file", "policy.yaml", "--audit-log-path", "audit.log"],
-});
+const cluster = await startKubernetes(AUDITED);
 const kube = await openKubeconfig(cluster.kubeconfig);
 
 afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
@@ -269,12 +256,8 @@ function feedbackOn(uid: string, data: Record<string, string>) {
 
 /** The requests that wrote something with this text in its name, from the API server's audit log. */
 async function writes(text: string): Promise<string[]> {
-  const log = await Bun.file(join(cluster.directory, "audit.log")).text();
-  const lines = log.split("\n").filter((line) => line.includes(text));
-  return lines.map((line) => {
-    const { verb, requestURI } = JSON.parse(line) as { verb: string; requestURI: string };
-    return `${verb} ${requestURI}`;
-  });
+  const all = await auditedWrites(cluster.directory);
+  return all.filter(({ uri }) => uri.includes(text)).map(({ verb, uri }) => `${verb} ${uri}`);
 }
 
 function configMapRef(name: string): Promise<ObjectRef> {

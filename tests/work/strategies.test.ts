@@ -1,4 +1,4 @@
-/** How manifests reach a real API server: strategies, kinds, drift and the executor. */
+/** How manifests reach a real API server: strategies, kinds and drift. */
 
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
@@ -8,6 +8,7 @@ import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { thingDefinition } from "./manifests.ts";
 import { conditionOf, configMap, feedbackOf, isTrue, startAgent } from "./one_agent.ts";
+import { job, workload } from "./ruled_objects.ts";
 
 const cluster = await startKubernetes({ pods: true });
 const kube = await openKubeconfig(cluster.kubeconfig);
@@ -172,35 +173,6 @@ test("W20: a cluster-scoped object loses its wrong namespace, and a namespaced o
   expect(conditionOf(report, "Applied", 1)?.message).toContain("namespace");
 });
 
-test("an executor may apply only what its account may do", async () => {
-  const uid = crypto.randomUUID();
-  const spec = (name: string) => ({
-    manifests: [configMap(`executed-${uid}`, {})],
-    executer: {
-      subject: { type: "ServiceAccount", serviceAccount: { namespace: "default", name } },
-    },
-  });
-
-  await agent.send(uid, 1, spec("nobody"));
-
-  const report = await agent.until(uid, () => true);
-  expect(conditionOf(report, "Applied", 0)?.message).toBe(
-    `Failed to apply manifest: not allowed to apply the resource  configmaps, default ` +
-      `executed-${uid}, will try again in 1m0s`,
-  );
-  expect(await kube.get(await refOf(kube, "v1", "ConfigMap", `executed-${uid}`))).toBeUndefined();
-  const name = `executor-${uid}`;
-  await kube.create(await refOf(kube, "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", name), {
-    apiVersion: "rbac.authorization.k8s.io/v1",
-    kind: "ClusterRoleBinding",
-    metadata: { name },
-    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
-    subjects: [{ kind: "ServiceAccount", name, namespace: "default" }],
-  }, WRITER);
-  await agent.send(uid, 2, spec(name));
-  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
-});
-
 test("A30: a create-only object keeps what others wrote, and comes back if it is deleted", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `once-${uid}`);
@@ -254,7 +226,7 @@ test("a finished job that the cluster has cleaned up is not run again, nor after
   const hub = `jobs-${uid}:1`;
   const ref = await refOf(kube, "batch/v1", "Job", `job-${uid}`);
   const spec = {
-    manifests: [jobOf(ref.name)],
+    manifests: [job(ref.name)],
     manifestConfigs: [{
       resourceIdentifier: { group: "batch", resource: "jobs", name: "*", namespace: "*" },
       conditionRules: [{ condition: "Complete", type: "WellKnownConditions" }],
@@ -283,21 +255,11 @@ test("a finished job that the cluster has cleaned up is not run again, nor after
 test("a field that an update no longer names is gone from the object", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "apps/v1", "Deployment", `fields-${uid}`);
-  const labels = { app: ref.name };
+  const manifest = workload("Deployment", ref.name);
   const spec = (extra: JsonObject) => ({
     manifests: [{
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: ref.name, namespace: "default" },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels },
-          spec: { containers: [{ name: "c", image: "none" }] },
-        },
-        ...extra,
-      },
+      ...manifest,
+      spec: { ...manifest["spec"] as JsonObject, replicas: 0, ...extra },
     }],
   });
   await agent.send(uid, 1, spec({ minReadySeconds: 7 }));
@@ -310,6 +272,22 @@ test("a field that an update no longer names is gone from the object", async () 
   expect(before["minReadySeconds"]).toBe(7);
   const after = (await kube.get(ref))?.["spec"] as JsonObject;
   expect(after["minReadySeconds"]).toBeUndefined();
+});
+
+test("a Deployment that has become ready has nothing more to report", async () => {
+  const uid = crypto.randomUUID();
+  const name = `ready-${uid}`;
+  await agent.send(uid, 1, { manifests: [workload("Deployment", name)] });
+
+  const report = await agent.until(uid, (report) => isTrue(report, "Ready", 1));
+
+  const count = agent.reports.filter((report) => report.uid === uid).length;
+  // Another work that becomes ready is proof that anything more would have come.
+  const other = crypto.randomUUID();
+  await agent.send(other, 1, { manifests: [job(`after-${other}`)] });
+  await agent.until(other, (report) => isTrue(report, "Ready", 1));
+  expect(conditionOf(report, "Ready", 0)?.message).toBe("1 of 1 replicas are available");
+  expect(agent.reports.filter((report) => report.uid === uid)).toHaveLength(count);
 });
 
 test("W11: a service keeps the address that the cluster gave it", async () => {
@@ -366,15 +344,4 @@ function same(a: unknown, b: unknown): boolean {
 
 function named(name: string, labels: Record<string, string> = {}): JsonObject {
   return { name, namespace: "default", labels };
-}
-
-function jobOf(name: string): JsonObject {
-  return {
-    apiVersion: "batch/v1",
-    kind: "Job",
-    metadata: { name, namespace: "default" },
-    spec: {
-      template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "none" }] } },
-    },
-  };
 }

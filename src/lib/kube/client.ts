@@ -82,6 +82,7 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
         path: checked(ref, collectionPath(ref.type, ref.namespace)),
         query: writeQuery(options),
         body: object,
+        asUser: options.asUser,
       }),
     replace: async (ref, object, options) =>
       await send(ref.type, {

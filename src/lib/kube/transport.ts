@@ -31,6 +31,8 @@ export interface KubeRequest {
   body?: JsonObject;
   contentType?: string;
   accept?: string;
+  /** In whose name, if not in our own. */
+  asUser?: string | undefined;
 }
 
 export interface Transport {
@@ -207,6 +209,7 @@ function headersOf(
     accept: request.accept ?? "application/json",
     "user-agent": userAgent,
     ...(request.body ? { "content-type": request.contentType ?? "application/json" } : {}),
+    ...(request.asUser ? { "impersonate-user": request.asUser } : {}),
     ...(credentials.authorization ? { authorization: credentials.authorization } : {}),
   };
 }

@@ -7,10 +7,10 @@ import type { AgentMetrics } from "./agent_metrics.ts";
 /** A witness that counts. A made-up cluster has no Events. */
 export function createWitness(metrics: AgentMetrics, events?: EventTeller): Witness {
   return {
-    turned(entry, slot, { isApplied }) {
+    turned(entry, slot, outcome) {
       const applied = slot.conditions.find(({ type }) => type === "Applied");
-      metrics.manifest(isApplied ? "applied" : "failed", applied?.reason ?? "");
-      events?.turned(entry, slot, isApplied);
+      metrics.manifest(outcome.isApplied ? "applied" : "failed", applied?.reason ?? "");
+      events?.turned(entry, slot, outcome);
     },
     drifted(slot) {
       metrics.drifted();

@@ -8,13 +8,13 @@
 
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { MANIFEST_BUNDLES } from "../wire/event.ts";
 import type { EventType } from "../wire/event_type.ts";
 import { createSequence } from "../wire/sequence.ts";
 import { startAlarms } from "./alarms.ts";
 import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
+import { createExecutors, wakeDenied } from "./executor.ts";
 import { entryKey, followLedger, takeTurn } from "./follow_ledger.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -59,6 +59,11 @@ export interface WorkAgent extends AsyncDisposable {
   unclaimed(): number;
   /** What waits now; worked out when it is asked for. */
   backlog(): Backlog;
+  /**
+   * Ends passes and sends what they found, each within this time: for an end in order, before disposing. Resolves with
+   * the ids of the works whose status was not sent.
+   */
+  finish(withinMs: number): Promise<string[]>;
 }
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 60_000 };
@@ -128,7 +133,9 @@ export async function startWorkAgent(
   const alarms = starting.use(
     startAlarms(kube, wake, { pollMs: options.statusSyncIntervalMs, log }),
   );
-  const around = { kube, ledger, fence, watches, alarms, log, nowMs, jsonRawBytesMax, witness };
+  const executors = starting.use(createExecutors(kube, () => wakeDenied(works, wake), log));
+  const common = { kube, ledger, fence, log, nowMs, jsonRawBytesMax, witness };
+  const around = { ...common, watches, alarms, executors };
   const reconciler: Reconciler = createReconciler(around, works, {
     changed: (uid, pace) => outbox.mark(uid, pace),
     drifted: wake,
@@ -153,7 +160,9 @@ export async function startWorkAgent(
     askedAt = performance.now();
     isAnswered = false;
     for (const dataType of options.dataTypes) {
-      const unclaimed = dataType === MANIFEST_BUNDLES ? unclaimedIds(ledger, works) : [];
+      // Of which type an unclaimed one is nobody knows, and a peer's list of one type lacks those of another.
+      const isOnly = options.dataTypes.length === 1;
+      const unclaimed = isOnly ? unclaimedIds(ledger, works) : [];
       const mayBeBrief = length === "brief" && server.isOurs && unclaimed.length === 0;
       const brief = mayBeBrief ? briefResyncRequest(works, dataType, options) : undefined;
       const { eventBytesMax } = broker;
@@ -224,6 +233,10 @@ export async function startWorkAgent(
       passes: passes.state(),
       reports: outbox.backlog(),
     }),
+    async finish(withinMs) {
+      await Promise.race([passes[Symbol.asyncDispose](), Bun.sleep(withinMs)]);
+      return await outbox.flush(withinMs);
+    },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

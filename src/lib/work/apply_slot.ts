@@ -6,7 +6,7 @@ import type { Executor } from "../wire/work_spec.ts";
 import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
 import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
-import { checkExecutor } from "./executor.ts";
+import type { Executors } from "./executor.ts";
 import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { markOf, type Ownership } from "./metadata.ts";
@@ -25,6 +25,8 @@ export interface Located {
   options: ManifestOptions;
   ownership: Ownership;
   executor: Executor | undefined;
+  /** Throws if the executor may not apply the object. */
+  check: Executors["check"];
   /** The uid by which the object was listed before this life; undefined if it was not. */
   listedUid: string | undefined;
 }
@@ -51,18 +53,23 @@ export async function applySlot(
   reading: Reading,
 ): Promise<Outcome> {
   const { ref, manifest, options, ownership, executor } = located;
-  const hash = shortHash([manifest, options, ownership, executor ?? null]);
+  const { updateStrategy, feedbackRules, conditionRules } = options;
+  const manifestHash = shortHash(manifest);
+  const hash = shortHash([manifestHash, updateStrategy, ownership, executor ?? null]);
   const isNew = slot.appliedHash !== hash;
-  if (!isNew && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
+  // Other rules ask for another look, not for another application.
+  const rulesHash = shortHash([feedbackRules, conditionRules]);
+  const isSame = !isNew && slot.rulesHash === rulesHash;
+  if (isSame && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
   try {
-    const { object, isRead } = await bring(kube, slot, located, isNew);
+    const { object, isRead, isLeft } = await bring(kube, slot, located, isNew);
     slot.appliedHash = hash;
+    slot.manifestHash = manifestHash;
+    slot.rulesHash = rulesHash;
     endDrift(slot, { isNew, ...reading });
     setApplied(slot, reading);
-    if (isRead) {
-      if (object !== undefined) slot.mark = markOf(object);
-      observeObject(slot, object, reading);
-    }
+    if (isLeft && object !== undefined) slot.mark = markOf(object);
+    if (isRead) observeObject(slot, object, reading);
     return { isApplied: true };
   } catch (error) {
     delete slot.appliedHash;
@@ -70,27 +77,34 @@ export async function applySlot(
   }
 
   async function bring(kube: Kube, slot: Slot, { manifest }: Located, isNew: boolean) {
-    if (!isNew && slot.isKnown && !slot.isDrifted && options.conditionRules.length === 0) {
-      return { object: undefined, isRead: false };
+    if (isSame && slot.isKnown && !slot.isDrifted && conditionRules.length === 0) {
+      return { object: undefined, isRead: false, isLeft: false };
     }
-    if (!isNew && (isComplete(slot) || !slot.isDrifted)) {
+    // A rule that is gone finds nothing complete any more, and another manifest is another job.
+    const isOver = () =>
+      slot.manifestHash === manifestHash && isComplete(slot) &&
+      conditionRules.some(({ condition }) => condition === "Complete");
+    if (isOver() || (!isNew && !slot.isDrifted)) {
       const live = await kube.get(ref);
-      const isAsLeft = live !== undefined && slot.mark === markOf(live);
-      if (isAsLeft || isComplete(slot)) return { object: live, isRead: true };
+      const left = { object: live, isRead: true, isLeft: false };
+      if (live === undefined ? isOver() : !isNew && slot.mark === markOf(live)) return left;
+      if (live !== undefined && !isNew && isOver()) {
+        observeObject(slot, live, reading);
+        if (isOver()) return left;
+      }
     }
-    await checkExecutor(kube, executor, ref, ownership.isOwned);
-    const strategy = options.updateStrategy;
+    await located.check(executor, ref, manifest, ownership.isOwned);
     // What another agent or an earlier life left may need no write at all.
     const door = slot.isKnown ? kube : sparingly(kube, located.listedUid);
     const isMissing = slot.uid === undefined && located.listedUid === undefined;
-    const target = { ref, manifest, strategy, ownership, isNew, isMissing };
+    const target = { ref, manifest, strategy: updateStrategy, ownership, isNew, isMissing };
     if (!isNew && slot.driftPolicy?.policy === "report") {
       const apply = (door: Kube) => applyManifest(door, target);
       const object = await reportDrift(kube, slot, () => kube.get(ref), apply, reading);
-      return { object, isRead: true };
+      return { object, isRead: true, isLeft: true };
     }
     const object = await applyManifest(door, target);
-    return { object, isRead: true };
+    return { object, isRead: true, isLeft: true };
   }
 }
 

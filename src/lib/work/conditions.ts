@@ -63,6 +63,18 @@ export function dropOldRules(list: Condition[], version: number): void {
   }
 }
 
+/** Carries over to a version what these rules found before, of objects that could not be read for it. */
+export function carryRules(
+  list: Condition[],
+  rules: readonly { condition: string }[],
+  version: number,
+): void {
+  for (const condition of list) {
+    const isStill = rules.some((rule) => rule.condition === condition.type);
+    if (isStill && isOfRule(condition.reason)) condition.observedGeneration = version;
+  }
+}
+
 /** What is summed up although no rule asked for it. */
 const SUMMED = new Set(["Available", "Ready"]);
 

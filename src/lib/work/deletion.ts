@@ -104,6 +104,9 @@ export function createDeletions(parts: DeletionParts): Deletions {
   return {
     finalise,
     async advance(work) {
+      // What was applied has an owner on the cluster. Nothing is confirmed only because that is forgotten here.
+      const isApplied = work.slots.some(({ uid }) => uid !== undefined);
+      if (isApplied && ledger.get(work.name) === undefined) await ledger.seek(work.name);
       const entries = entriesOf(ledger, works, work);
       if (entries.length === 0) return true;
       say(work);

@@ -30,6 +30,8 @@ export interface WriteOptions {
   fieldManager: string;
   /** The answer is what would be stored, and nothing is. */
   isDryRun?: boolean;
+  /** In whose name, if not in our own; for `create` only. */
+  asUser?: string;
 }
 
 export interface PatchOptions extends WriteOptions {

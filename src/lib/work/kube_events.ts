@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
+import type { Outcome } from "./apply_slot.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
 import { type Kube, KubeError, type ObjectRef } from "./kube_api.ts";
 import type { LedgerEntry } from "./ledger.ts";
@@ -32,7 +33,7 @@ const REASON_CHARS_MAX = 128;
 
 export interface EventTeller extends AsyncDisposable {
   /** A manifest had its turn. */
-  turned(entry: LedgerEntry, slot: Slot, isApplied: boolean): void;
+  turned(entry: LedgerEntry, slot: Slot, outcome: Outcome): void;
   /** Somebody changed an object, and it will be set right. */
   drifted(slot: Slot): void;
   /** Objects of this entry do not go. */
@@ -121,7 +122,7 @@ export function createEventTeller(kube: Kube, options: EventTellerOptions): Even
   };
 
   return {
-    turned(entry, slot, isApplied) {
+    turned(entry, slot, { isApplied }) {
       const key = keyOf(entry, slot);
       const applied = slot.conditions.find(({ type }) => type === "Applied");
       if (!isApplied) {

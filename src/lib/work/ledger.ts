@@ -81,6 +81,8 @@ export interface Ledger {
   /** Keeps the time of the last deletion beside the works. */
   keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
+  /** Looks on the cluster for one that is not known. */
+  seek(workName: string): Promise<void>;
   /** By the name of its object. */
   named(name: string): LedgerEntry | undefined;
   all(): Iterable<LedgerEntry>;
@@ -150,6 +152,11 @@ export function openLedger(
     entry.isSpecOurs = canonicalJson(object["spec"]) === canonicalJson(specOf(entry.workName));
     entries.set(entry.name, entry);
     return entry;
+  };
+
+  const forget = (entry: LedgerEntry) => {
+    // Another may have followed under its name: that one owns objects.
+    if (entries.get(entry.name) === entry) entries.delete(entry.name);
   };
 
   // What is told late, of one that another has followed under its name, says nothing of that.
@@ -257,6 +264,10 @@ export function openLedger(
       await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
     get: (workName) => entries.get(nameOf(workName)),
+    async seek(workName) {
+      const live = await kube.get(refOf(nameOf(workName)));
+      if (live !== undefined) remember(live);
+    },
     named: (name) => entries.get(name),
     all: () => entries.values(),
     predecessors: (workName) =>
@@ -294,7 +305,7 @@ export function openLedger(
         propagationPolicy: "Background",
       });
       entry.isDeleting = true;
-      if (!isThere) entries.delete(entry.name);
+      if (!isThere) forget(entry);
     },
     async release(entry) {
       const live = await kube.get(refOf(entry.name));
@@ -305,7 +316,7 @@ export function openLedger(
           metadata: { finalizers: finalizers.filter((name) => name !== FINALIZER) },
         });
       }
-      entries.delete(entry.name);
+      forget(entry);
     },
     observe(object) {
       const entry = entryOf(object);
@@ -316,7 +327,7 @@ export function openLedger(
     },
     lose(object) {
       const entry = entryOf(object);
-      if (entry !== undefined) entries.delete(entry.name);
+      if (entry !== undefined) forget(entry);
       return entry;
     },
   };

@@ -85,6 +85,12 @@ function setReady(slot: Slot, object: JsonObject | undefined, nowMs: number): vo
   else setCondition(conditions, { type: "Ready", ...readiness }, nowMs);
 }
 
+/** True if the metadata of a slot's object is not all that is read of it. */
+export function readsWhole({ options, meta }: Pick<Slot, "options" | "meta">): boolean {
+  const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
+  return rules > 0 || mayBeReady(meta);
+}
+
 /** True if a sighting at this version is older than what the slot has. */
 export function isOutdated(slot: Slot, seen: string): boolean {
   const held = slot.resourceVersion;

@@ -27,6 +27,9 @@ const QUIET_MS = 5_000;
 /** Events under way at once: enough to hide the round trip. */
 const PARALLEL_MAX = 16;
 
+/** How often a flush looks whether it is over: a program that ends has nothing better to do. */
+const FLUSH_POLL_MS = 10;
+
 /** The ceiling is what a server that is back from an outage waits for the last of its reports. */
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 10_000 };
 
@@ -41,6 +44,11 @@ export interface Outbox extends AsyncDisposable {
   close(): void;
   /** True if everything has been sent, and the server had time to store it. */
   isQuiet(): boolean;
+  /**
+   * Sends at once what has yet to be sent, until this much time has passed or the connection is gone. Resolves with the
+   * ids of the works whose status was not sent.
+   */
+  flush(withinMs: number): Promise<string[]>;
   /** What has yet to be sent. */
   backlog(): ReportBacklog;
 }
@@ -123,6 +131,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       throw error;
     }
     publishedAt = performance.now();
+    waiting.delete(uid);
     useTurn(uid);
     answers.delete(uid);
     if (mustReport) work.mustReport = false;
@@ -187,6 +196,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
     isQuiet: () =>
       isOpen && waiting.size === 0 && queue.size === 0 &&
       performance.now() - publishedAt > QUIET_MS,
+    async flush(withinMs) {
+      const deadline = performance.now() + withinMs;
+      for (const uid of since.keys()) if (isOpen) queue.add(uid);
+      while (isOpen && since.size > 0 && performance.now() < deadline) {
+        await Bun.sleep(FLUSH_POLL_MS);
+      }
+      return [...since.keys()];
+    },
     backlog() {
       // A map keeps its order: the first has waited for the longest.
       const [oldest] = since.values();

@@ -6,19 +6,19 @@ import type { Logger } from "../log.ts";
 import type { Alarms } from "./alarms.ts";
 import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
-import { dropOldRules, setCondition } from "./conditions.ts";
+import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
+import type { Executors } from "./executor.ts";
 import type { Fence } from "./fence.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
 import { locate, locateDefined } from "./locate.ts";
 import { draftMeta, parseWorkSpec, type WorkSpec } from "./manifest.ts";
-import type { Reading } from "./observe.ts";
+import { type Reading, readsWhole } from "./observe.ts";
 import { isOwned, optionsFor } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
-import { mayBeReady } from "./readiness.ts";
 import { alignSlots } from "./slots.ts";
 import type { Wait } from "./waits.ts";
 import type { Slot, Work } from "./work.ts";
@@ -37,6 +37,7 @@ export interface Surroundings {
   nowMs: () => number;
   jsonRawBytesMax: number;
   witness?: Witness | undefined;
+  executors: Executors;
 }
 
 /** How a pass ended. */
@@ -179,7 +180,7 @@ async function applyRank(pass: Pass, slots: readonly Slot[]): Promise<void> {
 }
 
 async function turn(
-  { around: { kube }, spec, entry, readingOf }: Pass,
+  { around: { kube, executors }, spec, entry, readingOf }: Pass,
   slot: Slot,
   ref: ObjectRef,
 ): Promise<Outcome> {
@@ -192,16 +193,15 @@ async function turn(
   };
   const { executor } = spec;
   const uid = listedUid(entry.resources, slot);
-  const located = { ref, manifest, options, ownership, executor, listedUid: uid };
+  const { check } = executors;
+  const located = { ref, manifest, options, ownership, executor, check, listedUid: uid };
   return await applySlot(kube, slot, located, reading);
 }
 
 function interestsOf(slots: readonly Slot[]): Interest[] {
-  return slots.flatMap(({ ref, options, meta }) => {
-    if (ref === undefined) return [];
-    const rules = (options?.feedbackRules.length ?? 0) + (options?.conditionRules.length ?? 0);
-    return [{ ref, isWhole: rules > 0 || mayBeReady(meta) }];
-  });
+  return slots.flatMap((slot) =>
+    slot.ref === undefined ? [] : [{ ref: slot.ref, isWhole: readsWhole(slot) }]
+  );
 }
 
 function sumUp(
@@ -211,7 +211,10 @@ function sumUp(
   nowMs: number,
 ): void {
   const failed = [...results.values()].some(({ isApplied }) => !isApplied);
-  for (const { conditions } of work.slots) dropOldRules(conditions, version);
+  for (const { conditions, options } of work.slots) {
+    carryRules(conditions, options?.conditionRules ?? [], version);
+    dropOldRules(conditions, version);
+  }
   setCondition(work.conditions, {
     type: "Applied",
     status: failed ? "False" : "True",

@@ -118,7 +118,9 @@ export function createReconciler(
       delete slot.appliedHash;
       slot.isKnown = false;
     }
-    return await ledger.ensure(work, labelsOf(work), planned);
+    const next = await ledger.ensure(work, labelsOf(work), planned);
+    // Somebody else holds the old one: what it would own is collected with it.
+    return next.isDeleting ? undefined : next;
   };
 
   const pass = async (work: Work): Promise<PassResult | undefined> => {

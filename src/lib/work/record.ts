@@ -21,7 +21,7 @@ const LAYOUT = 1;
 
 type SlotRecord = Pick<
   Slot,
-  "meta" | "conditions" | "valuesHash" | "appliedHash" | "mark" | "uid"
+  "meta" | "conditions" | "valuesHash" | "appliedHash" | "manifestHash" | "mark" | "uid"
 >;
 
 /** The part of a work that survives the agent. */
@@ -41,7 +41,7 @@ export interface WorkRecord {
   slots: SlotRecord[];
 }
 
-/** The annotation's text for a work; one that is too large loses what it says of single manifests. */
+/** The annotation's text for a work; one that is too large loses what it says of manifests that are not complete. */
 export function encodeRecord(work: Work): string {
   const record: WorkRecord = {
     layout: LAYOUT,
@@ -55,17 +55,25 @@ export function encodeRecord(work: Work): string {
     reportedVersion: work.reportedVersion,
     sequence: work.sequence,
     conditions: work.conditions,
-    slots: work.slots.map(({ meta, conditions, valuesHash, appliedHash, mark, uid }) => ({
-      meta,
-      conditions,
-      valuesHash,
-      appliedHash,
-      mark,
-      uid,
+    slots: work.slots.map((slot) => ({
+      meta: slot.meta,
+      conditions: slot.conditions,
+      valuesHash: slot.valuesHash,
+      appliedHash: slot.appliedHash,
+      manifestHash: slot.manifestHash,
+      mark: slot.mark,
+      uid: slot.uid,
     })),
   } as WorkRecord;
   const whole = pack(record);
-  return whole.length <= RECORD_BYTES_MAX ? whole : pack({ ...record, slots: [] });
+  if (whole.length <= RECORD_BYTES_MAX) return whole;
+  // A Job that is done and gone must not run again; all else can be found out.
+  const complete = pack({ ...record, slots: record.slots.filter(isDone) });
+  return complete.length <= RECORD_BYTES_MAX ? complete : pack({ ...record, slots: [] });
+}
+
+function isDone({ conditions }: SlotRecord): boolean {
+  return conditions.some(({ type, status }) => type === "Complete" && status === "True");
 }
 
 function pack(record: WorkRecord): string {

@@ -2,7 +2,7 @@
 
 import { beginDrift, type DriftPace } from "./drift.ts";
 import type { ObjectRef } from "./kube_api.ts";
-import { isDrifted, isOutdated, observeObject } from "./observe.ts";
+import { isDrifted, isOutdated, observeObject, readsWhole } from "./observe.ts";
 import type { Works } from "./receive.ts";
 import type { Sighting } from "./watch_stream.ts";
 import type { Witness } from "./witness.ts";
@@ -65,13 +65,13 @@ export function createSight(works: Works, told: SightTold, options: SightOptions
       ? slot.isKnown && slot.uid === undefined
       : slot.isKnown && slot.resourceVersion === resourceVersion;
     if (isSame) return;
-    const { feedbackRules, conditionRules, updateStrategy } = slot.options;
-    const strategy = updateStrategy.type || "Update";
-    const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
+    const strategy = slot.options.updateStrategy.type || "Update";
     const reading = { options: slot.options, version: work.version, nowMs: nowMs() };
     // What its rules read is not there; it is told in a moment.
-    if (isPartial && feedbackRules.length + conditionRules.length > 0) told.read(ref);
+    if (isPartial && readsWhole(slot)) told.read(ref);
     else observeObject(slot, object, { ...reading, jsonRawBytesMax });
+    // Asked afterwards: what a rule no longer finds complete is held to its manifest again.
+    const isNews = !slot.isDrifted && isDrifted(slot, object, strategy);
     if (work.deletionTimestamp === undefined) {
       if (isNews) {
         told.drifted(work.uid, beginDrift(slot, object, { ...reading, pace }));

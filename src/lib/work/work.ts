@@ -20,6 +20,10 @@ export interface Slot {
   valuesHash?: string;
   /** Of the manifest and its options as they were applied last, undefined until that succeeds. */
   appliedHash?: string;
+  /** Of the manifest alone as it was applied last, whatever failed since. */
+  manifestHash?: string;
+  /** Of the rules by which the object was read last in this life. */
+  rulesHash?: string;
   /** Of the object as the agent left it; another mark means that somebody changed it. */
   mark?: string;
   /** The object's uid, undefined if it is not there. */

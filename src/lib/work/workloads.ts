@@ -1,29 +1,24 @@
 /** The readiness of workloads: how many of the wanted pods there are, new enough and available. */
 
 import { isObject, type JsonObject } from "../json.ts";
-import {
-  conditionOf,
-  count,
-  current,
-  failed,
-  inProgress,
-  type Readiness,
-  type ReadinessReader,
-} from "./kind_status.ts";
+import { conditionOf, count, current, failed, inProgress, type Readiness } from "./kind_status.ts";
 import { textOf } from "./work.ts";
 
 const specOf = ({ spec }: JsonObject): JsonObject => isObject(spec) ? spec : {};
 
 /** The first stage that not all pods have reached, or how many have reached the last one. */
 function stagesOf(
-  wanted: number,
+  { wanted, all = 0 }: { wanted: number; all?: number },
   pods: string,
   stages: readonly (readonly [reached: number, state: string])[],
 ): Readiness {
   const missing = stages.find(([reached]) => reached < wanted);
   const [reached, state] = missing ?? stages.at(-1) ?? [0, ""];
   const message = `${reached} of ${wanted} ${pods} are ${state}`;
-  return missing === undefined ? current(message) : inProgress(message);
+  if (missing !== undefined) return inProgress(message);
+  return all > wanted
+    ? inProgress(`${all} ${pods} are there, ${wanted} are wanted`)
+    : current(message);
 }
 
 function unseen(status: JsonObject): Readiness | undefined {
@@ -32,7 +27,7 @@ function unseen(status: JsonObject): Readiness | undefined {
 }
 
 /** New pods replace old ones; the old ones must be gone as well. */
-export const readDeployment: ReadinessReader = (object, status) => {
+export function readDeployment(object: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   const progress = conditionOf(status, "Progressing");
@@ -41,18 +36,16 @@ export const readDeployment: ReadinessReader = (object, status) => {
   }
   const wanted = count(specOf(object), "replicas", 1);
   const [all, updated] = [count(status, "replicas"), count(status, "updatedReplicas")];
-  const stages = stagesOf(wanted, "replicas", [
+  const stages = stagesOf({ wanted, all: updated }, "replicas", [
     [updated, "updated"],
     [count(status, "availableReplicas"), "available"],
   ]);
-  if (stages.status === "True" && all > updated) {
-    return inProgress(`${all - updated} replicas of an older version are still there`);
-  }
-  return stages;
-};
+  if (stages.status === "False" || all <= updated) return stages;
+  return inProgress(`${all - updated} replicas of an older version are still there`);
+}
 
 /** Pods are replaced one after the other, down to the partition. */
-export const readStatefulSet: ReadinessReader = (object, status) => {
+export function readStatefulSet(object: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   const spec = specOf(object);
@@ -60,7 +53,7 @@ export const readStatefulSet: ReadinessReader = (object, status) => {
   const strategy = isObject(spec["updateStrategy"]) ? spec["updateStrategy"] : {};
   const ready = [count(status, "readyReplicas"), "ready"] as const;
   // Whoever deletes the pods himself decides what is new enough.
-  if (strategy["type"] === "OnDelete") return stagesOf(wanted, "replicas", [ready]);
+  if (strategy["type"] === "OnDelete") return stagesOf({ wanted }, "replicas", [ready]);
   const rolling = isObject(strategy["rollingUpdate"]) ? strategy["rollingUpdate"] : {};
   const partition = count(rolling, "partition");
   const isUpdated = textOf(status, "currentRevision") === textOf(status, "updateRevision");
@@ -68,30 +61,32 @@ export const readStatefulSet: ReadinessReader = (object, status) => {
   const updated = isUpdated
     ? wanted
     : count(status, "updatedReplicas") + Math.min(partition, wanted);
-  return stagesOf(wanted, "replicas", [[Math.min(updated, wanted), "updated"], ready]);
-};
+  const all = count(status, "replicas");
+  return stagesOf({ wanted, all }, "replicas", [[Math.min(updated, wanted), "updated"], ready]);
+}
 
 /** One pod for each node that wants one. */
-export const readDaemonSet: ReadinessReader = (_, status) => {
+export function readDaemonSet(_: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
-  return stagesOf(count(status, "desiredNumberScheduled"), "pods", [
+  return stagesOf({ wanted: count(status, "desiredNumberScheduled") }, "pods", [
     [count(status, "currentNumberScheduled"), "scheduled"],
     [count(status, "updatedNumberScheduled"), "updated"],
     [count(status, "numberReady"), "ready"],
     [count(status, "numberAvailable"), "available"],
   ]);
-};
+}
 
 /** Pods of one version. */
-export const readReplicaSet: ReadinessReader = (object, status) => {
+export function readReplicaSet(object: JsonObject, status: JsonObject): Readiness {
   const before = unseen(status);
   if (before !== undefined) return before;
   const failure = conditionOf(status, "ReplicaFailure");
   if (failure?.status === "True") return failed(failure.message || "Pods cannot be created");
-  return stagesOf(count(specOf(object), "replicas", 1), "replicas", [
+  const wanted = count(specOf(object), "replicas", 1);
+  return stagesOf({ wanted, all: count(status, "replicas") }, "replicas", [
     [count(status, "fullyLabeledReplicas"), "created"],
     [count(status, "readyReplicas"), "ready"],
     [count(status, "availableReplicas"), "available"],
   ]);
-};
+}

@@ -5,7 +5,17 @@
  * the same walk carries them along.
  */
 
-import type { Definition, Node, Pattern } from "./ast.ts";
+import type { Definition, Node } from "./ast.ts";
+import { Break, type Budget } from "./budget.ts";
+import {
+  type Meaning,
+  type Names,
+  valueOf,
+  withDefinition,
+  withMeaning,
+  withValue,
+} from "./names.ts";
+import { destructure, namesIn } from "./patterns.ts";
 import { type Step, stepInto, updatePath } from "./paths.ts";
 import { calculate, isTrue, JqError, keysOf, numberOf, show, typeOf } from "./values.ts";
 import { isObject, type JsonObject } from "../../json.ts";
@@ -19,46 +29,19 @@ export interface Place {
 /** Places, one after the other. */
 export type Places = Generator<Place, void, undefined>;
 
-/** What names mean at some point of a program. */
-export interface Names {
-  find(name: string): Meaning | undefined;
-}
-
-type Meaning =
-  | { kind: "value"; value: unknown }
-  | { kind: "filter"; body: Node; names: Names }
-  | { kind: "function"; definition: Definition; names: Names };
-
 /** A function that is not written in jq. */
 export type Native = (run: Runner, input: Place, args: readonly Node[], names: Names) => Places;
 
-class Break extends Error {
-  constructor(readonly label: object) {
-    super("break");
-  }
-}
-
-/** The program has used up its time or its steps. No `try` catches it. */
-export class JqLimit extends Error {}
-
-const STEPS_PER_LOOK = 512;
-
 /** Walks the tree of a program. */
 export class Runner {
-  private steps = 0;
-
   constructor(
     private readonly natives: ReadonlyMap<string, Native>,
-    private readonly limits: { deadline: number; stepsMax: number },
+    private readonly budget: Budget,
   ) {}
 
   /** Counts work, and ends what takes too long. */
   charge(steps: number): void {
-    const before = this.steps;
-    this.steps += steps;
-    if (this.steps > this.limits.stepsMax) throw new JqLimit("too many steps");
-    const isLook = Math.floor(before / STEPS_PER_LOOK) !== Math.floor(this.steps / STEPS_PER_LOOK);
-    if (isLook && performance.now() > this.limits.deadline) throw new JqLimit("timeout");
+    this.budget.charge(steps);
   }
 
   /** The values of a filter, without their paths. */
@@ -220,7 +203,7 @@ export class Runner {
     for (const start of this.run(node.start, input, names)) {
       let state: Place | undefined = start;
       for (const item of this.values(node.source, input.value, names)) {
-        for (const inner of this.destructure(node.pattern, item, names)) {
+        for (const inner of destructure(this, node.pattern, item, names)) {
           if (node.kind === "foreach") {
             for (const place of this.run(node.update, state ?? { value: null }, inner)) {
               state = place;
@@ -245,7 +228,7 @@ export class Runner {
       const empty = all.reduce((inner, name) => withValue(inner, name, null), names);
       for (const [index, pattern] of node.patterns.entries()) {
         try {
-          for (const inner of this.destructure(pattern, value, empty)) {
+          for (const inner of destructure(this, pattern, value, empty)) {
             yield* this.run(node.body, input, inner);
           }
           break;
@@ -253,35 +236,6 @@ export class Runner {
           if (!(error instanceof JqError) || index === node.patterns.length - 1) throw error;
         }
       }
-    }
-  }
-
-  private *destructure(
-    pattern: Pattern,
-    value: unknown,
-    names: Names,
-  ): Generator<Names, void, undefined> {
-    if (pattern.kind === "name") return void (yield withValue(names, pattern.name, value));
-    const parts = pattern.kind === "list"
-      ? pattern.items.map((item, index) => ({ key: literal(index), value: item }))
-      : pattern.members;
-    yield* this.destructureParts(parts, value, names);
-  }
-
-  private *destructureParts(
-    parts: readonly { key: Node; name?: string; value?: Pattern }[],
-    whole: unknown,
-    names: Names,
-  ): Generator<Names, void, undefined> {
-    const [part, ...rest] = parts;
-    if (part === undefined) return void (yield names);
-    for (const key of this.values(part.key, whole, names)) {
-      const value = stepInto(whole, key);
-      const named = part.name === undefined ? names : withValue(names, part.name, value);
-      const inners = part.value === undefined
-        ? [named]
-        : this.destructure(part.value, value, named);
-      for (const inner of inners) yield* this.destructureParts(rest, whole, inner);
     }
   }
 
@@ -431,43 +385,9 @@ function literal(value: unknown): Node {
   return { kind: "literal", value };
 }
 
-function namesIn(pattern: Pattern): string[] {
-  if (pattern.kind === "name") return [pattern.name];
-  const parts = pattern.kind === "list"
-    ? pattern.items.map((value) => ({ value, name: undefined }))
-    : pattern.members;
-  return parts.flatMap(({ name, value }) => [
-    ...(name === undefined ? [] : [name]),
-    ...(value === undefined ? [] : namesIn(value)),
-  ]);
-}
-
 /** The keys or indexes over which `.[]` goes. */
 export function stepsOf(value: unknown): readonly Step[] {
   if (Array.isArray(value)) return value.map((_, index) => index);
   if (isObject(value)) return keysOf(value);
   throw new JqError(`cannot iterate over ${show(value)}`);
-}
-
-function withMeaning(outer: Names, known: string, meaning: Meaning): Names {
-  return { find: (name) => name === known ? meaning : outer.find(name) };
-}
-
-function withValue(outer: Names, name: string, value: unknown): Names {
-  return withMeaning(outer, name, { kind: "value", value });
-}
-
-/** Names with one more function, which may call itself. */
-export function withDefinition(outer: Names, definition: Definition): Names {
-  const known = `${definition.name}/${definition.params.length}`;
-  return {
-    find: (name) =>
-      name === known ? { kind: "function", definition, names: outer } : outer.find(name),
-  };
-}
-
-function valueOf(names: Names, name: string): unknown {
-  const found = names.find(name);
-  if (found?.kind !== "value") throw new JqError(`variable not defined: ${name}`);
-  return found.value;
 }

@@ -1,15 +1,11 @@
 /** Parses a jq program. */
 
 import type { Definition, Node, Pattern } from "./ast.ts";
-import { type Token, tokenize } from "./lexer.ts";
+import { Cursor } from "./cursor.ts";
+import { tokenize } from "./lexer.ts";
 import { JqError } from "./values.ts";
 
 const DEPTH_MAX = 200;
-const KEYWORDS = new Set(
-  "def if then elif else end as reduce foreach try catch label import include and or __loc__".split(
-    " ",
-  ),
-);
 const COMPARISONS = ["==", "!=", "<", "<=", ">", ">="];
 const ASSIGNMENTS = ["=", "|=", "+=", "-=", "*=", "/=", "%=", "//="];
 const CONSTANTS: Record<string, unknown> = { null: null, true: true, false: false };
@@ -31,19 +27,8 @@ export function parseDefinitions(source: string): Definition[] {
   return definitions;
 }
 
-class Parser {
-  private at = 0;
+class Parser extends Cursor {
   private depth = 0;
-
-  constructor(private readonly tokens: readonly Token[]) {}
-
-  finish(): void {
-    if (!this.isAtEnd()) throw this.unexpected();
-  }
-
-  isAtEnd(): boolean {
-    return this.token.kind === "end";
-  }
 
   pipe(): Node {
     if (++this.depth > DEPTH_MAX) throw new JqError("the program nests too deeply");
@@ -66,10 +51,6 @@ class Parser {
     const body = this.pipe();
     this.expect(";");
     return { name, params, body };
-  }
-
-  private get token(): Token {
-    return this.tokens[this.at] as Token;
   }
 
   private pipeInside(): Node {
@@ -389,71 +370,6 @@ class Parser {
     });
     if (parts.every((part) => typeof part === "string")) return literal(parts.join(""));
     return { kind: "text", parts, format };
-  }
-
-  private is(text: string): boolean {
-    return this.token.kind === "sign" && this.token.text === text;
-  }
-
-  private nextIs(text: string): boolean {
-    const token = this.tokens[this.at + 1];
-    return token?.kind === "sign" && token.text === text;
-  }
-
-  private take(text: string): boolean {
-    if (!this.is(text)) return false;
-    this.at++;
-    return true;
-  }
-
-  private takeOf(texts: readonly string[]): string | undefined {
-    return texts.find((text) => this.take(text));
-  }
-
-  private expect(text: string): void {
-    if (!this.take(text)) throw this.unexpected();
-  }
-
-  private isWord(text: string): boolean {
-    return this.token.kind === "word" && this.token.text === text;
-  }
-
-  private takeWord(text: string): boolean {
-    if (!this.isWord(text)) return false;
-    this.at++;
-    return true;
-  }
-
-  private expectWord(text: string): void {
-    if (!this.takeWord(text)) throw this.unexpected();
-  }
-
-  private word(): string {
-    const { token } = this;
-    if (token.kind !== "word" || KEYWORDS.has(token.text)) throw this.unexpected();
-    this.at++;
-    return token.text;
-  }
-
-  private anyWord(): string {
-    const { token } = this;
-    this.at++;
-    return token.kind === "word" ? token.text : "";
-  }
-
-  private variable(): string {
-    const { token } = this;
-    if (token.kind !== "variable") throw this.unexpected();
-    this.at++;
-    return token.text;
-  }
-
-  private unexpected(): JqError {
-    const { token } = this;
-    const text = token.kind === "number" ? String(token.value) : token.text;
-    return new JqError(
-      token.kind === "end" ? "unexpected end of the program" : `unexpected token "${text}"`,
-    );
   }
 }
 

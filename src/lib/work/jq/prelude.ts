@@ -1,7 +1,7 @@
 /** Functions of jq that are written in jq. */
 
 import type { Definition } from "./ast.ts";
-import type { Names } from "./evaluate.ts";
+import type { Names } from "./names.ts";
 import { parseDefinitions } from "./parser.ts";
 
 const SOURCE = `

@@ -2,7 +2,8 @@
 
 import { describeError } from "../../errors.ts";
 import type { Node } from "./ast.ts";
-import { JqLimit, Runner } from "./evaluate.ts";
+import { Budget, JqLimit } from "./budget.ts";
+import { Runner } from "./evaluate.ts";
 import { natives } from "./natives.ts";
 import { parseJq } from "./parser.ts";
 import { preludeNames } from "./prelude.ts";
@@ -21,7 +22,7 @@ export function runJq(source: string, input: unknown, limits: JqLimits = {}): un
   const { elapsedMsMax = ELAPSED_MS_MAX, stepsMax = STEPS_MAX } = limits;
   const program: Node = parseJq(source);
   const deadline = performance.now() + elapsedMsMax;
-  const runner = new Runner(natives, { deadline, stepsMax });
+  const runner = new Runner(natives, new Budget({ deadline, stepsMax }));
   try {
     return [...runner.values(program, input, preludeNames)];
   } catch (error) {
