@@ -3,7 +3,7 @@
  *
  * A real API server without controllers, mosquitto, and the agent as a process of its own; the bench plays the server behind the
  * broker. `--single` works of one ConfigMap and `--mixed` works of ten manifests of ten kinds are sent at once; with `--large` one
- * more work of so many ConfigMaps. A JSON line for each run, with a new cluster each time: objects a second from the first event
+ * more work of so many ConfigMaps. Two JSON lines for each run, with a new cluster each time: objects a second from the first event
  * sent to the last work reported as applied; calls by verb and resource from the audit log, those that came later too; CPU time
  * of agent and API server until the last report; and the most memory that the agent ever took. Promised are 400 objects a
  * second and 110 MB.
@@ -25,7 +25,7 @@ import { configMap, openKubeconfig, refOf, WRITER } from "../tests/kube/objects.
 import { brokerFile } from "../tests/mqtt/hub.ts";
 import { overMqtt } from "./agent_ears.ts";
 import { mixedWork, singleWork } from "./agent_works.ts";
-import { describeMachine } from "./figure.ts";
+import { printFigure } from "./figure.ts";
 import { cpuMs } from "./stage.ts";
 
 const { values } = parseArgs({
@@ -87,7 +87,7 @@ async function warmUp({ kubeconfig }: Kubernetes): Promise<void> {
   await kube.create(ref, configMap(ref), WRITER);
 }
 
-async function run(): Promise<JsonObject> {
+async function run(): Promise<void> {
   await using kubernetes = await startKubernetes({
     files: { "policy.json": JSON.stringify(AUDIT_POLICY) },
     flags: ["--audit-policy-file", "policy.json", "--audit-log-path", "audit.log"],
@@ -164,11 +164,12 @@ async function run(): Promise<JsonObject> {
   await Bun.sleep(AFTERMATH_MS);
   const objects = single + 10 * mixed + large;
   const calls = callsOf(kubernetes);
-  return {
+  printFigure({
     bench: "agent",
+    promise: "agent-apply",
     what: "objects applied and reported",
-    value: Math.round(objects / seconds),
-    unit: "objects/s",
+    value: objects / seconds,
+    unit: "1/s",
     ...{ objects, seconds: Number(seconds.toFixed(2)), reports: seen },
     agent_cpu_ms: after.agent - before.agent,
     api_server_cpu_ms: after.api - before.api,
@@ -177,17 +178,22 @@ async function run(): Promise<JsonObject> {
       after.machine - before.machine - (after.agent - before.agent) - (after.api - before.api) -
         (after.etcd - before.etcd) - (after.bench - before.bench),
     ),
-    agent_idle_mb: Math.round(idle.now),
-    agent_peak_mb: Math.round(memoryOf(agent.pid).peak),
     calls_per_object: Number(
       (Object.values(calls).reduce((sum, count) => sum + count, 0) / objects).toFixed(2),
     ),
     calls,
-    machine: describeMachine(),
-  };
+  });
+  printFigure({
+    bench: "agent",
+    promise: "agent-apply-memory",
+    what: "memory of the agent meanwhile, at most",
+    value: memoryOf(agent.pid).peak,
+    unit: "MB",
+    idle_mb: Math.round(idle.now),
+  });
 }
 
 for (let n = 0; n < Number(values.runs); n++) {
-  process.stdout.write(`${JSON.stringify(await run())}\n`);
+  await run();
 }
 process.exit();

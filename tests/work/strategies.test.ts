@@ -102,7 +102,7 @@ test("A33: a field of another manager is a conflict that names both, and gone wi
   expect((await kube.get(ref))?.["data"]).toEqual({ a: "theirs", b: "ours" });
 });
 
-test("an object that somebody changes or deletes is soon as the work wants it", async () => {
+test("W23: an object that somebody changes or deletes is soon as the work wants it", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `drift-${uid}`);
   await agent.send(uid, 1, { manifests: [configMap(ref.name, { a: "1" })] });
