@@ -10,7 +10,14 @@ import { isRfc3339, timeMicros } from "../wire/time.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
-import { annotationOf, labelChanges, readEntry, sortedList, subjectOf } from "./ledger_entry.ts";
+import {
+  annotationOf,
+  isSameList,
+  labelChanges,
+  readEntry,
+  sortedList,
+  subjectOf,
+} from "./ledger_entry.ts";
 import type { OwnerReference } from "./metadata.ts";
 import { encodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
@@ -223,7 +230,7 @@ export function openLedger(
   const writeResources: Ledger["writeResources"] = async (entry, resources) => {
     const sorted = sortedList(resources);
     const isSame = !entry.isUnwritten &&
-      canonicalJson(sorted) === canonicalJson(entry.resources);
+      isSameList(sorted, entry.resources);
     if (isSame && !entry.isEvicting) return;
     const status = {
       ...(isSame ? {} : { appliedResources: sorted }),
@@ -289,7 +296,7 @@ export function openLedger(
     writeResources,
     noteResources(entry, resources) {
       const sorted = sortedList(resources);
-      if (canonicalJson(sorted) === canonicalJson(entry.resources)) return;
+      if (isSameList(sorted, entry.resources)) return;
       entry.resources = sorted;
       entry.isUnwritten = true;
     },

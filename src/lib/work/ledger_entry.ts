@@ -68,6 +68,17 @@ export function sortedList(resources: readonly AppliedResource[]): AppliedResour
   return resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
 }
 
+/** True if two lists, in the same order, say the same. */
+export function isSameList(
+  one: readonly AppliedResource[],
+  other: readonly AppliedResource[],
+): boolean {
+  return one.length === other.length && one.every((entry, index) => {
+    const same = other[index];
+    return same?.uid === entry.uid && resourceText(same) === resourceText(entry);
+  });
+}
+
 function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {
   return [group, version, resource, namespace, name].join("\u0000");
 }
