@@ -238,6 +238,7 @@ const quiet = since(before, callsOf(kubernetes));
 const base = { bench: "agent_quiet", works: works.length, objects: count - mixed + 10 * mixed };
 printFigure({
   ...base,
+  promise: "quiet-writes",
   what: "writes while nothing happens",
   value: quiet.writes,
   unit: "writes",
@@ -246,6 +247,7 @@ printFigure({
 });
 printFigure({
   ...base,
+  promise: "quiet-reads",
   what: "reads while nothing happens",
   value: quiet.reads / seconds,
   unit: "1/s",
@@ -257,6 +259,7 @@ const again = await restart(agent);
 agent = again.agent;
 printFigure({
   ...base,
+  promise: "quiet-restart-writes",
   what: "writes after a restart",
   value: again.calls.writes,
   unit: "writes",
@@ -264,6 +267,7 @@ printFigure({
 });
 printFigure({
   ...base,
+  promise: "quiet-restart",
   what: "messages to the server after a restart",
   value: again.said,
   unit: "messages",
@@ -280,6 +284,7 @@ agent = third.agent;
 const among = memoryOf(agent.pid);
 printFigure({
   ...base,
+  promise: "quiet-foreign",
   what: "memory that objects of others cost an agent that starts among them",
   value: among.now - alone.now,
   unit: "MB",
@@ -294,6 +299,7 @@ printFigure({
 const took = await drift(Number(values.drifts));
 printFigure({
   ...base,
+  promise: "quiet-heal-p99",
   what: "time until a change by others is set right, p99",
   value: quantile(took, 0.99),
   unit: "ms",

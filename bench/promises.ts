@@ -143,6 +143,22 @@ export const BENCHES: readonly Bench[] = [
     ],
   },
   {
+    command: "bench/agent_quiet.ts",
+    isLong: true,
+    promises: [
+      { id: "quiet-writes", what: "writes of a quiet agent, 10 minutes", ...atMost(0, "writes") },
+      { id: "quiet-reads", what: "reads of a quiet agent", ...atMost(1, "1/s") },
+      { id: "quiet-restart-writes", what: "writes after a restart", ...atMost(0, "writes") },
+      {
+        id: "quiet-restart",
+        what: "messages after a restart, 1,000 works",
+        ...atMost(2, "messages"),
+      },
+      { id: "quiet-foreign", what: "memory for 10,000 objects of others", ...atMost(10, "MB") },
+      { id: "quiet-heal-p99", what: "a change by others set right, p99", ...atMost(5_000) },
+    ],
+  },
+  {
     command: "bench/scale.ts",
     isLong: true,
     promises: [

@@ -14,31 +14,35 @@ const { configMapIn, contents, newNamespace, removeObject } = onCluster(kube);
 
 afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
 
-test("a bundle of 5,000 objects is applied, watched by one stream, healed and pruned", async () => {
-  const namespace = await newNamespace();
-  await using proxy = startKubeProxy(cluster.url);
-  await using agent = await startBehind(cluster, proxy);
-  const uid = crypto.randomUUID();
-  const manifests = Array.from({ length: 5_000 }, (_, n) => ({
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    metadata: { name: `c${n}`, namespace },
-  }));
-  const wait = { timeoutMs: 120_000 };
+test(
+  "W26: a bundle of 5,000 objects is applied, watched by one stream, healed and pruned",
+  async () => {
+    const namespace = await newNamespace();
+    await using proxy = startKubeProxy(cluster.url);
+    await using agent = await startBehind(cluster, proxy);
+    const uid = crypto.randomUUID();
+    const manifests = Array.from({ length: 5_000 }, (_, n) => ({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: `c${n}`, namespace },
+    }));
+    const wait = { timeoutMs: 120_000 };
 
-  await agent.send(uid, 1, { manifests });
+    await agent.send(uid, 1, { manifests });
 
-  await eventually(
-    () => agent.reports.findLast((report) => report.uid === uid),
-    (report) => report !== undefined && isTrue(report, "Available", 1),
-    wait,
-  );
-  const count = async () => Object.keys(await contents(namespace)).length;
-  expect(await count()).toBe(5_000);
-  const own = proxy.calls.filter(({ path, isWatch }) => isWatch && path.includes(namespace));
-  expect(own.length).toBeLessThan(10);
-  await removeObject(await configMapIn(namespace, "c4321"));
-  await eventually(count, (found) => found === 5_000, { ...wait, intervalMs: 500 });
-  await agent.send(uid, 2, { manifests: manifests.slice(0, 4_990) });
-  await eventually(count, (found) => found === 4_990, { ...wait, intervalMs: 500 });
-}, 300_000);
+    await eventually(
+      () => agent.reports.findLast((report) => report.uid === uid),
+      (report) => report !== undefined && isTrue(report, "Available", 1),
+      wait,
+    );
+    const count = async () => Object.keys(await contents(namespace)).length;
+    expect(await count()).toBe(5_000);
+    const own = proxy.calls.filter(({ path, isWatch }) => isWatch && path.includes(namespace));
+    expect(own.length).toBeLessThan(10);
+    await removeObject(await configMapIn(namespace, "c4321"));
+    await eventually(count, (found) => found === 5_000, { ...wait, intervalMs: 500 });
+    await agent.send(uid, 2, { manifests: manifests.slice(0, 4_990) });
+    await eventually(count, (found) => found === 4_990, { ...wait, intervalMs: 500 });
+  },
+  300_000,
+);

@@ -27,7 +27,7 @@ function counted(): { kube: Kube; reads: string[] } {
 }
 
 test(
-  "a restarted agent reads no object that is as it was, and reports what rules read all the same",
+  "W3, W22: a restarted agent reads no object that is as it was, and reports what rules read all the same",
   async () => {
     const uid = crypto.randomUUID();
     const names = Array.from({ length: 50 }, (_, n) => `c${n}-${uid}`);

@@ -35,7 +35,7 @@ async function createNamespace(name: string): Promise<void> {
   await kube.create(ref, { apiVersion: "v1", kind: "Namespace", metadata: { name } }, WRITER);
 }
 
-test("a manifest whose namespace is missing is applied when somebody makes it", async () => {
+test("W29: a manifest whose namespace is missing is applied when somebody makes it", async () => {
   const uid = crypto.randomUUID();
   const names = Array.from({ length: 6 }, (_, i) => `late-${i}-${uid}`);
   await agent.send(uid, 1, { manifests: names.map((name) => configMap("one", { a: "1" }, name)) });
@@ -47,7 +47,7 @@ test("a manifest whose namespace is missing is applied when somebody makes it", 
   expect(report.status.resourceStatus).toHaveLength(6);
 }, 20_000);
 
-test("a manifest whose kind is not known is applied when somebody defines it", async () => {
+test("W29: a manifest whose kind is not known is applied when somebody defines it", async () => {
   const uid = crypto.randomUUID();
   const kind = `Late${uid.slice(0, 8)}`;
   await agent.send(uid, 1, {
@@ -66,7 +66,7 @@ test("a manifest whose kind is not known is applied when somebody defines it", a
   await applied(uid);
 }, 20_000);
 
-test("a field that somebody else gave up is applied, without waiting for the next attempt", async () => {
+test("W29: a field that somebody else gave up is applied, without waiting for the next attempt", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `taken-${uid}`);
   const theirs = (data: JsonObject) => ({ ...configMap(ref.name, {}), data });
@@ -88,7 +88,7 @@ test("a field that somebody else gave up is applied, without waiting for the nex
   expect((await kube.get(ref))?.["data"]).toEqual({ a: "ours", b: "theirs" });
 });
 
-test("an object that may not be changed so is replaced once somebody has removed it", async () => {
+test("W29: an object that may not be changed so is replaced once somebody has removed it", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `fixed-${uid}`);
   await kube.create(ref, { ...configMap(ref.name, { a: "1" }), immutable: true }, WRITER);

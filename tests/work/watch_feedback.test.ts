@@ -106,7 +106,7 @@ test("W27: an object that goes is no longer available, and its namesake is read 
 });
 
 test(
-  "a value that changes all the time is reported about once a second, its first change and its last for sure",
+  "W24: a value that changes all the time is reported about once a second, its first change and its last for sure",
   async () => {
     const uid = crypto.randomUUID();
     const ref = await refOf(plain, "v1", "ConfigMap", `restless-${uid}`);

@@ -101,7 +101,7 @@ const names = (prefix: string, count: number) =>
 const versionOf = async (ref: ObjectRef) =>
   String(metadataOf(await kube.get(ref))["resourceVersion"]);
 
-test("objects that nobody wants do not pass through the agent while few names are wanted", async () => {
+test("W22, W27: objects that nobody wants do not pass through the agent while few names are wanted", async () => {
   const namespace = await newNamespace();
   for (const name of names("foreign", 5)) await put(interestIn(namespace, name).ref, "1");
   await using observer = observe(kube);
