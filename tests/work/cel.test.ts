@@ -113,6 +113,7 @@ test.each([
 const EXCEEDED =
   /^(operation cancelled: actual cost limit exceeded|CEL evaluation budget exceeded)$/;
 const TEN = "[0,1,2,3,4,5,6,7,8,9]";
+const THOUSAND = "a".repeat(1_000);
 const nest = (depth: number, body: string): string =>
   depth === 0 ? body : `${TEN}.all(v${depth}, ${nest(depth - 1, body)})`;
 
@@ -120,7 +121,7 @@ test.each([
   ["nested loops", nest(9, "true")],
   [
     "a regular expression that would backtrack",
-    nest(4, "!'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.matches('(a+)+$')"),
+    nest(6, "!'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab'.matches('(a+)+$')"),
   ],
   ["texts that grow", `${nest(6, "'a'.replace('a', 'aaaaaaaaaa').size() > 0")}`],
   [
@@ -132,6 +133,10 @@ test.each([
     "a list that doubles",
     Array.from({ length: 24 }, () => "").reduce((s) => `[${s}].map(x, x + x)[0]`, TEN) +
     ".size() > 0",
+  ],
+  [
+    "a text that replacing makes huge",
+    `'${THOUSAND}'${`.replace('a', '${THOUSAND}')`.repeat(3)} != ''`,
   ],
   ["a format", nest(6, "'%.100f'.format([1.0]) != ''")],
 ])("%s end at the budget", (_, source) => {
