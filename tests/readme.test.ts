@@ -49,7 +49,7 @@ const EXECUTORS = {
   watch: /^curl -N .*[\s\S]*watch=true/,
   mqtt: /^bun run maestro server --message-broker-type mqtt .*\nbun run agent .*broker\.yaml$/,
   // By tests/ops/agent_deploy.test.ts, which has a cluster with controllers.
-  deploy: /^for name in .*; do\n  kubectl apply --server-side -f deploy\/agent\//,
+  deploy: /^for name in .*; do\n {2}kubectl apply --server-side -f deploy\/agent\//,
   agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
 };
 
