@@ -39,6 +39,13 @@ export const BENCHES: readonly Bench[] = [
       { id: "accept-49kb-32", what: "creates of 49 KB, 32 callers", ...atLeast(700), go: "123" },
     ],
   },
+  {
+    command: "bench/agent.ts --runs 1",
+    promises: [
+      { id: "agent-apply", what: "objects applied and reported", ...atLeast(400) },
+      { id: "agent-apply-memory", what: "the agent meanwhile", ...atMost(110, "MB") },
+    ],
+  },
   ...(["grpc", "mqtt"] as const).map((road): Bench => ({
     command: `bench/deliver.ts --road ${road}`,
     promises: [

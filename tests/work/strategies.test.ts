@@ -6,6 +6,7 @@ import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { thingDefinition } from "./manifests.ts";
 import { conditionOf, configMap, feedbackOf, isTrue, startAgent } from "./one_agent.ts";
 import { job, workload } from "./ruled_objects.ts";
 
@@ -101,7 +102,7 @@ test("A33: a field of another manager is a conflict that names both, and gone wi
   expect((await kube.get(ref))?.["data"]).toEqual({ a: "theirs", b: "ours" });
 });
 
-test("an object that somebody changes or deletes is soon as the work wants it", async () => {
+test("W23: an object that somebody changes or deletes is soon as the work wants it", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `drift-${uid}`);
   await agent.send(uid, 1, { manifests: [configMap(ref.name, { a: "1" })] });
@@ -343,28 +344,4 @@ function same(a: unknown, b: unknown): boolean {
 
 function named(name: string, labels: Record<string, string> = {}): JsonObject {
   return { name, namespace: "default", labels };
-}
-
-function thingDefinition(group: string): JsonObject {
-  return {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: { name: `things.${group}` },
-    spec: {
-      group,
-      scope: "Namespaced",
-      names: { kind: "Thing", listKind: "ThingList", plural: "things", singular: "thing" },
-      versions: [{
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
-            type: "object",
-            "x-kubernetes-preserve-unknown-fields": true,
-          },
-        },
-      }],
-    },
-  };
 }

@@ -8,6 +8,8 @@ export interface TokenBucket {
    * Resolves when it is the caller's turn, in the order of the calls of its lane; throws what the signal aborts with.
    */
   take(signal?: AbortSignal, lane?: Lane): Promise<void>;
+  /** Takes the turn if nobody waits and it is there: the way of nearly all calls, which costs nothing. */
+  tryTake(): boolean;
   /** Lets nobody pass for a while, and after that no burst: the server has asked for a pause. */
   hold(ms: number): void;
 }
@@ -31,12 +33,16 @@ export function createTokenBucket(
     return undefined;
   };
 
-  const serve = () => {
-    const now = nowMs();
+  const fill = (now: number) => {
     // While everybody is held, no tokens come into being.
     const sinceMs = Math.max(filledAtMs, Math.min(heldUntilMs, now));
     tokens = Math.min(burst, tokens + ((now - sinceMs) / 1000) * ratePerSecond);
     filledAtMs = now;
+  };
+
+  const serve = () => {
+    const now = nowMs();
+    fill(now);
     for (let first = next(); first !== undefined; first = next()) {
       const waitMs = Math.max(heldUntilMs - now, ((1 - tokens) / ratePerSecond) * 1000);
       if (waitMs > 0) {
@@ -68,6 +74,13 @@ export function createTokenBucket(
         lanes[lane].add(pass);
         serve();
       });
+    },
+    tryTake() {
+      const now = nowMs();
+      fill(now);
+      if (tokens < 1 || heldUntilMs > now || next() !== undefined) return false;
+      tokens -= 1;
+      return true;
     },
     hold(ms) {
       serve();

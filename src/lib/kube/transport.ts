@@ -126,6 +126,7 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
   };
 
   const turn = async (lane: Lane, signal?: AbortSignal) => {
+    if (!lifetime?.aborted && !signal?.aborted && pace.tryTake()) return;
     const waiting = new AbortController();
     const release = follow(waiting, server, [lifetime, signal]);
     try {

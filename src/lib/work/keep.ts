@@ -9,7 +9,7 @@ import { encodeRecord } from "./record.ts";
 /** A restart within this time applies or reports a work once more than needed. */
 const DELAY_MS = 2_000;
 /** Applying goes first, but only for so long. */
-const BUSY_DELAY_MS_MAX = 10_000;
+const BUSY_DELAY_MS_MAX = 30_000;
 const PARALLEL_MAX = 4;
 const BACKOFF = { firstMs: 1_000, factor: 2, ceilingMs: 60_000 };
 

@@ -57,9 +57,26 @@ export function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   };
 }
 
+/** Of which work an AppliedManifestWork says that it is, and whose. */
+export function subjectOf({ spec }: JsonObject): { agent: string; workName: string } {
+  const given = isObject(spec) ? spec : {};
+  return { agent: textOf(given, "agentID"), workName: textOf(given, "manifestWorkName") };
+}
+
 /** A list in the order in which peers keep it. */
 export function sortedList(resources: readonly AppliedResource[]): AppliedResource[] {
   return resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);
+}
+
+/** True if two lists, in the same order, say the same. */
+export function isSameList(
+  one: readonly AppliedResource[],
+  other: readonly AppliedResource[],
+): boolean {
+  return one.length === other.length && one.every((entry, index) => {
+    const same = other[index];
+    return same?.uid === entry.uid && resourceText(same) === resourceText(entry);
+  });
 }
 
 function resourceText({ group, version, resource, namespace, name }: AppliedResource): string {

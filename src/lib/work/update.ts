@@ -47,13 +47,14 @@ export async function updateObject(kube: Kube, target: Target): Promise<JsonObje
       if ("made" in found) return found.made;
       const { live } = found;
       const manifest = withInjected(stored, live);
-      const metadata = mergeMetadata(metadataOf(live), manifest, ownership);
-      const wanted = { ...desired(manifest, live), metadata };
+      const merged = desired(manifest, live);
       const mayHaveMore = isNew || hasExactSpec(manifest);
-      if (isSatisfied(manifest, live, ownership) && !(mayHaveMore && loses(wanted, live))) {
+      const asManifest = { ...merged, metadata: metadataOf(manifest) };
+      if (isSatisfied(asManifest, live, ownership) && !(mayHaveMore && loses(merged, live))) {
         return live;
       }
-      return await replaceOrRemake(kube, ref, wanted, live);
+      const metadata = mergeMetadata(metadataOf(live), manifest, ownership);
+      return await replaceOrRemake(kube, ref, { ...merged, metadata }, live);
     } catch (error) {
       if (!isRace(error) || attempt + 1 >= CONFLICT_PAUSES_MS.length) throw error;
     }
