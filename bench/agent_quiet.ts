@@ -107,7 +107,9 @@ await using broker = await startMosquitto({
 });
 await using server = await overMqtt(broker.port, "server")(CONSUMER);
 const kube = await openKubeconfig(kubernetes.kubeconfig);
+await using stack = new AsyncDisposableStack();
 const folder = mkdtempSync(join(tmpdir(), "maestro-bench-"));
+stack.defer(() => rmSync(folder, { recursive: true, force: true }));
 const file = join(folder, "broker.yaml");
 writeFileSync(file, brokerFile(broker.port));
 
@@ -308,4 +310,3 @@ printFigure({
   max_ms: Math.round(Math.max(...took)),
 });
 await agent[Symbol.asyncDispose]();
-rmSync(folder, { recursive: true, force: true });
