@@ -130,6 +130,19 @@ test("M30: a claim whose holder does not answer is taken over, one whose holder 
   expect(next?.problem()).toBeUndefined();
 });
 
+test("M30: a claim that nobody asks about is written once", async () => {
+  const lease = leaseObject(kube, "default", newName("claim"));
+  const { signal } = new AbortController();
+  await using place = await claimPlace(lease, claim("first"), signal, unused);
+  const before = await lease.read();
+
+  // Several periods in which an election would renew.
+  await Bun.sleep(1_500);
+
+  expect(place?.problem()).toBeUndefined();
+  expect(await lease.read()).toEqual(before);
+});
+
 test("M30: a holder that comes back too late sees that another one works", async () => {
   const lease = leaseObject(kube, "default", newName("claim"));
   const { signal } = new AbortController();
