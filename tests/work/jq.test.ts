@@ -90,6 +90,10 @@ test.each([
   expect(() => run(source)).toThrow(problem);
 });
 
+test("a program has so many steps, however fast they are", () => {
+  expect(() => runJq("[range(100)]", null, { stepsMax: 50 })).toThrow("too many steps");
+});
+
 test("a program has a second, however few its steps are", () => {
   expect(() => runJq("[range(1e6)] | length", null, { elapsedMsMax: -1 })).toThrow("timeout");
 });
