@@ -130,6 +130,56 @@ test("M30: a claim whose holder does not answer is taken over, one whose holder 
   expect(next?.problem()).toBeUndefined();
 });
 
+test(
+  "M30: a holder gets its time to answer, whatever ends the watch of the one who asks",
+  async () => {
+    const name = newName("claim");
+    const lease = leaseObject(kube, "default", name);
+    const time = microTime(Date.now());
+    await lease.write({
+      ...{ holder: "slow", durationMs: 1_000, transitions: 0, annotations: {} },
+      ...{ acquireTime: time, renewTime: time },
+    });
+    // The server ends this one's watches after a second.
+    const brief = await openKubeconfig(cluster.kubeconfig, { watchSeconds: 1 });
+    const stop = new AbortController();
+    const holders: string[] = [];
+    const options = { ...claim("second"), answerMs: 4_000, retryPeriodMs: 60_000 };
+
+    const second = claimPlace(
+      leaseObject(brief, "default", name),
+      options,
+      stop.signal,
+      (holder) => holders.push(holder),
+    );
+    await Bun.sleep(2_500);
+    const asked = await lease.read();
+    if (asked === undefined) throw new Error("the lease is gone");
+    const question = asked.annotations["maestro.io/asked"] ?? "";
+    const annotations = { ...asked.annotations, "maestro.io/answered": question };
+    await lease.write({ ...asked, annotations }, asked);
+
+    await eventually(() => holders, ({ length }) => length > 0);
+    expect(holders).toEqual(["slow"]);
+    stop.abort();
+    expect(await second).toBeUndefined();
+  },
+  15_000,
+);
+
+test("M30: a claim that nobody asks about is written once", async () => {
+  const lease = leaseObject(kube, "default", newName("claim"));
+  const { signal } = new AbortController();
+  await using place = await claimPlace(lease, claim("first"), signal, unused);
+  const before = await lease.read();
+
+  // Several periods in which an election would renew.
+  await Bun.sleep(1_500);
+
+  expect(place?.problem()).toBeUndefined();
+  expect(await lease.read()).toEqual(before);
+});
+
 test("M30: a holder that comes back too late sees that another one works", async () => {
   const lease = leaseObject(kube, "default", newName("claim"));
   const { signal } = new AbortController();

@@ -75,6 +75,29 @@ test("W33: a signal ends an agent in order with 0, even without a server", async
   expect(agent.log()).toContain('"message":"stopping","reason":"SIGTERM"');
 });
 
+test("W33: a second signal ends a program at once, whatever it still has to do", async () => {
+  const program = [
+    `import { untilSignal } from ${JSON.stringify(join(import.meta.dir, "../../src/program.ts"))};`,
+    "setTimeout(() => console.log('ready'));",
+    "console.log(await untilSignal());",
+    "await new Promise((resolve) => setTimeout(resolve, 600_000));",
+  ];
+  const child = Bun.spawn([process.execPath, "-e", program.join("\n")], {
+    stdout: "pipe",
+    // Should the second signal not end it.
+    ...{ timeout: 4_000, killSignal: "SIGKILL" },
+  });
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await lines.read()).value).toBe("ready\n");
+
+  child.kill("SIGTERM");
+  expect((await lines.read()).value).toBe("SIGTERM\n");
+  child.kill("SIGTERM");
+
+  await child.exited;
+  expect(child.signalCode).toBe("SIGTERM");
+});
+
 test("W33: an agent ends when one of the files it was told of changes", async () => {
   const [one, other] = [join(folder, "one"), join(folder, "other")];
   await Promise.all([Bun.write(one, "1"), Bun.write(other, "1")]);

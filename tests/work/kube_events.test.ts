@@ -85,6 +85,22 @@ test("W33: a manifest that fails is one Event of the work, however often it is t
   expect(recovered?.["note"]).toMatch(/^Applied after \d+ failures$/);
 });
 
+test("W33: what an executor may not apply is told as such", async () => {
+  const uid = crypto.randomUUID();
+  const serviceAccount = { namespace: "default", name: "nobody" };
+
+  await agent.send(uid, 1, {
+    manifests: [configMap(`denied-${uid}`, {})],
+    executer: { subject: { type: "ServiceAccount", serviceAccount } },
+  });
+
+  const [event] = await eventually(
+    async () => await eventsOf(await entryName(uid)),
+    ({ length }) => length > 0,
+  );
+  expect(event).toMatchObject({ type: "Warning", reason: "ExecutorDenied" });
+});
+
 test("W33: an object that is there is what its Event regards, and a failure that lasts is counted", async () => {
   const uid = crypto.randomUUID();
   const ref = await refOf(kube, "v1", "ConfigMap", `conflict-${uid}`);

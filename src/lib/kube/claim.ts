@@ -4,7 +4,7 @@
  * The first one writes its name into a Lease and never renews it: in steady state nothing is written. Whoever comes
  * later asks in an annotation whether it is still there. The first one watches its Lease and answers; then the
  * other stands by. Without an answer it takes over, and the first one, should it come back, sees that and ends.
- * After a network has parted them both may work for a moment; who cannot have that asks for an election.
+ * After a network has parted them both may work for some minutes; who cannot have that asks for an election.
  */
 
 import { KubeError } from "../work/kube_api.ts";
@@ -118,12 +118,12 @@ async function untilOther(
 async function limited(
   ms: number,
   signal: AbortSignal,
-  run: (limit: AbortSignal) => Promise<void>,
+  run: (limit: AbortSignal) => Promise<boolean>,
 ): Promise<void> {
   const own = new AbortController();
   const end = pause(ms, AbortSignal.any([signal, own.signal])).then(() => own.abort());
   // A watch that ends early or fails leaves the time to be waited for.
-  const watching = run(own.signal).then(() => own.abort(), () => {});
+  const watching = run(own.signal).then((isNews) => isNews && own.abort(), () => {});
   await end;
   await watching;
 }

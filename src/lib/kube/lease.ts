@@ -168,7 +168,9 @@ async function untilReleased(
   const waiting = pause(waitMs, AbortSignal.any([signal, own.signal]));
   if (record !== undefined) {
     const isFree = (found: LeaseRecord | undefined) => found === undefined || found.holder === "";
-    lease.changed(record, isFree, own.signal).then(() => own.abort(), () => {});
+    // A watch that ends early or fails leaves the time to be waited for.
+    const watching = lease.changed(record, isFree, own.signal);
+    watching.then((isNews) => isNews && own.abort(), () => {});
   }
   await waiting;
   own.abort();

@@ -24,14 +24,14 @@ export interface LeaseObject {
     over?: LeaseRecord,
   ): Promise<LeaseRecord | undefined>;
   /**
-   * Waits until the Lease is another than this version and `isNews` says that it matters, or until the signal aborts.
-   * Rejects if it cannot be watched.
+   * Waits until the Lease is another than this version and `isNews` says that it matters: true. False if the signal
+   * aborts or the server ends the watch before. Rejects if it cannot be watched.
    */
   changed(
     since: LeaseRecord,
     isNews: (record: LeaseRecord | undefined) => boolean,
     signal: AbortSignal,
-  ): Promise<void>;
+  ): Promise<boolean>;
 }
 
 /** The Lease of this name. Nothing is asked yet. */
@@ -68,8 +68,9 @@ export function leaseObject(kube: Kube, namespace: string, name: string): LeaseO
       });
       for await (const { type, object } of events) {
         if (type === "BOOKMARK") continue;
-        if (isNews(type === "DELETED" ? undefined : parse(object))) return;
+        if (isNews(type === "DELETED" ? undefined : parse(object))) return true;
       }
+      return false;
     },
   };
 }
