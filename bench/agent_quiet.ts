@@ -62,25 +62,24 @@ interface Calls {
   /** Watches that begin again are none: they are counted by themselves. */
   reads: number;
   watches: number;
-  /** The writes by verb and resource. */
-  written: Record<string, number>;
+  /** All of them by verb and resource. */
+  by: Record<string, number>;
 }
 
 /** What the agent asked of the API server so far. */
 function callsOf(kubernetes: Kubernetes): Calls {
-  const calls: Calls = { writes: 0, reads: 0, watches: 0, written: {} };
+  const calls: Calls = { writes: 0, reads: 0, watches: 0, by: {} };
   const text = readFileSync(join(kubernetes.directory, "audit.log"), "utf8");
   for (const line of text.split("\n").filter((line) => line !== "")) {
     const { userAgent, verb, objectRef } = JSON.parse(line);
-    // The lease is a sign of life, as it is with every controller.
-    if (!String(userAgent).startsWith("maestro-agent") || objectRef?.resource === "leases") {
-      continue;
-    }
-    if (WRITES.has(verb)) {
-      calls.writes++;
-      const key = `${verb} ${objectRef?.resource}`;
-      calls.written[key] = (calls.written[key] ?? 0) + 1;
-    } else if (verb === "watch") calls.watches++;
+    // The lease is a sign of life, as it is with every controller; a review asks for rights, and stores nothing.
+    const resource = String(objectRef?.resource);
+    if (!String(userAgent).startsWith("maestro-agent")) continue;
+    if (/^leases$|reviews$/.test(resource)) continue;
+    const key = `${verb} ${resource}`;
+    calls.by[key] = (calls.by[key] ?? 0) + 1;
+    if (WRITES.has(verb)) calls.writes++;
+    else if (verb === "watch") calls.watches++;
     else calls.reads++;
   }
   return calls;
@@ -91,9 +90,9 @@ function since(before: Calls, after: Calls): Calls {
     writes: after.writes - before.writes,
     reads: after.reads - before.reads,
     watches: after.watches - before.watches,
-    written: Object.fromEntries(
-      Object.entries(after.written)
-        .map(([key, count]) => [key, count - (before.written[key] ?? 0)] as const)
+    by: Object.fromEntries(
+      Object.entries(after.by)
+        .map(([key, count]) => [key, count - (before.by[key] ?? 0)] as const)
         .filter(([, count]) => count > 0),
     ),
   };
@@ -261,7 +260,7 @@ printFigure({
   what: "writes after a restart",
   value: again.calls.writes,
   unit: "writes",
-  written: again.calls.written,
+  calls: again.calls.by,
 });
 printFigure({
   ...base,

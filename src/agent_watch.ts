@@ -49,10 +49,7 @@ export async function openWatch(
     readiness: () => readiness(standing),
     stuck: () => stuck(standing),
     remark: () => standing.standingBy,
-    metrics: async () => ({
-      text: await metrics.registry.metrics(),
-      contentType: metrics.registry.contentType,
-    }),
+    metrics: metrics.text,
   };
   return await openDoor((request) => answerAgent(request, answers), {
     ...{ hostname, port, tls: tlsOf(config), nowMs: Date.now, log },

@@ -48,6 +48,8 @@ const EXECUTORS = {
   search: /^search(\(\) \{| )/,
   watch: /^curl -N .*[\s\S]*watch=true/,
   mqtt: /^bun run maestro server --message-broker-type mqtt .*\nbun run agent .*broker\.yaml$/,
+  // By tests/ops/agent_deploy.test.ts, which has a cluster with controllers.
+  deploy: /^for name in .*; do\n {2}kubectl apply --server-side -f deploy\/agent\//,
   agent: /^bun run agent .*--server localhost:8091 --kubeconfig ~\/\.kube\/config$/,
 };
 

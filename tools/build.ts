@@ -20,6 +20,9 @@ const OPTIONS = [
   // Halves the time to start.
   "--bytecode",
   "--format=esm",
+  // A megabyte less; names stay what they are.
+  "--minify-whitespace",
+  "--minify-syntax",
   // Stack traces name the file and line of the source.
   "--sourcemap",
   // A stray .env or bunfig.toml beside the executable must not configure it.

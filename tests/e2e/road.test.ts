@@ -117,6 +117,7 @@ test("a Deployment is applied, watched, changed and deleted", async () => {
   expect(Conditions.map(({ type, status }: JsonObject) => [type, status]).sort()).toEqual([
     ["Applied", "True"],
     ["Available", "True"],
+    ["Ready", "True"],
     ["StatusFeedbackSynced", "True"],
   ]);
   expect(ObservedVersion).toBe(1);

@@ -62,7 +62,7 @@ test("without a connection publishing is refused at once, and a server that come
   expect(server.published.map(({ id }) => id)).toEqual(["found"]);
 });
 
-test("M24: a connection that says nothing is given up, and a new one is made", async () => {
+test("A93, M24: a connection that says nothing is given up, and a new one is made", async () => {
   await using server = await startServer();
   await using proxy = await startTcpProxy(server.port);
   const config = parseBrokerConfig(

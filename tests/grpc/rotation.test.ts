@@ -9,8 +9,13 @@ import { openAgentBroker } from "../../src/lib/grpc/agent_broker.ts";
 import { parseBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
 import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { encodeEvent } from "../../src/lib/wire/protobuf.ts";
 import { startWorkAgent } from "../../src/lib/work/agent.ts";
-import { type Certificate, makeCertificate } from "../harness/certificates.ts";
+import {
+  type Certificate,
+  makeBriefCertificate,
+  makeCertificate,
+} from "../harness/certificates.ts";
 import { specEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
 import { openPublisher } from "../harness/grpc.ts";
@@ -76,6 +81,38 @@ test("an agent whose certificate is replaced connects anew, and what is under wa
   expect(server.published.map(({ id }) => id)).toEqual(["under way", "later"]);
   expect(connection.reasons).toEqual(["the certificates have changed"]);
 });
+
+test(
+  "A94, A117: an agent whose certificate has expired goes on with the one that replaces it",
+  async () => {
+    const [own, next] = await Promise.all([make(), make()]);
+    const brief = await makeBriefCertificate(folder, "DNS:localhost,IP:127.0.0.1", 5);
+    const expiresAt = Date.now() + 5_000;
+    await using server = await startServer({
+      tls: { ...own.texts, ca: brief.texts.ca + next.texts.ca },
+    });
+    const files = openFiles();
+    await files.trust(own);
+    await files.use(brief);
+    await using connection = connect(configOf(server.port, files.paths));
+    await eventually(() => connection.subscribed === 1);
+    await connection.broker.publish(event("before"));
+    await Bun.sleep(Math.max(0, expiresAt + 500 - Date.now()));
+    // Whoever comes with it now is not let in.
+    await using late = connect(configOf(server.port, { ca: files.paths.ca, ...brief.files }));
+    await eventually(() => late.reasons.length > 0);
+
+    await files.use(next);
+
+    await eventually(() => connection.subscribed === 2);
+    await connection.broker.publish(event("after"));
+    server.streams.at(-1)?.write(encodeEvent(event("a later update")));
+    await eventually(() => connection.received.length === 1);
+    expect(late.subscribed).toBe(0);
+    expect(server.published.map(({ id }) => id)).toEqual(["before", "after"]);
+  },
+  15_000,
+);
 
 test("a certificate that has come before its key changes nothing until the key is there", async () => {
   const [own, first, second] = await Promise.all([make(), make(), make()]);

@@ -5,7 +5,7 @@ import { testPeers } from "./peer.ts";
 
 testPeers(agentOver, {
   TestOurAgentRoad: [
-    "our agent applies, changes and deletes for an official source",
+    "A86, A118: our agent applies, changes and deletes for an official source",
     "grpc",
     "mqtt",
   ],
@@ -13,7 +13,10 @@ testPeers(agentOver, {
     "our agent serves a source on the libraries' older transport alike",
     "mqtt",
   ],
-  TestController: ["a controller with the official work client owns works at our agent", "mqtt"],
+  TestController: [
+    "A87: a controller with the official work client owns works at our agent",
+    "mqtt",
+  ],
   TestOurAgentIntegers: ["our agent keeps integers above 2^53, down and up", "grpc", "mqtt"],
   TestOurAgentAway: [
     "our agent that was away learns what changed, what was deleted and what is gone",
@@ -22,7 +25,7 @@ testPeers(agentOver, {
   ],
   TestSourceRestarted: ["our agent answers a source that asks for every status", "mqtt"],
   TestOurAgentHeartbeats: [
-    "our agent notices a dead connection by the heartbeats it lacks",
+    "A93: our agent notices a dead connection by the heartbeats it lacks",
     "grpc",
   ],
 });

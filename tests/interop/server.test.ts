@@ -5,7 +5,7 @@ import { testPeers } from "./peer.ts";
 
 testPeers(serveOver, {
   TestRoad: [
-    "a work goes from an official source to an official agent and back, until it is gone",
+    "A118: a work goes from an official source to an official agent and back, until it is gone",
     "grpc",
     "mqtt",
   ],
@@ -35,5 +35,9 @@ testPeers(serveOver, {
 });
 
 testPeers(serveSecurelyOver, {
-  TestRotation: ["certificates are replaced at every end, and nothing is lost", "grpc", "mqtt"],
+  TestRotation: [
+    "A94: certificates are replaced at every end, and nothing is lost",
+    "grpc",
+    "mqtt",
+  ],
 });

@@ -4,7 +4,11 @@ import { afterAll, expect, test } from "bun:test";
 import { copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Certificate, makeCertificate } from "../harness/certificates.ts";
+import {
+  type Certificate,
+  makeBriefCertificate,
+  makeCertificate,
+} from "../harness/certificates.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle } from "../harness/events.ts";
 import { startMosquitto } from "../harness/mosquitto.ts";
@@ -110,6 +114,49 @@ test("M25: certificates rotated ten times under load lose nothing over MQTT", as
   expect(ended.total).toBe(ids.length);
   expect(ended.total).toBeGreaterThan(ROTATIONS * 5);
 }, TIMEOUT_MS);
+
+test(
+  "A94, A117: over MQTT, too, an agent whose certificate has expired goes on with the next one",
+  async () => {
+    const next = await make();
+    const brief = await makeBriefCertificate(folder, "DNS:localhost,IP:127.0.0.1", 8);
+    const expiresAt = Date.now() + 8_000;
+    const { broker, own } = await startTlsBroker([brief, next]);
+    await using _broker = broker;
+    const files = openFiles();
+    const use = (certificate: Certificate) => {
+      files.putKey(certificate);
+      files.putCert(certificate);
+    };
+    use(brief);
+    await using hub = await openHub(broker.port, { config: linesOf(own, next.files) });
+    const consumer = await hub.consumer();
+    let connections = 0;
+    const log = testLogger((line) => {
+      if (line.includes('"message":"connected"')) connections++;
+    });
+    await using agent = await joinAgent(broker.port, consumer, {
+      config: linesOf(own, files.paths),
+      log,
+    });
+    await eventually(() => agent.readiness() === undefined);
+    const before = await hub.create(consumer);
+    await eventually(() => known(hub, before.id), (row) => row?.applied_version === 1);
+    await Bun.sleep(Math.max(0, expiresAt + 500 - Date.now()));
+    await using late = await joinAgent(broker.port, `${consumer}-late`, {
+      config: linesOf(own, brief.files),
+    });
+    const isRefused = () => /closed|alert|reset|expired|certificate/i.test(late.readiness() ?? "");
+    await eventually(isRefused, Boolean, PATIENCE);
+
+    use(next);
+
+    await eventually(() => connections, (count) => count > 1, PATIENCE);
+    const after = await hub.create(consumer);
+    await eventually(() => known(hub, after.id), (row) => row?.applied_version === 1, PATIENCE);
+  },
+  TIMEOUT_MS,
+);
 
 test(
   "a certificate that has come before its key changes nothing until the key is there",

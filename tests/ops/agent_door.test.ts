@@ -199,7 +199,7 @@ test("W33: a run that never ends is seen, and then the agent is not alive", asyn
     readiness: () => undefined,
     stuck: () => state.longestRunMs > 20 ? "a pass hangs" : undefined,
     remark: () => undefined,
-    metrics: () => Promise.resolve({ text: "", contentType: "" }),
+    metrics: () => "",
     reviewer: undefined,
   });
 
@@ -235,7 +235,7 @@ test("W33: reports that fail and connections that come back are counted", async 
   await broker.publish(event);
   for (let connection = 0; connection < 3; connection++) await given.subscribed();
 
-  const text = await metrics.registry.metrics();
+  const text = metrics.text();
   expect(text).toContain('manifestworks_processed_total{action="patch",code="PublishError"} 1');
   expect(text).toContain('manifestworks_processed_total{action="patch",code="Success"} 1');
   expect(text).toContain('cloudevents_client_reconnected_total{client_id="c1"} 2');

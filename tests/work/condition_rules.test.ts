@@ -50,11 +50,11 @@ test.each([
   [{ ...cel(yes), message: "Own" }, job("x"), `True ${EVALUATED} Own`],
   [cel("object.status.x == 1"), job("x"), `False ${FAILED} no such key: x`],
   [cel("object.kind"), job("x"), `False ${FAILED} expected bool result, got string`],
-  [cel("object.status.active"), job("x"), `False ${FAILED} expected bool result, got int`],
+  [cel("object.status.active"), job("x"), `False ${FAILED} expected bool result, got int64`],
   [
     cel("1 +"),
     job("x"),
-    `False ${FAILED} ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>'`,
+    `False ${FAILED} ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>'\n | 1 +\n | ...^`,
   ],
   [
     { condition: "Odd", type: "Odd" },
@@ -74,7 +74,7 @@ test.each([
   ["''", "Manifest is Good"],
   ["object.status.x", "no such key: x"],
   ["1 +", "ERROR: <input>:1:4: Syntax error: mismatched input '<EOF>'"],
-  ["1", "expected string result, got int"],
+  ["1", "expected message expression to have a string result, got int64"],
 ])(
   "the message expression %s makes the message %s, and the status stays",
   async (messageExpression, message) => {
@@ -99,9 +99,10 @@ test("an expression without budget says that it is exceeded, and so does all tha
   expect(one[0]).toMatchObject({
     status: "False",
     reason: FAILED,
-    message: "CEL evaluation budget exceeded",
+    message: "operation cancelled: actual cost limit exceeded",
   });
   expect(all.map(({ reason }) => reason)).toEqual([EVALUATED, FAILED]);
+  expect(all[1]?.message).toBe("CEL evaluation budget exceeded");
 });
 
 test("without a rule that needs CEL nothing of it is loaded", async () => {

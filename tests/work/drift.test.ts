@@ -138,6 +138,24 @@ async function startFoe(ref: ObjectRef) {
   return foe;
 }
 
+test("changes that need no correction are no fight, however many", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await configMapRef(`labelled-${uid}`);
+  await agent.send(uid, 1, { manifests: [configMap(ref.name, { a: "ours" })] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+
+  for (let i = 0; i < 12; i++) {
+    const labels = { theirs: String(i) };
+    await kube.patch(ref, { metadata: { labels } }, { type: "merge", fieldManager: "other" });
+    await Bun.sleep(100);
+  }
+  await edit(ref, "theirs");
+
+  await until(ref, "ours");
+  const told = agent.reports.filter((report) => report.uid === uid);
+  expect(told.filter((report) => conditionOf(report, "Drifted", 0) !== undefined)).toEqual([]);
+}, 20_000);
+
 test("a fight over one object of a work does not hold up the others", async () => {
   const uid = crypto.randomUUID();
   const [fought, other] = await Promise.all(

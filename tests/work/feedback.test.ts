@@ -9,7 +9,7 @@ const BYTES_MAX = 1024;
 
 const object = parseJson(
   '{"apiVersion":"test.io/v1","kind":"Thing","status":{"f":1.5,"i":3,"b":false,"s":"x<y&z>","nul":null,"empty":[],' +
-    '"obj":{"z":1,"a":"é"},"list":[{"t":"A","s":"1"},{"t":"B","s":"2"}],"big":9007199254740993},' +
+    '"obj":{"z":1,"a":"é"},"list":[{"t":"A","s":"1"},{"t":"B","s":"2"}],"big":9007199254740993,"nums":[{"n":2,"f":1.5}]},' +
     '"metadata":{"annotations":{"a.b/c":"<&>"}}}',
 ) as JsonObject;
 
@@ -47,9 +47,18 @@ test.each([
   [".status.s", string("x<y&z>")],
   [".metadata.annotations.a\\.b/c", string("<&>")],
   [".metadata.annotations['a.b/c']", string("<&>")],
+  [".metadata.annotations['a\\.b/c']", string("<&>")],
+  [".['status.i']", integer("3")],
   [".metadata.annotations", jsonRaw('{"a.b/c":"\\u003c\\u0026\\u003e"}')],
   [".status.big", integer("9007199254740993")],
   [".status.i .status.neg", "omitted"],
+  [".", "omitted"],
+  [".status.", "omitted"],
+  ["range .status.list", "omitted"],
+  ['.status.list[?(@.t!="A")].s', string("2")],
+  [".status.list[?(@.none==1)].s", "omitted"],
+  [".status.nums[?(@.n==2)].n", integer("2")],
+  [".status.nums[?(@.f>=1.5)].f", jsonRaw("1.5")],
 ])("the path %s gives %s", (path, expected) => {
   expect(read(path)).toBe(expected);
 });
@@ -62,7 +71,16 @@ test.each([
   ["status.i", "unrecognized identifier status"],
   ["{.status.i}", "failed to parse json path"],
   [".status.list[0", "failed to parse json path"],
-  [".status.i[0]", "3 is not array or slice"],
+  [".status.i[0]", "int64 is not array or slice"],
+  [".status.s[0]", "string is not array or slice"],
+  ['.status["i"]', 'invalid array index "i"'],
+  [".status.list[ 0 ]", "invalid array index  0 "],
+  [".status.list[a]", "invalid array index a"],
+  ['.status.list[?(@.s=="2" && @.t=="B")].t', "unrecognized character in action: U+0026 '&'"],
+  ['.status.list[?(@.t=~"A")].t', "unrecognized character in action: U+007E '~'"],
+  [".status.list[?(@.s==2)].t", "incompatible types for comparison"],
+  [".status.nums[?(@.n==2.0)].n", "incompatible types for comparison"],
+  [".status.list[?(@.s=1)].t", "incompatible types for comparison"],
 ])("the path %s is an error: %s", (path, expected) => {
   expect(read(path)).toContain(expected);
 });

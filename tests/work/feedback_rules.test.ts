@@ -168,53 +168,6 @@ test("A49, A50: two rules are read one after the other, and of two matching opti
   expect(valuesOf(report, 0)).toEqual({ first: 1 });
 });
 
-test.each(["Watch", "Poll", ""])(
-  'A51: with the scrape type "%s" a change is reported as soon as the watch sees it',
-  async (feedbackScrapeType) => {
-    const [uid, ref] = [
-      crypto.randomUUID(),
-      await newRef(kube, "apps/v1", "Deployment", "scraped"),
-    ];
-    await agent.send(uid, 1, {
-      manifests: [workload("Deployment", ref.name)],
-      manifestConfigs: [{ ...forDeployments(ref.name, WELL_KNOWN), feedbackScrapeType }],
-    });
-    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-    const started = performance.now();
-
-    await setStatus(kube, ref, replicas(4));
-
-    await untilValues(uid, { ReadyReplicas: 4, Replicas: 4, AvailableReplicas: 4 });
-    // Thirty seconds is how often peers poll.
-    expect(performance.now() - started).toBeLessThan(15_000);
-  },
-);
-
-test("A52: a cluster-scoped object is watched as well", async () => {
-  const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "v1", "Namespace", "watched")];
-  const manifest = (labels: JsonObject) => ({
-    apiVersion: "v1",
-    kind: "Namespace",
-    metadata: { name: ref.name, labels },
-  });
-  const feedbackRules = [
-    paths({ name: "phase", path: ".status.phase" }, { name: "x", path: ".metadata.annotations.x" }),
-  ];
-  await agent.send(uid, 1, {
-    manifests: [manifest({})],
-    manifestConfigs: [{
-      resourceIdentifier: { group: "", resource: "namespaces", name: "watched-*" },
-      feedbackScrapeType: "Watch",
-      feedbackRules,
-    }],
-  });
-  await untilValues(uid, { phase: "Active" });
-
-  await kube.patch(ref, { metadata: { annotations: { x: "1" } } }, { type: "merge", ...WRITER });
-
-  await untilValues(uid, { phase: "Active", x: "1" });
-});
-
 test("A111: a read-only Secret gives its members as raw JSON", async () => {
   const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "v1", "Secret", "token")];
   const secret = {

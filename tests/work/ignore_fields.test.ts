@@ -136,10 +136,16 @@ test("A36: OnSpokeChange keeps an edit on the cluster, and a change of the work 
 
 test.each(
   [
-    ["A37: by JSONPath", { condition: "OnSpokePresent", jsonPaths: [".spec.replicas"] }],
-    ["A38: by JSON pointer", { condition: "OnSpokePresent", jsonPointers: ["/spec/replicas"] }],
+    ["A37: by JSONPath, a field that is ignored when present is the cluster's from then on", {
+      condition: "OnSpokePresent",
+      jsonPaths: [".spec.replicas"],
+    }],
+    ["A38: by JSON pointer, a field that is ignored when present is the cluster's from then on", {
+      condition: "OnSpokePresent",
+      jsonPointers: ["/spec/replicas"],
+    }],
   ] satisfies [string, IgnoreField][],
-)("%s, OnSpokePresent leaves a field to others once the object is there", async (_, rule) => {
+)("%s", async (_, rule) => {
   const [uid, ref] = [crypto.randomUUID(), await deploymentRef("present")];
   const rules = [rule];
   await agent.send(uid, 1, ignoring(deployment(ref.name, 1), rules));

@@ -25,6 +25,9 @@ test.each([
   ['del(.. | select(. == null)) | has("n")', "false"],
   ["del(.none.at.all) == .", "true"],
   ["del(empty) == .", "true"],
+  ["del(.list[0], .list[0]).list, del(.list[0:2], .list[1]).list", "[1,2,[4,[5]]] [2,[4,[5]]]"],
+  ['del(.pods[] | select(.name | IN("app", "x"))).pods', '[{"name":"proxy"}]'],
+  [".list[0] |= empty | .list", "[1,2,[4,[5]]]"],
   ['.text | split(", *"; null)', '["a","b","c"]'],
   ['.text | gsub(", *"; "-"), sub("(?<x>b)"; "<\\(.x)>")', '"a-b-c" "a,<b>, c"'],
   [
@@ -61,6 +64,9 @@ test.each([
   ["(", "unexpected end of the program"],
   [".a | | .b", 'unexpected token "|"'],
   ["nothing", "function not defined: nothing/0"],
+  ["[] | .[] | nothing(1)", "function not defined: nothing/1"],
+  [".none[]? | break $out", "label not defined: $out"],
+  ['try @odd "x" catch 1', "format not defined: @odd"],
   ["$x", "variable not defined: $x"],
   [".text.x", 'cannot index string with "x"'],
   [".n[]", "cannot iterate over null (null)"],
@@ -73,7 +79,7 @@ test.each([
 });
 
 test.each([
-  ["[range(1e12)]", "too many steps"],
+  ["[range(1e12)]", /too many steps|timeout/],
   ["def f: f; f", "too much memory"],
   ["[limit(1e9; repeat(1))]", /too many steps|too much memory|timeout/],
   ['"a" * 1e9', "too large"],
@@ -82,6 +88,10 @@ test.each([
   [`${"(".repeat(5_000)}.`, "nests too deeply"],
 ])("%s ends: %s", (source, problem) => {
   expect(() => run(source)).toThrow(problem);
+});
+
+test("a program has so many steps, however fast they are", () => {
+  expect(() => runJq("[range(100)]", null, { stepsMax: 50 })).toThrow("too many steps");
 });
 
 test("a program has a second, however few its steps are", () => {

@@ -135,7 +135,7 @@ test("W33: while all is well nothing is written; drift that was healed is told o
 
   const events = await eventually(() => eventsOf(name), ({ length }) => length > 0);
   expect(events.map(({ reason, type }) => [reason, type])).toEqual([["DriftFound", "Normal"]]);
-  expect(await metrics.registry.metrics()).toMatch(/maestro_agent_drifts_healed_total [1-9]/);
+  expect(metrics.text()).toMatch(/maestro_agent_drifts_healed_total [1-9]/);
 });
 
 test(

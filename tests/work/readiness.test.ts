@@ -2,7 +2,11 @@
 
 import { expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
+import { DRIFT_PACE } from "../../src/lib/work/drift.ts";
+import type { ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { mayBeReady, readinessOf } from "../../src/lib/work/readiness.ts";
+import { createSight } from "../../src/lib/work/sight.ts";
+import type { Slot, Work } from "../../src/lib/work/work.ts";
 
 const condition = (type: string, status: string, message = "", reason = "") => ({
   conditions: [{ type, status, message, reason }],
@@ -237,4 +241,47 @@ test("only kinds that may become ready are read as a whole", () => {
 
   expect(kinds.map(may)).toEqual(kinds.map(() => false));
   expect(others.map(may)).toEqual(others.map(() => true));
+});
+
+test("of an object that may be ready more than its metadata is read", () => {
+  const ref: ObjectRef = {
+    type: {
+      group: "apps",
+      version: "v1",
+      kind: "Deployment",
+      resource: "deployments",
+      isNamespaced: true,
+    },
+    namespace: "default",
+    name: "web",
+  };
+  const { group, version, kind, resource } = ref.type;
+  const slot: Slot = {
+    meta: { ordinal: 0, group, version, kind, resource, name: "web", namespace: "default" },
+    ref,
+    conditions: [],
+    values: [],
+    options: { feedbackRules: [], conditionRules: [], updateStrategy: {} },
+    isDrifted: false,
+    isKnown: false,
+  };
+  const work = { uid: "w", version: 1, slots: [slot] } as unknown as Work;
+  const asked: string[] = [];
+  const told = { changed() {}, drifted() {}, read: ({ name }: ObjectRef) => void asked.push(name) };
+  const sight = createSight(new Map([["w", work]]), told, {
+    nowMs: Date.now,
+    jsonRawBytesMax: 1024,
+    pace: DRIFT_PACE,
+    witness: undefined,
+  });
+  const metadata = { name: "web", uid: "u", resourceVersion: "7", generation: 1 };
+
+  sight.see("w", ref, { object: { metadata }, resourceVersion: "7", isPartial: true });
+  const before = [...slot.conditions];
+  const status = { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1 };
+  sight.see("w", ref, { object: { metadata, status }, resourceVersion: "7", isPartial: false });
+
+  expect(asked).toEqual(["web"]);
+  expect(before).toEqual([]);
+  expect(slot.conditions.find(({ type }) => type === "Ready")?.status).toBe("True");
 });

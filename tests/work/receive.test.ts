@@ -6,6 +6,7 @@ import { parseEventType } from "../../src/lib/wire/event_type.ts";
 import { legacyStatusHash, statusHash } from "../../src/lib/wire/status_hash.ts";
 import { receiveSpec, type Works } from "../../src/lib/work/receive.ts";
 import { encodeReport, presentStatus } from "../../src/lib/work/report.ts";
+import { decodeSpecResync, type HeldVersion } from "../../src/lib/wire/resync.ts";
 import { answersTo, specResyncRequests } from "../../src/lib/work/resync.ts";
 import { configMap } from "./one_agent.ts";
 
@@ -276,6 +277,25 @@ test("metadata of older Kubernetes libraries, where a time may be null, is taken
 
   expect(work.rejection).toBeUndefined();
   expect(JSON.parse(String(report.extensions["metadata"]))).not.toHaveProperty("creationTimestamp");
+});
+
+test("W25: a list that would be too long is cut, also where it only asks", () => {
+  const works: Works = new Map();
+  take(works, spec(7));
+  const unclaimed = Array.from({ length: 200 }, () => crypto.randomUUID());
+  const bytesMax = 2_000;
+
+  const parts = specResyncRequests(works, MANIFEST_BUNDLES, REPORTER, bytesMax, unclaimed);
+
+  expect(parts.length).toBeGreaterThan(5);
+  for (const { data = "" } of parts) expect(data.length).toBeLessThan(bytesMax + 100);
+  const named = parts.flatMap(({ data }) => decodeSpecResync(data));
+  const wanted = [
+    { resourceId: UID, version: 7 },
+    ...unclaimed.map((resourceId) => ({ resourceId, version: 0 })),
+  ];
+  const byId = (one: HeldVersion, other: HeldVersion) => one.resourceId < other.resourceId ? -1 : 1;
+  expect(named).toEqual(wanted.toSorted(byId));
 });
 
 test("a resync request lists what is held, by data type", () => {

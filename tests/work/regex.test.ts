@@ -27,6 +27,8 @@ test.each([
   ["(?s).+", "a\nb", "a\nb"],
   ["(?m)^b$", "a\nb\nc", "b"],
   ["x|", "a", ""],
+  ["(a*)*b", "xaab", "aab aa"],
+  ["(a|a|a)*$", "aaaa", "aaaa a"],
 ])("%s in %s finds %s", (pattern, text, expected) => {
   const found = compileRegex(pattern).find(text, 0, free);
   const parts = [found, ...found?.groups ?? []].map((range) =>

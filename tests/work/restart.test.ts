@@ -8,6 +8,9 @@ import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf } from "../kube/objects.ts";
 import { configMap, feedbackOf, isTrue, ledgerRef, type Report, startAgent } from "./one_agent.ts";
 
+/** Long enough for the pass over a work that a restarted agent has looked for by watches first. */
+const PASSED_MS = 1_500;
+
 const cluster = await startKubernetes(AUDITED);
 const kube = await openKubeconfig(cluster.kubeconfig);
 
@@ -28,11 +31,10 @@ test("M34: a restarted agent applies and reports nothing that did not change", a
   await using agent = await startAgent(kube);
   expect(agent.resyncs[0]).toContainEqual({ resourceId: uid, version: 1, lacksSpec: true });
   await agent.send(uid, 1, spec, { action: "resync_response" });
-  // Another work is proof that the pass over the first one is over and would have been reported.
   const other = crypto.randomUUID();
   await agent.send(other, 1, { manifests: [configMap(`after-${other}`, {})] });
   await agent.until(other, (report) => isTrue(report, "Applied", 1));
-  await Bun.sleep(200);
+  await Bun.sleep(PASSED_MS);
   expect(agent.reports.filter((report) => report.uid === uid)).toEqual([]);
   // Asked for, the status is the one from before, with its times.
   await agent.send(uid, 1, spec);
@@ -57,7 +59,7 @@ test("a restart writes nothing for an unchanged work, not even when the agent st
     const other = crypto.randomUUID();
     await agent.send(other, 1, { manifests: [configMap(`after-${other}`, {})] });
     await agent.until(other, (report) => isTrue(report, "Applied", 1));
-    await Bun.sleep(200);
+    await Bun.sleep(PASSED_MS);
   }
 
   expect(written.length).toBeGreaterThan(0);

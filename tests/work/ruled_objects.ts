@@ -17,7 +17,7 @@ export function config(
   resource: string,
   name: string,
   rest: Partial<ManifestConfig>,
-) {
+): ManifestConfig {
   return { resourceIdentifier: { group, resource, name, namespace: "*" }, ...rest };
 }
 

@@ -183,9 +183,9 @@ test("A57: of two options the first wins; an expression that fails says why", as
 
 test("W6: when a rule no longer finds an object complete, its drift is set right, and so when it is gone", async () => {
   const [uid, ref] = [crypto.randomUUID(), await newRef(kube, "v1", "ConfigMap", "over")];
-  const spec = (rules: boolean) => ({
+  const spec = ({ hasRule }: { hasRule: boolean }) => ({
     manifests: [configMap(ref.name, { a: "1" })],
-    manifestConfigs: rules
+    manifestConfigs: hasRule
       ? [config("", "configmaps", ref.name, {
         conditionRules: [{
           condition: "Complete",
@@ -197,7 +197,7 @@ test("W6: when a rule no longer finds an object complete, its drift is set right
   });
   const patch = { type: "merge", ...WRITER } as const;
   const data = async () => (await kube.get(ref))?.["data"] as JsonObject;
-  await agent.send(uid, 1, spec(true));
+  await agent.send(uid, 1, spec({ hasRule: true }));
   await agent.until(uid, (report) => isTrue(report, "Applied", 1));
   await kube.patch(ref, { metadata: { labels: { over: "x" } } }, patch);
   await agent.until(uid, (report) => isTrue(report, "Complete", 1));
@@ -210,7 +210,7 @@ test("W6: when a rule no longer finds an object complete, its drift is set right
   await kube.patch(ref, { metadata: { labels: { over: "x" } } }, patch);
   await agent.until(uid, (report) => isTrue(report, "Complete", 1));
   await kube.patch(ref, { data: { a: "3" } }, patch);
-  await agent.send(uid, 2, spec(false));
+  await agent.send(uid, 2, spec({ hasRule: false }));
 
   await eventually(data, ({ a }) => a === "1");
   const report = await agent.until(uid, (report) => isTrue(report, "Applied", 2));

@@ -8,7 +8,7 @@ import { installLedgerType } from "../../src/lib/work/crd.ts";
 import { hubHashOf, openLedger } from "../../src/lib/work/ledger.ts";
 import { RECORD_ANNOTATION } from "../../src/lib/work/record.ts";
 import { tellUnclaimed } from "../../src/lib/work/unclaimed.ts";
-import { metadataOf } from "../../src/lib/work/work.ts";
+import { metadataOf, type Work } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
@@ -92,6 +92,30 @@ test("M16, I6: a peer that does not know a single work has none deleted; one tha
   expect(await find(`left-${uid}`)).toBeUndefined();
 });
 
+test("I6: a broker that lost its store has nothing deleted by a reconnect, and is asked once what it has", async () => {
+  const uid = crypto.randomUUID();
+  const hub = `hub-${uid}`;
+  await using agent = await startAgent(kube, { hub });
+  await agent.send(uid, 1, { manifests: [configMap(`known-${uid}`, {})] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  await agent.reconnect();
+  const asked = agent.resyncs.length;
+
+  await agent.receive(forgotten(uid, {}, "source"));
+  await eventually(() => agent.resyncs.length > asked);
+  expect(agent.resyncs.slice(asked)).toEqual([[{ resourceId: uid, version: 0 }]]);
+  await agent.receive(forgotten(uid, {}, "source"));
+  await Bun.sleep(1_200);
+  expect(agent.resyncs).toHaveLength(asked + 1);
+  expect(await find(`known-${uid}`)).toBeDefined();
+
+  // It has another work, so it is no empty store that does not know this one.
+  await passBy(agent);
+  await agent.receive(forgotten(uid, {}, "source"));
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  expect(await find(`known-${uid}`)).toBeUndefined();
+});
+
 test("I6: what a restarted agent holds by its record is not deleted by a peer with an empty store", async () => {
   const uid = crypto.randomUUID();
   const hub = `hub-${uid}`;
@@ -162,7 +186,7 @@ test("what stays is told once after a connection, with what removes it", async (
   await ledger.load();
   let told = "";
   const log = createLogger({ level: "warn", isTerminal: false, write: (line) => told += line });
-  using teller = tellUnclaimed(ledger, new Map(), log, 0);
+  using teller = tellUnclaimed({ ledger, works: new Map(), strangers: new Map() }, log, 0);
 
   teller.connected();
   await eventually(() => told, (text) => text !== "");
@@ -187,6 +211,30 @@ test("A69: a new hub name and another agent id leave the old AppliedManifestWork
 
   expect(metadataOf(await find(`left-${uid}`))["ownerReferences"]).toHaveLength(2);
   expect(await kube.get(await ledgerRef(kube, uid, `old-${uid}`))).toBeDefined();
+});
+
+test("W14: an agent that finds its works applied under another name of the server says what takes them over", async () => {
+  const uid = crypto.randomUUID();
+  await leaveBehind(uid, `old-${uid}`);
+  const ledger = openLedger(kube, await installLedgerType(kube), { hubName: `new-${uid}` });
+  const { strangers } = await ledger.load();
+  const work = { uid, name: uid } as Work;
+  let told = "";
+  const log = createLogger({ level: "warn", isTerminal: false, write: (line) => told += line });
+  using teller = tellUnclaimed({ ledger, works: new Map([[uid, work]]), strangers }, log, 0);
+
+  teller.connected();
+  await eventually(() => told, (text) => text !== "");
+  teller.connected();
+  await Bun.sleep(50);
+
+  expect(told.trim().split("\n")).toHaveLength(1);
+  const agent = hubHashOf(`old-${uid}`);
+  expect(JSON.parse(told)).toMatchObject({
+    count: 1,
+    works: [uid],
+    remedy: `if the server's address has changed, --agent-id=${agent} takes them over`,
+  });
 });
 
 test("A70: a work under a new hub name takes its objects over, and what it no longer has stays with the old one", async () => {
@@ -240,4 +288,24 @@ test("W14: a deletion after a change of the hub's name removes what the old Appl
 
   expect(await find(`left-${uid}`)).toBeUndefined();
   expect(await kube.get(await ledgerRef(kube, uid, `old-${uid}`))).toBeUndefined();
+});
+
+test("I4: what was said before a deletion stays late under a new name of the server", async () => {
+  const uid = crypto.randomUUID();
+  const ownerId = `agent-${uid}`;
+  const spec = { manifests: [configMap(`left-${uid}`, {})] };
+  const clock = (seconds: number) => new Date(Date.now() - 600_000 + seconds * 1_000).toISOString();
+  {
+    await using agent = await startAgent(kube, { hub: `old-${uid}`, ownerId });
+    await agent.send(uid, 1, spec, { readAt: clock(0) });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    await agent.delete(uid, 1, { deletedAt: clock(10), readAt: clock(11) });
+    await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  }
+
+  await using agent = await startAgent(kube, { hub: `new-${uid}`, ownerId });
+  await agent.send(uid, 1, spec, { readAt: clock(5) });
+  await passBy(agent);
+
+  expect(await find(`left-${uid}`)).toBeUndefined();
 });

@@ -294,3 +294,20 @@ async function permit(namespace: string, name: string, rules: object[]): Promise
     await kube.create({ ...ref, namespace }, object, WRITER);
   }
 }
+
+test("who has to be told how an object is now is told, though its stream has begun long before", async () => {
+  const namespace = await newNamespace();
+  await using observer = observe(kube, { limits: { streamsMax: 40, namesMax: 2 } });
+  const all = names("n", 6).map((name) => interestIn(namespace, name));
+  for (const { ref } of all) await put(ref, "1");
+  observer.watches.want("first", all.slice(0, 3));
+  await eventually(() => observer.last.size === 3);
+
+  const late = all.slice(3).map((interest) => ({ ...interest, isSought: true }));
+  observer.watches.want("second", late);
+
+  await eventually(() =>
+    late.every(({ ref }) => observer.last.get(`${namespace}/${ref.name}`)?.object !== undefined)
+  );
+  expect(observer.reads).toEqual([]);
+});

@@ -2,6 +2,7 @@
 
 import { describeError } from "../errors.ts";
 import type { Reviewer } from "./agent_reviews.ts";
+import { EXPOSITION_TYPE } from "./exposition.ts";
 
 export interface AgentAnswers {
   /** Why the agent cannot work now; undefined if it can. */
@@ -11,7 +12,7 @@ export interface AgentAnswers {
   /** A remark for an agent that is well: "standing by", or nothing. */
   remark(): string | undefined;
   /** The metrics as Prometheus text. */
-  metrics(): Promise<{ text: string; contentType: string }>;
+  metrics(): string;
   /** Without it, everybody who reaches the door may read metrics. */
   reviewer: Reviewer | undefined;
 }
@@ -32,8 +33,7 @@ export async function answerAgent(request: Request, answers: AgentAnswers): Prom
   if (pathname !== "/metrics") return new Response("not found\n", { status: 404 });
   const refusal = await refuse(request, pathname, answers.reviewer);
   if (refusal !== undefined) return refusal;
-  const { text, contentType } = await answers.metrics();
-  return new Response(text, { headers: { "Content-Type": contentType } });
+  return new Response(answers.metrics(), { headers: { "Content-Type": EXPOSITION_TYPE } });
 }
 
 function verdict(reason: string | undefined, answers: AgentAnswers): Response {

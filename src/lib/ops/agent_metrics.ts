@@ -1,6 +1,5 @@
 /** What the agent counts. Dashboards know the names of the Go agent; what it does not count is named after us. */
 
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { QueueMeter, QueueState } from "../keyed_queue.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
@@ -8,9 +7,11 @@ import type { Broker, BrokerEvents } from "../work/broker.ts";
 import type { KubeCall } from "../work/kube_api.ts";
 import type { Backlog } from "../work/witness.ts";
 import { registerFootprint } from "./agent_footprint.ts";
+import { createExposition, type Exposition } from "./exposition.ts";
 
 export interface AgentMetrics {
-  registry: Registry;
+  /** All of it, for Prometheus. */
+  text(): string;
   /** Counts the calls to Kubernetes. */
   kubeCall(call: KubeCall, host: string): void;
   /** A manifest had its turn; `reason` is the one of its condition. */
@@ -33,59 +34,51 @@ const QUEUE_BUCKETS = [0.001, 0.01, 0.1, 1, 10, 100];
 
 /** Creates the metrics of one process; `backlogs` says what waits when somebody asks. */
 export function createAgentMetrics(backlogs: () => Backlog[]): AgentMetrics {
-  const registry = new Registry();
-  const registers = [registry];
-  registerFootprint(registry);
-  registerBacklog(registry, backlogs);
-  const restRequests = new Counter({
-    name: "rest_client_requests_total",
-    help: "Calls to Kubernetes, by HTTP status; <error> is a call without an answer.",
-    labelNames: ["code", "method", "host"],
-    registers,
-  });
-  const manifests = new Counter({
-    name: "maestro_agent_manifests_total",
-    help: "Turns of manifests in passes, by what became of them.",
-    labelNames: ["result", "reason"],
-    registers,
-  });
-  const drifts = new Counter({
-    name: "maestro_agent_drifts_healed_total",
-    help: "Objects that somebody changed or deleted, and that a pass set right.",
-    registers,
-  });
-  const refusedDeletions = new Counter({
-    name: "maestro_agent_deletion_failures_total",
-    help: "Times that objects could not be deleted, or had been terminating for long.",
-    registers,
-  });
-  const leaders = new Gauge({
-    name: "leader_election_master_status",
-    help: "1 for the process that leads.",
-    labelNames: ["name"],
-    registers,
-  });
+  const exposition = createExposition();
+  registerFootprint(exposition);
+  registerBacklog(exposition, backlogs);
+  const restRequests = exposition.counter(
+    "rest_client_requests_total",
+    "Calls to Kubernetes, by HTTP status; <error> is a call without an answer.",
+  );
+  const manifests = exposition.counter(
+    "maestro_agent_manifests_total",
+    "Turns of manifests in passes, by what became of them.",
+  );
+  const count = { drifted: 0, undeletable: 0 };
+  exposition.total(
+    "maestro_agent_drifts_healed_total",
+    "Objects that somebody changed or deleted, and that a pass set right.",
+    () => [{ value: count.drifted }],
+  );
+  exposition.total(
+    "maestro_agent_deletion_failures_total",
+    "Times that objects could not be deleted, or had been terminating for long.",
+    () => [{ value: count.undeletable }],
+  );
+  const turns = new Map<string, number>();
+  exposition.gauge(
+    "leader_election_master_status",
+    "1 for the process that leads.",
+    () => [...turns].map(([name, value]) => ({ labels: { name }, value })),
+  );
   return {
-    registry,
+    text: exposition.text,
     kubeCall({ method, code }, host) {
       restRequests.inc({ code: code === 0 ? "<error>" : String(code), method, host });
     },
     manifest: (result, reason) => manifests.inc({ result, reason }),
-    drifted: () => drifts.inc(),
-    undeletable: () => refusedDeletions.inc(),
-    queue: queueMeters(registry),
-    follow: brokerMeter(registry),
-    lead: (name, turn) => leaders.set({ name }, turn === "leads" ? 1 : 0),
+    drifted: () => void count.drifted++,
+    undeletable: () => void count.undeletable++,
+    queue: queueMeters(exposition),
+    follow: brokerMeter(exposition),
+    lead: (name, turn) => void turns.set(name, turn === "leads" ? 1 : 0),
   };
 }
 
-function queueMeters(registry: Registry): (name: string) => QueueMeter {
-  const registers = [registry];
-  const labelNames = ["name"];
-  const counter = (name: string, help: string) =>
-    new Counter({ name, help, labelNames, registers });
-  const seconds = (name: string, help: string) =>
-    new Histogram({ name, help, labelNames, buckets: QUEUE_BUCKETS, registers });
+function queueMeters(exposition: Exposition): (name: string) => QueueMeter {
+  const { counter } = exposition;
+  const seconds = (name: string, help: string) => exposition.histogram(name, help, QUEUE_BUCKETS);
   const adds = counter("workqueue_adds_total", "Keys that were added.");
   const retries = counter("workqueue_retries_total", "Runs that failed and are repeated.");
   const waits = seconds("workqueue_queue_duration_seconds", "How long keys waited for a worker.");
@@ -101,18 +94,11 @@ function queueMeters(registry: Registry): (name: string) => QueueMeter {
 }
 
 /** What is worked out only when it is asked for. */
-function registerBacklog(registry: Registry, backlogs: () => Backlog[]): void {
+function registerBacklog(exposition: Exposition, backlogs: () => Backlog[]): void {
   const sum = (of: (backlog: Backlog) => number) => backlogs().reduce((all, b) => all + of(b), 0);
   const max = (of: (backlog: Backlog) => number) => Math.max(0, ...backlogs().map(of));
   const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
+    exposition.gauge(name, help, () => [{ value: value() }]);
   gauge(
     "maestro_agent_connected",
     "Connections to servers that stand.",
@@ -135,16 +121,10 @@ function registerBacklog(registry: Registry, backlogs: () => Backlog[]): void {
     () => max(({ reports }) => reports.oldestMs / 1000),
   );
   const byQueue = (name: string, help: string, value: (state: QueueState) => number) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ["name"],
-      registers: [registry],
-      collect() {
-        this.set({ name: "apply" }, sum(({ passes }) => value(passes)));
-        this.set({ name: "report" }, sum(({ reports }) => value(reports)));
-      },
-    });
+    exposition.gauge(name, help, () => [
+      { labels: { name: "apply" }, value: sum(({ passes }) => value(passes)) },
+      { labels: { name: "report" }, value: sum(({ reports }) => value(reports)) },
+    ]);
   byQueue("workqueue_depth", "Keys that wait for a worker.", ({ depth }) => depth);
   byQueue(
     "workqueue_unfinished_work_seconds",
@@ -158,39 +138,23 @@ function registerBacklog(registry: Registry, backlogs: () => Backlog[]): void {
   );
 }
 
-function brokerMeter(registry: Registry): AgentMetrics["follow"] {
-  const registers = [registry];
-  const received = new Counter({
-    name: "cloudevents_received_total",
-    help: "Events from the server.",
-    labelNames: ["source", "type", "subresource", "action"],
-    registers,
-  });
-  const sent = new Counter({
-    name: "cloudevents_sent_total",
-    help: "Events to the server.",
-    labelNames: ["source", "original_source", "type", "subresource", "action"],
-    registers,
-  });
-  const resyncs = new Histogram({
-    name: "resources_status_resync_duration_seconds",
-    help: "How long a question for statuses took to be worked through.",
-    labelNames: ["source", "consumer", "type"],
-    buckets: RESYNC_BUCKETS,
-    registers,
-  });
-  const done = new Counter({
-    name: "manifestworks_processed_total",
-    help: "Statuses that were reported (patch), by what became of it.",
-    labelNames: ["action", "code"],
-    registers,
-  });
-  const reconnects = new Counter({
-    name: "cloudevents_client_reconnected_total",
-    help: "Connections to the server after the first one.",
-    labelNames: ["client_id"],
-    registers,
-  });
+function brokerMeter(exposition: Exposition): AgentMetrics["follow"] {
+  const { counter } = exposition;
+  const received = counter("cloudevents_received_total", "Events from the server.");
+  const sent = counter("cloudevents_sent_total", "Events to the server.");
+  const resyncs = exposition.histogram(
+    "resources_status_resync_duration_seconds",
+    "How long a question for statuses took to be worked through.",
+    RESYNC_BUCKETS,
+  );
+  const done = counter(
+    "manifestworks_processed_total",
+    "Statuses that were reported (patch), by what became of it.",
+  );
+  const reconnects = counter(
+    "cloudevents_client_reconnected_total",
+    "Connections to the server after the first one.",
+  );
 
   return (connect, consumerName) => async (events) => {
     let connections = 0;

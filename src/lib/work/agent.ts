@@ -15,6 +15,7 @@ import type { Broker, BrokerEvents } from "./broker.ts";
 import { installLedgerType } from "./crd.ts";
 import { createDigestWatch } from "./digest.ts";
 import { createExecutors, wakeDenied } from "./executor.ts";
+import { createDoubts } from "./doubts.ts";
 import { entryKey, followLedger, takeTurn } from "./follow_ledger.ts";
 import { createKeeper } from "./keep.ts";
 import type { Kube } from "./kube_api.ts";
@@ -105,7 +106,7 @@ export async function startWorkAgent(
     hubName: options.hubName ?? broker.hubName,
     agentId: options.ownerId,
   });
-  const { works, floor, unfinished, fence } = await recall(ledger, options.nowMs());
+  const { works, floor, unfinished, fence, strangers } = await recall(ledger, options.nowMs());
   const keeper = starting.use(createKeeper(works, ledger, () => passes.due > 0, log));
   const reporter: Reporter = options;
   const outbox: Outbox = starting.use(createOutbox({
@@ -151,7 +152,7 @@ export async function startWorkAgent(
   const { statusSyncIntervalMs: pollMs } = options;
   starting.use(followLedger(kube, { ledger, works, passes }, { pollMs, log }));
   for (const entry of unfinished) passes.add(entryKey(entry));
-  const teller = starting.use(tellUnclaimed(ledger, works, log));
+  const teller = starting.use(tellUnclaimed({ ledger, works, strangers }, log));
 
   let askedAt = -Infinity;
   let isAnswered = false;
@@ -190,9 +191,21 @@ export async function startWorkAgent(
   const tellAgain = () => {
     if (performance.now() - askedAt > ASK_AGAIN_MS) askAgain();
   };
+  const ask = async (ids: string[]) => {
+    for (const dataType of options.dataTypes) {
+      const { eventBytesMax } = broker;
+      const requests = specResyncRequests(new Map(), dataType, options, eventBytesMax, ids);
+      for (const request of requests) await broker.publish(request);
+    }
+  };
+  const doubts = starting.use(createDoubts({
+    ledger,
+    works,
+    ask: (ids) => void ask(ids).catch((error) => log.warn("cannot ask about doubts", { error })),
+  }));
   const reception = {
     works,
-    ledger,
+    doubts,
     fence,
     passes,
     outbox,
@@ -207,6 +220,7 @@ export async function startWorkAgent(
   const opened: BrokerEvents = {
     receive: (event) => Promise.resolve(takeEvent(reception, event)),
     async subscribed({ isKept }) {
+      doubts.connected();
       if (!isKept) await resync("brief");
       delete state.offline;
       log.info("connected", { server: broker.hubName, works: works.size, resync: !isKept });

@@ -5,7 +5,7 @@ import type { JsonObject } from "../json.ts";
 import type { Executor } from "../wire/work_spec.ts";
 import { applyManifest } from "./apply.ts";
 import { setCondition, setVersionedCondition } from "./conditions.ts";
-import { endDrift, isHeldBack, reportDrift } from "./drift.ts";
+import { endDrift, isHeldBack, notingWrites, reportDrift } from "./drift.ts";
 import type { Executors } from "./executor.ts";
 import { explainError } from "./explain.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
@@ -40,6 +40,11 @@ export interface Outcome {
   waitsFor?: Wait;
 }
 
+/** By which it is known that an object was read by other rules. */
+export function hashOfRules({ feedbackRules, conditionRules }: ManifestOptions): string {
+  return shortHash([feedbackRules, conditionRules]);
+}
+
 /**
  * Brings one slot up to date.
  *
@@ -53,20 +58,22 @@ export async function applySlot(
   reading: Reading,
 ): Promise<Outcome> {
   const { ref, manifest, options, ownership, executor } = located;
-  const { updateStrategy, feedbackRules, conditionRules } = options;
+  const { updateStrategy, conditionRules } = options;
   const manifestHash = shortHash(manifest);
   const hash = shortHash([manifestHash, updateStrategy, ownership, executor ?? null]);
   const isNew = slot.appliedHash !== hash;
   // Other rules ask for another look, not for another application.
-  const rulesHash = shortHash([feedbackRules, conditionRules]);
+  const rulesHash = hashOfRules(options);
   const isSame = !isNew && slot.rulesHash === rulesHash;
   if (isSame && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
+  let hasWritten = false;
+  const noting = notingWrites(kube, () => hasWritten = true);
   try {
-    const { object, isRead, isLeft } = await bring(kube, slot, located, isNew);
+    const { object, isRead, isLeft } = await bring(noting, slot, located, isNew);
     slot.appliedHash = hash;
     slot.manifestHash = manifestHash;
     slot.rulesHash = rulesHash;
-    endDrift(slot, { isNew, ...reading });
+    endDrift(slot, { isNew, hasWritten, ...reading });
     setApplied(slot, reading);
     if (isLeft && object !== undefined) slot.mark = markOf(object);
     if (isRead) observeObject(slot, object, reading);

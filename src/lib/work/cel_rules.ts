@@ -4,7 +4,7 @@ import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import { Meter, type MeterOptions } from "./cel/meter.ts";
 import { compileCel, type Program } from "./cel/program.ts";
-import { CelError, fromJson, typeName, type Value } from "./cel/values.ts";
+import { CelError, fromJson, goTypeName, type Value } from "./cel/values.ts";
 
 /** What a rule found; `error` says why it found nothing. */
 export type Verdict = { isTrue: boolean } | { error: string };
@@ -38,7 +38,7 @@ export function readWithCel(object: JsonObject, limits: MeterOptions = {}): CelR
         for (const expression of expressions) {
           const result = evaluate(expression, { object: value });
           if (typeof result !== "boolean") {
-            return { error: `expected bool result, got ${typeName(result)}` };
+            return { error: `expected bool result, got ${goTypeName(result)}` };
           }
           if (!result) return { isTrue: false };
         }
@@ -51,7 +51,7 @@ export function readWithCel(object: JsonObject, limits: MeterOptions = {}): CelR
       try {
         const result = evaluate(expression, { object: value, result: isTrue });
         if (typeof result === "string") return result;
-        return `expected string result, got ${typeName(result)}`;
+        return `expected message expression to have a string result, got ${goTypeName(result)}`;
       } catch (error) {
         return describe(error).split("\n")[0] ?? "";
       }

@@ -9,7 +9,7 @@ import { backoffMs } from "../backoff.ts";
 import { isObject, type JsonObject } from "../json.ts";
 import { blame } from "./blame.ts";
 import { dropCondition, setCondition } from "./conditions.ts";
-import type { Kube } from "./kube_api.ts";
+import type { Kube, WriteOptions } from "./kube_api.ts";
 import { FIELD_OWNER, metadataOf, type Slot } from "./work.ts";
 
 /** On a work, or on one manifest, where it counts more. */
@@ -34,14 +34,18 @@ export const DRIFT_PACE: DriftPace = {
   backoff: { firstMs: 50, factor: 3, ceilingMs: 300_000 },
 };
 
-/** Changed again so many times after it was set right: more than somebody who tries something out. */
-const TOLD_ROUNDS = 4;
+/** Set right so many times and changed again: more than by somebody who tries something out. */
+const TOLD_HEALS = 4;
+/** The longest pause before an object is looked at that others change without need for a correction. */
+const LOOK_MS_MAX = 4_000;
 
-/** What a slot remembers of being set right. */
+/** What a slot remembers of changes by others. */
 export interface Contest {
-  /** How often it was changed again soon after it had been set right. */
+  /** How often it was changed again soon after the last look. */
   rounds: number;
-  healedAtMs: number;
+  /** How often it was set right. */
+  heals: number;
+  lookedAtMs: number;
   /** When it may be set right next. */
   dueAtMs: number;
 }
@@ -82,11 +86,18 @@ export function beginDrift(
 ): number {
   slot.isDrifted = true;
   const { contest } = slot;
-  const isAgain = contest !== undefined && nowMs - contest.healedAtMs < pace.calmMs;
-  const rounds = isAgain ? contest.rounds + 1 : 0;
-  const delayMs = backoffMs(rounds, pace.backoff, Math.random());
-  slot.contest = { rounds, healedAtMs: contest?.healedAtMs ?? -Infinity, dueAtMs: nowMs + delayMs };
-  if (rounds >= TOLD_ROUNDS && slot.driftPolicy?.policy !== "report") {
+  const isAgain = contest !== undefined && nowMs - contest.lookedAtMs < pace.calmMs;
+  const { rounds, heals } = isAgain
+    ? { rounds: contest.rounds + 1, heals: contest.heals }
+    : { rounds: 0, heals: 0 };
+  const { ceilingMs } = pace.backoff;
+  const delayMs = backoffMs(rounds, {
+    ...pace.backoff,
+    ceilingMs: heals > 0 ? ceilingMs : Math.min(ceilingMs, LOOK_MS_MAX),
+  }, Math.random());
+  const lookedAtMs = contest?.lookedAtMs ?? -Infinity;
+  slot.contest = { rounds, heals, lookedAtMs, dueAtMs: nowMs + delayMs };
+  if (heals >= TOLD_HEALS && slot.driftPolicy?.policy !== "report") {
     const what = object === undefined ? "deleted" : "changed";
     setDrifted(slot, {
       status: "True",
@@ -106,9 +117,17 @@ export function isHeldBack({ isDrifted, contest }: Slot, nowMs: number): boolean
 /** Notes that an object is as its manifest says, or as its policy leaves it. */
 export function endDrift(
   slot: Slot,
-  { isNew, version, nowMs }: { isNew: boolean; version: number; nowMs: number },
+  { isNew, hasWritten, version, nowMs }: {
+    isNew: boolean;
+    hasWritten: boolean;
+    version: number;
+    nowMs: number;
+  },
 ): void {
-  if (slot.isDrifted && slot.contest !== undefined) slot.contest.healedAtMs = nowMs;
+  if (slot.isDrifted && slot.contest !== undefined) {
+    slot.contest.lookedAtMs = nowMs;
+    if (hasWritten) slot.contest.heals++;
+  }
   slot.isDrifted = false;
   if (isNew) delete slot.contest;
   if (isNew || (isReported(slot) && slot.driftPolicy?.policy === "heal")) dropDrifted(slot);
@@ -126,12 +145,34 @@ export function endDrift(
 export function calmDown(slot: Slot, nowMs: number, pace: DriftPace): number | undefined {
   const { contest, isDrifted, driftPolicy } = slot;
   if (contest !== undefined && isDrifted) return Math.max(1, contest.dueAtMs - nowMs);
-  if (contest !== undefined && nowMs - contest.healedAtMs >= pace.calmMs) {
+  if (contest !== undefined && nowMs - contest.lookedAtMs >= pace.calmMs) {
     delete slot.contest;
   }
   if (slot.contest !== undefined) return pace.calmMs;
   if (driftPolicy?.policy !== "report" && driftPolicy?.unknown === undefined) dropDrifted(slot);
   return undefined;
+}
+
+/** The same API; `written` is told of each write that is meant. */
+export function notingWrites(kube: Kube, written: () => void): Kube {
+  const note = ({ isDryRun }: WriteOptions) => {
+    if (!isDryRun) written();
+  };
+  return {
+    ...kube,
+    create(ref, object, options) {
+      note(options);
+      return kube.create(ref, object, options);
+    },
+    replace(ref, object, options) {
+      note(options);
+      return kube.replace(ref, object, options);
+    },
+    patch(ref, patch, options) {
+      note(options);
+      return kube.patch(ref, patch, options);
+    },
+  };
 }
 
 /** Thrown in the place of a write. */

@@ -50,22 +50,31 @@ const BRIEF_MS = 1_000;
 /** After a restart of the server all streams begin anew; they do not do so in the same moment. */
 const SPREAD_MS = 1_000;
 
+export interface Followed extends AsyncDisposable {
+  /** Tells everything anew, for somebody who has come later. */
+  startOver(): void;
+}
+
 /** Starts following; disposing ends it. */
 export function followScope(
   kube: Kube,
   scope: Scope,
   follower: Follower,
   { pollMs, log, silenceMsMax = SILENCE_MS_MAX }: FollowOptions,
-): AsyncDisposable {
+): Followed {
   const { type, namespace, name, metadataOnly } = scope;
   const stop = new AbortController();
   const { signal } = stop;
   const fields = { resource: type.resource, group: type.group, namespace, name };
   let resourceVersion: string | undefined;
   let failures = 0;
+  let isToStartOver = false;
+  let hearing: ReturnType<typeof listenUntilSilent> | undefined;
 
   const stream = async () => {
-    const hearing = listenUntilSilent(signal, silenceMsMax);
+    if (isToStartOver) resourceVersion = undefined;
+    isToStartOver = false;
+    hearing = listenUntilSilent(signal, silenceMsMax);
     const options = {
       metadataOnly,
       signal: hearing.signal,
@@ -128,7 +137,7 @@ export function followScope(
       const lasted = () => performance.now() - startedAtMs >= BRIEF_MS;
       try {
         await stream();
-        if (lasted()) failures = 0;
+        if (lasted() || isToStartOver) failures = 0;
         else if (!signal.aborted) await retreat();
       } catch (error) {
         if (signal.aborted) return;
@@ -140,6 +149,10 @@ export function followScope(
 
   const finished = loop();
   return {
+    startOver() {
+      isToStartOver = true;
+      hearing?.stop();
+    },
     async [Symbol.asyncDispose]() {
       stop.abort();
       await finished;
@@ -161,6 +174,7 @@ function listenUntilSilent(outer: AbortSignal, silenceMsMax: number) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   return {
     signal: own.signal,
+    stop: end,
     hear({ isPromised }: { isPromised: boolean }) {
       // Who sends bookmarks will send more of them.
       if (timer !== undefined) timer.refresh();

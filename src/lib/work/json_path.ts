@@ -5,13 +5,14 @@
  * no result; an index beyond a list is an error. Integers keep all their digits (`lib/json.ts`).
  */
 
-import { isObject, rawNumber } from "../json.ts";
+import { isObject, keepNumber, rawNumber } from "../json.ts";
 
-type Literal = string | number | boolean;
+/** A number with a fraction is a `number`, one without a `bigint`: the two cannot be compared. */
+type Literal = string | number | bigint | boolean;
 
 /** One step of a path, as `parseJsonPath` reads it. */
 export type Step =
-  | { kind: "field"; name: string }
+  | { kind: "field"; name: string; path?: Step[] }
   | { kind: "identifier"; name: string }
   | { kind: "wildcard" }
   | { kind: "recursive" }
@@ -19,7 +20,7 @@ export type Step =
   | { kind: "union"; paths: Step[][] }
   | { kind: "filter"; left: Operand; operator: string; right?: Operand };
 
-type Operand = { literal: Literal } | { path: Step[] };
+type Operand = { literal: unknown } | { path: Step[] };
 
 const WORD_END = /[\s.[\]{}()"'=<>!,|&]/;
 
@@ -37,23 +38,28 @@ export function parseJsonPath(text: string): Step[] {
         at += 2;
         // `..name` and `..[0]`; the dot before a name is taken as read.
         if (text[at] !== "[") at = readField(text, at, steps);
-      } else if (text[at + 1] === "[" || at + 1 === text.length) at++;
-      else at = readField(text, at + 1, steps);
+      } else if (text[at + 1] === "[") at++;
+      // A dot without a name asks for the member whose name is empty.
+      else if (at + 1 === text.length) {
+        steps.push({ kind: "field", name: "" });
+        at++;
+      } else at = readField(text, at + 1, steps);
     } else if (char === "[") {
       const end = closingBracket(text, at);
-      steps.push(parseBracket(text.slice(at + 1, end).trim()));
+      steps.push(parseBracket(text.slice(at + 1, end)));
       at = end + 1;
     } else if (/[A-Za-z]/.test(char)) {
       const start = at;
       while (at < text.length && /[A-Za-z0-9_]/.test(text[at] ?? "")) at++;
       steps.push({ kind: "identifier", name: text.slice(start, at) });
-    } else throw new Error(`unrecognized character in action: U+${codePoint(char)} '${char}'`);
+    } else throw unrecognized(char);
   }
   return steps;
 }
 
-function codePoint(char: string): string {
-  return (char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+function unrecognized(char: string): Error {
+  const point = (char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+  return new Error(`unrecognized character in action: U+${point} '${char}'`);
 }
 
 function readField(text: string, start: number, steps: Step[]): number {
@@ -96,8 +102,8 @@ function parseBracket(inner: string): Step {
   }
   const parts = splitOutside(inner, ",");
   if (parts.length > 1) return { kind: "union", paths: parts.map((part) => [parseBracket(part)]) };
-  const quoted = unquote(inner);
-  if (quoted !== undefined) return { kind: "field", name: quoted };
+  const quoted = inner.startsWith("'") ? unquote(inner) : undefined;
+  if (quoted !== undefined) return quotedField(quoted);
   const slice = /^(-?\d*)(:(-?\d*))?(:(-?\d*))?$/.exec(inner);
   if (slice === null || inner === "") throw new Error(`invalid array index ${inner}`);
   const number = (part: string | undefined) => part ? Number(part) : undefined;
@@ -110,6 +116,12 @@ function parseBracket(inner: string): Step {
     ...(end === undefined ? {} : { end }),
     ...(step === undefined ? {} : { step }),
   };
+}
+
+/** To kubectl what is quoted is a path; to whoever writes it, often a key with dots. */
+function quotedField(name: string): Step {
+  if (!/[.[\\]/.test(name)) return { kind: "field", name };
+  return { kind: "field", name, path: parseJsonPath(`.${name}`) };
 }
 
 function parseFilter(inner: string): Step {
@@ -135,7 +147,7 @@ function splitOperator(text: string) {
       continue;
     }
     if (char === '"' || char === "'") quote = char;
-    const operator = /^(==|!=|<=|>=|<|>)/.exec(text.slice(at))?.[0];
+    const operator = /^[!<>=]+/.exec(text.slice(at))?.[0];
     if (operator === undefined) continue;
     return {
       left: text.slice(0, at).trim(),
@@ -149,17 +161,22 @@ function splitOperator(text: string) {
 function parseOperand(text: string): Operand {
   const quoted = unquote(text);
   if (quoted !== undefined) return { literal: quoted };
-  if (/^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text)) return { literal: Number(text) };
+  if (/^[+-]?\d+$/.test(text)) return { literal: BigInt(text) };
+  if (/^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text)) {
+    const number = Number(text);
+    return { literal: keepNumber(Number.isInteger(number) ? `${number}.0` : String(number)) };
+  }
   if (text === "true" || text === "false") return { literal: text === "true" };
   return { path: parseJsonPath(text) };
 }
 
+/** A text in quotes; undefined if it is none. Throws an `Error` for what follows the quotes. */
 function unquote(text: string): string | undefined {
-  const quote = text[0];
-  if ((quote !== '"' && quote !== "'") || text.length < 2 || text.at(-1) !== quote) {
-    return undefined;
-  }
-  return text.slice(1, -1).replace(/\\(.)/g, "$1");
+  const [quoted, quote] = /^(["'])(?:\\.|(?!\1).)*\1/s.exec(text) ?? [];
+  if (quoted === undefined || quote === undefined) return undefined;
+  const rest = text.slice(quoted.length).trim();
+  if (rest !== "") throw unrecognized(rest[0] ?? "");
+  return quoted.slice(1, -1).replace(/\\(.)/gs, "$1");
 }
 
 function splitOutside(text: string, separator: string): string[] {
@@ -190,11 +207,14 @@ export function evaluateJsonPath(steps: readonly Step[], root: unknown): unknown
 function take(step: Step, values: unknown[]): unknown[] {
   switch (step.kind) {
     case "identifier":
+      // Begins a loop, which is nothing without its end.
+      if (step.name === "range") return [];
       throw new Error(`unrecognized identifier ${step.name}`);
     case "field":
-      return values.flatMap((value) =>
-        isObject(value) && Object.hasOwn(value, step.name) ? [value[step.name]] : []
-      );
+      return values.flatMap((value) => {
+        if (isObject(value) && Object.hasOwn(value, step.name)) return [value[step.name]];
+        return step.path === undefined ? [] : evaluateJsonPath(step.path, value);
+      });
     case "wildcard":
       return values.flatMap(children);
     case "recursive":
@@ -219,7 +239,7 @@ function descendants(value: unknown): unknown[] {
 
 function slice(step: Extract<Step, { kind: "slice" }>, value: unknown): unknown[] {
   if (value === null || value === undefined) return [];
-  if (!Array.isArray(value)) throw new Error(`${show(value)} is not array or slice`);
+  if (!Array.isArray(value)) throw new Error(`${goTypeOf(value)} is not array or slice`);
   if (value.length === 0) return [];
   const { length } = value;
   const fromEnd = (index: number) => index < 0 ? index + length : index;
@@ -259,28 +279,44 @@ function operands(operand: Operand, element: unknown): unknown[] {
 }
 
 function compare(left: unknown, operator: string, right: unknown): boolean {
-  const order = orderOf(left, right);
-  if (operator === "==") return order === 0;
-  if (operator === "!=") return order !== 0;
-  if (order === undefined) throw new Error("incompatible types for comparison");
-  if (operator === "<") return order < 0;
-  if (operator === "<=") return order <= 0;
-  return operator === ">" ? order > 0 : order >= 0;
-}
-
-function orderOf(left: unknown, right: unknown): number | undefined {
   const [a, b] = [comparable(left), comparable(right)];
-  if (typeof a !== typeof b || a === undefined || b === undefined) return undefined;
-  if (typeof a === "boolean") return a === b ? 0 : undefined;
-  return a < b ? -1 : a > b ? 1 : 0;
+  const isOrdered = operator !== "==" && operator !== "!=";
+  if (typeof a !== typeof b || a === undefined || b === undefined) {
+    throw new Error("incompatible types for comparison");
+  }
+  if (isOrdered && typeof a === "boolean") throw new Error("invalid type for comparison");
+  switch (operator) {
+    case "==":
+      return a === b;
+    case "!=":
+      return a !== b;
+    case "<":
+      return a < b;
+    case "<=":
+      return a <= b;
+    case ">":
+      return a > b;
+    case ">=":
+      return a >= b;
+    default:
+      throw new Error(`unrecognized filter operator ${operator}`);
+  }
 }
 
-function comparable(value: unknown): string | number | boolean | undefined {
-  const digits = rawNumber(value);
-  if (digits !== undefined) return Number(digits);
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+function comparable(value: unknown): Literal | undefined {
+  const digits = rawNumber(value) ?? (typeof value === "number" ? String(value) : undefined);
+  if (digits !== undefined) return /^-?\d+$/.test(digits) ? BigInt(digits) : Number(digits);
+  return typeof value === "string" || typeof value === "boolean" || typeof value === "bigint"
     ? value
     : undefined;
+}
+
+/** What Go calls the type of a value of JSON. */
+function goTypeOf(value: unknown): string {
+  if (isObject(value)) return "map[string]interface {}";
+  const digits = rawNumber(value) ?? (typeof value === "number" ? String(value) : undefined);
+  if (digits !== undefined) return /^-?\d+$/.test(digits) ? "int64" : "float64";
+  return typeof value === "boolean" ? "bool" : "string";
 }
 
 function show(value: unknown): string {

@@ -10,7 +10,14 @@ import { isRfc3339, timeMicros } from "../wire/time.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef, ResourceType } from "./kube_api.ts";
 import { LEDGER_API_VERSION, LEDGER_KIND } from "./crd.ts";
-import { annotationOf, isSameList, labelChanges, readEntry, sortedList } from "./ledger_entry.ts";
+import {
+  annotationOf,
+  isSameList,
+  labelChanges,
+  readEntry,
+  sortedList,
+  subjectOf,
+} from "./ledger_entry.ts";
 import type { OwnerReference } from "./metadata.ts";
 import { encodePlan, PLAN_ANNOTATION } from "./plan.ts";
 import { decodeRecord, RECORD_ANNOTATION, type WorkRecord } from "./record.ts";
@@ -72,6 +79,8 @@ export interface Loaded {
   works: { entry: LedgerEntry; record: WorkRecord | undefined }[];
   /** The time of the last deletion that it has begun. */
   deletedUntil: string | undefined;
+  /** The names of works that other agents have applied here, by the ids of those agents. */
+  strangers: Map<string, string[]>;
 }
 
 export interface Ledger {
@@ -251,7 +260,14 @@ export function openLedger(
       });
       const times = ours.filter(isFence).map((object) => annotationOf(object, FENCE_ANNOTATION))
         .filter((time) => typeof time === "string").filter(isRfc3339);
+      const strangers = new Map<string, string[]>();
+      for (const { agent, workName } of items.filter((item) => !isOurs(item)).map(subjectOf)) {
+        const names = strangers.get(agent) ?? [];
+        names.push(workName);
+        strangers.set(agent, names);
+      }
       return {
+        strangers,
         works: works.toSorted((a, b) => Number(b.entry.isOwn) - Number(a.entry.isOwn)),
         deletedUntil: times.toSorted((a, b) => timeMicros(a) - timeMicros(b)).at(-1),
       };

@@ -57,6 +57,12 @@ export function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   };
 }
 
+/** Of which work an AppliedManifestWork says that it is, and whose. */
+export function subjectOf({ spec }: JsonObject): { agent: string; workName: string } {
+  const given = isObject(spec) ? spec : {};
+  return { agent: textOf(given, "agentID"), workName: textOf(given, "manifestWorkName") };
+}
+
 /** A list in the order in which peers keep it. */
 export function sortedList(resources: readonly AppliedResource[]): AppliedResource[] {
   return resources.toSorted((a, b) => resourceText(a) < resourceText(b) ? -1 : 1);

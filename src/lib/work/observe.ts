@@ -36,8 +36,9 @@ const RESERVED = new Set(["Applied", "StatusFeedbackSynced", "Deleting", "Delete
 export function observeObject(slot: Slot, object: JsonObject | undefined, reading: Reading): void {
   const { options, version, nowMs, jsonRawBytesMax } = reading;
   slot.isKnown = true;
-  if (object === undefined) {
-    setAvailable(slot.conditions, false, nowMs);
+  const isThere = object !== undefined;
+  if (!isThere) {
+    setAvailable(slot.conditions, isThere, nowMs);
     setReady(slot, undefined, nowMs);
     delete slot.uid;
     delete slot.resourceVersion;
@@ -50,7 +51,7 @@ export function observeObject(slot: Slot, object: JsonObject | undefined, readin
     .filter(({ type }) => !RESERVED.has(type));
   const isRuled = (type: string) => found.some((condition) => condition.type === type);
   // Each condition is set once: one that went to and fro would be news for ever.
-  if (!isRuled("Available")) setAvailable(slot.conditions, true, nowMs);
+  if (!isRuled("Available")) setAvailable(slot.conditions, isThere, nowMs);
   const { values, errors } = readFeedback(options.feedbackRules, object, jsonRawBytesMax);
   const hash = valuesHash(values);
   // New values are a transition, so that watchers see when they came.

@@ -4,7 +4,7 @@ import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import type { Alarms } from "./alarms.ts";
-import { applySlot, type Outcome, refuse } from "./apply_slot.ts";
+import { applySlot, hashOfRules, type Outcome, refuse } from "./apply_slot.ts";
 import { loadRules } from "./condition_rules.ts";
 import { carryRules, dropOldRules, setCondition } from "./conditions.ts";
 import { placePolicy } from "./drift.ts";
@@ -70,14 +70,7 @@ export async function applyWork(
 ): Promise<PassResult | undefined> {
   const { kube, ledger, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const { specText = "", version } = work;
-  const spec = parseWorkSpec(work.dataType, specText);
-  await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
-  const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
-  work.slots = slots;
-  for (const slot of slots) {
-    placePolicy(slot, work.metadata, spec.manifests[slot.meta.ordinal] as JsonObject);
-  }
-  await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
+  const { spec, slots } = await layOut(kube, work);
   const entry = await open(withPlanned([], slots));
   if (entry === undefined) return undefined;
   watches.want(work.uid, interestsOf(slots));
@@ -121,6 +114,28 @@ export async function applyWork(
     pending: pending.length,
     ...(delays.length > 0 ? { retryAfterMs: Math.min(...delays) } : {}),
   };
+}
+
+/** Watches the objects of a work that an earlier life has applied, so that what is as it was need not be read. */
+export async function lookAround({ kube, watches }: Surroundings, work: Work): Promise<void> {
+  const { slots } = await layOut(kube, work);
+  // The rules are those of the earlier life, and what the watches tell is read by them.
+  for (const slot of slots) if (slot.options) slot.rulesHash ??= hashOfRules(slot.options);
+  const sought = interestsOf(slots).map((interest) => ({ ...interest, isSought: true }));
+  watches.want(work.uid, sought);
+}
+
+/** Gives each manifest its slot, and the slot its place and options. */
+async function layOut(kube: Kube, work: Work): Promise<{ spec: WorkSpec; slots: Slot[] }> {
+  const spec = parseWorkSpec(work.dataType, work.specText ?? "");
+  await loadRules(spec.configs.flatMap(({ conditionRules }) => conditionRules ?? []));
+  const slots = alignSlots(work.slots, spec.manifests.map(draftMeta));
+  work.slots = slots;
+  for (const slot of slots) {
+    placePolicy(slot, work.metadata, spec.manifests[slot.meta.ordinal] as JsonObject);
+  }
+  await Promise.all(slots.map((slot) => placeSlot(kube, slot, spec)));
+  return { spec, slots };
 }
 
 /** Finds the place of a slot if it can be found before anything is applied. */

@@ -16,6 +16,8 @@ export interface Recalled {
   /** No sequence id may be below. */
   floor: string | undefined;
   fence: Fence;
+  /** The works that other agents have applied here. */
+  strangers: Map<string, string[]>;
 }
 
 /** Reads the ledger. */
@@ -24,7 +26,7 @@ export async function recall(ledger: Ledger, nowMs: number): Promise<Recalled> {
   const names = new Set<string>();
   const unfinished: LedgerEntry[] = [];
   let last: string | undefined;
-  const { works: loaded, deletedUntil } = await ledger.load();
+  const { works: loaded, deletedUntil, strangers } = await ledger.load();
   for (const { entry, record } of loaded) {
     if (entry.isDeleting || entry.isEvicting) unfinished.push(entry);
     // Under an old hub name it is what was known then; a work that is under the new one knows more.
@@ -38,5 +40,5 @@ export async function recall(ledger: Ledger, nowMs: number): Promise<Recalled> {
   }
   const floor = last === undefined ? undefined : (BigInt(last) + SEQUENCE_SLACK).toString();
   const fence = createFence({ deletedUntil, keep: ledger.keepDeletedUntil }, nowMs);
-  return { works, unfinished, floor, fence };
+  return { works, unfinished, floor, fence, strangers };
 }

@@ -7,17 +7,16 @@ import { type CloudEvent, EXT, MANIFEST_BUNDLES, MANIFESTS } from "../wire/event
 import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
 import type { WorkAgentOptions } from "./agent.ts";
 import type { DigestWatch } from "./digest.ts";
+import type { Doubts } from "./doubts.ts";
 import type { Fence } from "./fence.ts";
-import type { Ledger } from "./ledger.ts";
 import type { Outbox } from "./outbox.ts";
 import { receiveSpec, type Works } from "./receive.ts";
 import { answersTo } from "./resync.ts";
-import { isDoubtful } from "./unclaimed.ts";
 
 /** What an event may touch. */
 export interface Reception {
   works: Works;
-  ledger: Ledger;
+  doubts: Doubts;
   fence: Fence;
   passes: KeyedQueue;
   outbox: Outbox;
@@ -63,7 +62,7 @@ export function takeEvent(reception: Reception, event: CloudEvent): void {
     if (event.extensions[EXT.clusterName] !== options.consumerName) return;
     heard("spec");
     reception.server.isOurs = event.extensions[EXT.readAt] !== undefined;
-    if (isDoubtful(event, reception)) {
+    if (reception.doubts.rejects(event)) {
       const { resourceId } = EXT;
       log.warn("does not delete what a server only does not know", {
         resource_id: String(event.extensions[resourceId]),

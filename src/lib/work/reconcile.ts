@@ -12,7 +12,13 @@ import { backoffMs, type BackoffOptions } from "../backoff.ts";
 import { createDeletions } from "./deletion.ts";
 import { calmDown, DRIFT_PACE, type DriftPace } from "./drift.ts";
 import type { AppliedResource, LedgerEntry } from "./ledger.ts";
-import { applyWork, type PassResult, setWorkRefused, type Surroundings } from "./pass.ts";
+import {
+  applyWork,
+  lookAround,
+  type PassResult,
+  setWorkRefused,
+  type Surroundings,
+} from "./pass.ts";
 import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
@@ -21,6 +27,9 @@ import type { Work } from "./work.ts";
 
 /** Pauses between looks at objects that terminate. */
 const PENDING = { firstMs: 50, factor: 2, ceilingMs: 10_000 };
+/** After a restart one watch tells of hundreds of objects; what it has not told after ten seconds is read one by one. */
+const LOOK_MS = 250;
+const LOOKS_MAX = 40;
 /** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
 const SILENT_FAILURES_MAX = 3;
 
@@ -62,6 +71,16 @@ interface Memory {
   failures: number;
   pendingRounds: number;
   pruningSinceMs?: number;
+  /** How often it has waited for what watches tell of its objects, after a restart. */
+  looks: number;
+}
+
+/** True for a work that an earlier life has applied, and of which not everything was seen in this one. */
+function isAsBefore({ version, versionFloor, slots }: Work, looks: number): boolean {
+  return version === versionFloor &&
+    slots.some(({ isKnown, appliedHash, ref }) =>
+      !isKnown && appliedHash !== undefined && (looks === 0 || ref !== undefined)
+    );
 }
 
 /** Creates a reconciler over the works of one agent. */
@@ -81,7 +100,7 @@ export function createReconciler(
   const memories = new Map<string, Memory>();
 
   const memoryOf = (uid: string): Memory => {
-    const found = memories.get(uid) ?? { failures: 0, pendingRounds: 0 };
+    const found = memories.get(uid) ?? { failures: 0, pendingRounds: 0, looks: 0 };
     memories.set(uid, found);
     return found;
   };
@@ -152,6 +171,10 @@ export function createReconciler(
 
   const applyLive = async (work: Work): Promise<number | undefined> => {
     const memory = memoryOf(work.uid);
+    if (memory.looks < LOOKS_MAX && isAsBefore(work, memory.looks)) {
+      if (memory.looks++ === 0) await lookAround(around, work);
+      return LOOK_MS;
+    }
     let result: PassResult | undefined;
     try {
       result = await pass(work);

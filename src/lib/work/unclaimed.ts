@@ -7,11 +7,8 @@
  */
 
 import type { Logger } from "../log.ts";
-import { type CloudEvent, EXT } from "../wire/event.ts";
-import { ACTION, parseEventType } from "../wire/event_type.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Works } from "./receive.ts";
-import { SOURCE_LABEL } from "./report.ts";
 import type { Work } from "./work.ts";
 
 /** A server with many works takes its time to answer. */
@@ -49,32 +46,6 @@ export function unclaimedEntries(ledger: Ledger, works: Works): LedgerEntry[] {
   );
 }
 
-/**
- * True if a deletion is no more than the guess of a peer that does not know the resource, and not to be believed.
- *
- * Such a guess answers a resync, and comes without spec, metadata and our server's time. It is taken for what only a former
- * life has applied if its source is the one that the work was of, and if it knows at least something: a server with an
- * empty store would have everything deleted (promise I6).
- */
-export function isDoubtful(
-  event: CloudEvent,
-  { ledger, works }: { ledger: Ledger; works: Works },
-): boolean {
-  const { extensions, data, source } = event;
-  if (extensions[EXT.deletionTimestamp] === undefined || data !== undefined) return false;
-  if (extensions[EXT.readAt] !== undefined || extensions[EXT.metadata]) return false;
-  if (parseEventType(event.type).action !== ACTION.resyncResponse) return false;
-  const id = String(extensions[EXT.resourceId]);
-  const entry = ledger.get(id);
-  if (entry === undefined || entry.isDeleting) return false;
-  if (works.get(id)?.specText !== undefined) return false;
-  const holder = entry.labels[SOURCE_LABEL];
-  const isOfBroker = extensions[EXT.resourceVersion] === undefined;
-  if (!isOfBroker && holder !== undefined && holder !== source) return true;
-  for (const { specText } of works.values()) if (specText !== undefined) return false;
-  return true;
-}
-
 export interface UnclaimedTeller extends Disposable {
   /** Counts a while after the connection, and says what is left then. */
   connected(): void;
@@ -82,8 +53,11 @@ export interface UnclaimedTeller extends Disposable {
 
 /** Tells operators what stays and how to remove it: once after each connection, if it is something else than before. */
 export function tellUnclaimed(
-  ledger: Ledger,
-  works: Works,
+  { ledger, works, strangers }: {
+    ledger: Ledger;
+    works: Works;
+    strangers: Map<string, string[]>;
+  },
   log: Logger,
   afterMs: number = TOLD_AFTER_MS,
 ): UnclaimedTeller {
@@ -100,6 +74,7 @@ export function tellUnclaimed(
       });
     }
     told = text;
+    tellStrangers(works, strangers, log);
   };
   return {
     connected() {
@@ -109,4 +84,24 @@ export function tellUnclaimed(
     },
     [Symbol.dispose]: () => clearTimeout(timer),
   };
+}
+
+/**
+ * Tells of works that another agent has applied as well: with two owners their objects outlive them.
+ *
+ * After a change of the server's address that other agent was this one.
+ */
+function tellStrangers(works: Works, strangers: Map<string, string[]>, log: Logger): void {
+  const applied = new Set([...works.values()].map(({ name }) => name));
+  for (const [agent, names] of strangers) {
+    const both = names.filter((name) => applied.has(name));
+    if (both.length === 0) continue;
+    log.warn("objects of some works have a second owner, and will not be deleted with them", {
+      count: both.length,
+      works: both.slice(0, SHOWN_MAX),
+      remedy: `if the server's address has changed, --agent-id=${agent} takes them over`,
+    });
+  }
+  // It was so at the start, and is said once.
+  strangers.clear();
 }

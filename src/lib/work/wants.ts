@@ -8,6 +8,8 @@ export interface Interest {
   ref: ObjectRef;
   /** Rules read its spec or status, so metadata is not enough. */
   isWhole: boolean;
+  /** The owner has to be told how it is now, even if it is watched already. */
+  isSought?: boolean;
 }
 
 /** One object that somebody wants. */
@@ -18,6 +20,8 @@ export interface Wanted {
   isWhole: boolean;
   /** When it was read last by itself. */
   readAtMs: number;
+  /** Somebody has to be told how it is now. */
+  isSought: boolean;
 }
 
 export interface Wants {
@@ -36,16 +40,18 @@ export function createWants(): Wants {
   const types = new Map<string, { type: ResourceType; namespaces: Namespaces }>();
   const owned = new Map<string, Map<string, Interest>>();
 
-  const add = (owner: string, { ref, isWhole }: Interest): boolean => {
+  const add = (owner: string, { ref, isWhole, isSought = false }: Interest): boolean => {
     const key = typeKey(ref.type);
     const { namespaces } = types.get(key) ?? { namespaces: new Map() as Namespaces };
     types.set(key, { type: ref.type, namespaces });
     const names = namespaces.get(ref.namespace) ?? new Map<string, Wanted>();
     namespaces.set(ref.namespace, names);
     const found = names.get(ref.name);
-    const wanted = found ?? { ref, owners: new Map(), isWhole: false, readAtMs: -Infinity };
+    const wanted = found ??
+      { ref, owners: new Map(), isWhole: false, readAtMs: -Infinity, isSought: false };
     names.set(ref.name, wanted);
     wanted.owners.set(owner, isWhole);
+    wanted.isSought ||= isSought;
     return weigh(wanted) || found === undefined;
   };
 

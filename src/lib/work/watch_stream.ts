@@ -29,6 +29,10 @@ export interface WatchStream extends AsyncDisposable {
   readonly scope: Scope;
   /** It has told everything there is, or never will since watching is forbidden. */
   readonly isReady: boolean;
+  /** It is telling everything there is. */
+  readonly isTelling: boolean;
+  /** Tells everything anew. */
+  startOver(): void;
 }
 
 /** Opens a stream; disposing ends it. */
@@ -43,6 +47,7 @@ export function openStream(
   let missing = new Set<Wanted>();
   let objects = 0;
   let isReady = false;
+  let isTelling = true;
 
   const wantedOf = (object: JsonObject) => {
     const metadata = metadataOf(object);
@@ -59,6 +64,7 @@ export function openStream(
       // Only these: of what is wanted later, an earlier page may have told already.
       missing = new Set(wants.within(type, namespace, name));
       objects = 0;
+      isTelling = true;
     },
     changed(object) {
       objects++;
@@ -77,6 +83,7 @@ export function openStream(
       }
       missing.clear();
       isReady = true;
+      isTelling = false;
       told.completed(stream, objects);
     },
     async poll() {
@@ -89,6 +96,10 @@ export function openStream(
     get isReady() {
       return isReady;
     },
+    get isTelling() {
+      return isTelling;
+    },
+    startOver: () => followed.startOver(),
     [Symbol.asyncDispose]: () => Promise.resolve(followed[Symbol.asyncDispose]()),
   };
   return stream;

@@ -9,7 +9,7 @@ import type { Logger } from "../log.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import { placeKey, planScopes, type ScopeLimits } from "./scopes.ts";
 import { createSingleReads, type Place } from "./single_reads.ts";
-import { createWants, type Interest, type Wanted } from "./wants.ts";
+import { createWants, type Interest, type Wanted, type Wants } from "./wants.ts";
 import { openStream, type Sighting, type StreamTold, type WatchStream } from "./watch_stream.ts";
 
 export interface Watches extends AsyncDisposable {
@@ -36,6 +36,10 @@ export interface WatchesOptions {
 const LIMITS: ScopeLimits = { streamsMax: 96, namesMax: 32 };
 /** Plans are made at once, and then not more often than this: works come in hundreds. */
 const PLAN_PAUSE_MS = 100;
+/** After a restart works come one after the other: many are sought together, a stream tells anew this often at most. */
+const SEEK_PAUSE_MS = 1_000;
+const SEEK_POLL_MS = 250;
+const SEEK_MS_MAX = 30_000;
 /** A right that is missing may be granted, or was only missing while the server started. */
 const FORBIDDEN_MS = 300_000;
 
@@ -50,10 +54,13 @@ export function startWatches(
   const pool = createPool();
   const forbidden = new Map<string, number>();
   const sizes = new Map<string, number>();
-  const tell = ({ ref, owners }: Wanted, sighting: Sighting) => {
+  const tell = (wanted: Wanted, sighting: Sighting) => {
+    const { ref, owners } = wanted;
+    wanted.isSought = false;
     for (const owner of [...owners.keys()]) seen(owner, ref, sighting);
   };
   const reads = createSingleReads(kube, wants, tell, log);
+  const seeker = createSeeker(wants, pool.streams);
   const poller = createPoller(reads.readWithin, pollMs);
 
   const told: StreamTold = {
@@ -94,7 +101,12 @@ export function startWatches(
       }
     }
     for (const key of sizes.keys()) if (!scopes.has(key)) sizes.delete(key);
-    if (polled.length > 0) log.warn("too much to watch, polling the rest", { of: polled.length });
+    if (polled.length > 0 && !poller.isPolling()) {
+      log.warn("too much to watch, polling the rest", {
+        streams: scopes.size,
+        polled: polled.length,
+      });
+    }
     poller.poll(polled);
     pool.closeReplaced();
   };
@@ -103,10 +115,12 @@ export function startWatches(
   return {
     want(owner, interests) {
       if (wants.replace(owner, interests)) planner.soon();
+      if (interests.some(({ isSought }) => isSought)) seeker.seek();
     },
     read: reads.read,
     async [Symbol.asyncDispose]() {
       planner[Symbol.dispose]();
+      seeker[Symbol.dispose]();
       poller[Symbol.dispose]();
       await Promise.all([pool[Symbol.asyncDispose](), reads[Symbol.asyncDispose]()]);
     },
@@ -129,6 +143,44 @@ function createPlanner(plan: () => void) {
     },
     [Symbol.dispose]() {
       isStopped = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Lets streams tell anew that were open before somebody came who has to be told. */
+function createSeeker(wants: Wants, streams: ReadonlyMap<string, WatchStream>) {
+  const startedOver = new WeakMap<WatchStream, number>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let soughtAtMs = -Infinity;
+  const isSought = ({ scope: { type, namespace, name } }: WatchStream) => {
+    for (const wanted of wants.within(type, namespace, name)) if (wanted.isSought) return true;
+    return false;
+  };
+  const look = () => {
+    timer = undefined;
+    const now = performance.now();
+    let isDone = true;
+    for (const stream of streams.values()) {
+      if (!isSought(stream)) continue;
+      isDone = false;
+      const last = startedOver.get(stream);
+      // Whoever came in the meantime is told by the next time.
+      if (last === undefined || stream.isTelling) startedOver.set(stream, now);
+      else if (now - last >= SEEK_PAUSE_MS) {
+        startedOver.set(stream, now);
+        stream.startOver();
+      }
+    }
+    if (!isDone && now - soughtAtMs < SEEK_MS_MAX) timer = setTimeout(look, SEEK_POLL_MS);
+  };
+  return {
+    seek() {
+      soughtAtMs = performance.now();
+      timer ??= setTimeout(look, SEEK_POLL_MS);
+    },
+    [Symbol.dispose]() {
+      soughtAtMs = -Infinity;
       clearTimeout(timer);
     },
   };
@@ -188,6 +240,7 @@ function createPoller(readWithin: (place: Place) => Promise<void>, pauseMs: numb
     timer = places.length === 0 ? undefined : setTimeout(() => void round(), pauseMs);
   };
   return {
+    isPolling: () => places.length > 0,
     poll(wanted: readonly Place[]) {
       places = wanted;
       if (places.length > 0 && timer === undefined && !isRunning) void round();

@@ -2,14 +2,14 @@
 
 import type { Value } from "./values.ts";
 
-/** A node; `call` is a function or operator, `target` makes it a method. */
+/** A node; `at` is where errors about it point to. `call` is a function or operator, `target` makes it a method. */
 export type Node =
   | { kind: "constant"; value: Value }
-  | { kind: "ident"; name: string }
+  | { kind: "ident"; name: string; at: number }
   | { kind: "select"; operand: Node; field: string; isOptional: boolean }
   | { kind: "index"; operand: Node; index: Node; isOptional: boolean }
   | { kind: "has"; operand: Node; field: string }
-  | { kind: "call"; name: string; target?: Node; args: Node[] }
+  | { kind: "call"; name: string; target?: Node; args: Node[]; at: number }
   | { kind: "and" | "or"; left: Node; right: Node }
   | { kind: "conditional"; test: Node; yes: Node; no: Node }
   | { kind: "list"; items: { value: Node; isOptional: boolean }[] }

@@ -6,7 +6,7 @@
 
 import type { Node } from "./ast.ts";
 import type { FunctionTable } from "./functions.ts";
-import { CelError, TypeValue } from "./values.ts";
+import { type CelError, TypeValue } from "./values.ts";
 
 const TYPES = new Set([
   ..."bool int uint double string bytes list map null_type type optional_type".split(" "),
@@ -14,21 +14,25 @@ const TYPES = new Set([
   "google.protobuf.Duration",
 ]);
 
+/** What names may mean, and how an error about one is made. */
+export interface Meanings {
+  variables: ReadonlySet<string>;
+  functions: FunctionTable;
+  fail: (at: number, problem: string) => CelError;
+}
+
 /** The tree with its names resolved. Throws a `CelError` for a name that means nothing. */
-export function resolveNames(
-  node: Node,
-  variables: ReadonlySet<string>,
-  functions: FunctionTable,
-): Node {
+export function resolveNames(node: Node, meanings: Meanings): Node {
+  const { variables } = meanings;
   const within = (name: string) => (inner: Node) =>
-    resolveNames(inner, new Set([...variables, name]), functions);
-  const resolve = (inner: Node) => resolveNames(inner, variables, functions);
+    resolveNames(inner, { ...meanings, variables: new Set([...variables, name]) });
+  const resolve = (inner: Node) => resolveNames(inner, meanings);
   switch (node.kind) {
     case "constant":
       return node;
     case "ident":
       if (variables.has(node.name)) return node;
-      return typeNamed(node.name) ?? refuse(node.name);
+      return typeNamed(node.name) ?? refuse(meanings, node.at, node.name);
     case "select": {
       const name = dottedName(node, variables);
       const type = name === undefined ? undefined : typeNamed(name);
@@ -39,7 +43,7 @@ export function resolveNames(
     case "index":
       return { ...node, operand: resolve(node.operand), index: resolve(node.index) };
     case "call":
-      return resolveCall(node, variables, functions);
+      return resolveCall(node, meanings);
     case "and":
     case "or":
       return { ...node, left: resolve(node.left), right: resolve(node.right) };
@@ -60,7 +64,7 @@ export function resolveNames(
         })),
       };
     case "message":
-      return refuse(node.name);
+      return refuse(meanings, 0, node.name);
     case "loop": {
       const range = resolve(node.range);
       return { ...node, range, steps: node.steps.map(within(node.variable)) };
@@ -70,35 +74,29 @@ export function resolveNames(
   }
 }
 
-function resolveCall(
-  node: Extract<Node, { kind: "call" }>,
-  variables: ReadonlySet<string>,
-  functions: FunctionTable,
-): Node {
-  const args = node.args.map((arg) => resolveNames(arg, variables, functions));
-  const space = node.target === undefined ? undefined : dottedName(node.target, variables);
-  const dotted = `${space}.${node.name}`;
+function resolveCall(node: Extract<Node, { kind: "call" }>, meanings: Meanings): Node {
+  const { variables, functions } = meanings;
+  const { name, target, at } = node;
+  const resolve = (inner: Node) => resolveNames(inner, meanings);
+  const space = target === undefined ? undefined : dottedName(target, variables);
+  const dotted = `${space}.${name}`;
   if (space !== undefined && functions.has(dotted)) {
-    return checked({ kind: "call", name: dotted, args }, functions);
+    return checked({ kind: "call", name: dotted, at, args: node.args.map(resolve) }, meanings);
   }
-  const target = node.target === undefined
-    ? {}
-    : { target: resolveNames(node.target, variables, functions) };
-  return checked({ kind: "call", name: node.name, args, ...target }, functions);
+  const resolved = target === undefined ? {} : { target: resolve(target) };
+  return checked({ kind: "call", name, at, ...resolved, args: node.args.map(resolve) }, meanings);
 }
 
-function checked(node: Extract<Node, { kind: "call" }>, functions: FunctionTable): Node {
-  const { name, target, args } = node;
+function checked(node: Extract<Node, { kind: "call" }>, meanings: Meanings): Node {
+  const { name, target, args, at } = node;
   if (name === "==" || name === "!=") return node;
-  const overloads = functions.get(name);
-  if (overloads === undefined) return refuse(name);
+  const overloads = meanings.functions.get(name);
+  if (overloads === undefined) return refuse(meanings, at, name);
   const count = args.length + (target === undefined ? 0 : 1);
   const isMethod = target !== undefined;
   if (overloads.some((one) => one.isMethod === isMethod && one.types.length === count)) return node;
   const applied = `${isMethod ? "dyn." : ""}(${args.map(() => "dyn").join(", ")})`;
-  throw new CelError(
-    `ERROR: <input>: found no matching overload for '${name}' applied to '${applied}'`,
-  );
+  throw meanings.fail(at, `found no matching overload for '${name}' applied to '${applied}'`);
 }
 
 function dottedName(node: Node, variables: ReadonlySet<string>): string | undefined {
@@ -112,6 +110,6 @@ function typeNamed(name: string): Node | undefined {
   return TYPES.has(name) ? { kind: "constant", value: new TypeValue(name) } : undefined;
 }
 
-function refuse(name: string): never {
-  throw new CelError(`ERROR: <input>: undeclared reference to '${name}' (in container '')`);
+function refuse({ fail }: Meanings, at: number, name: string): never {
+  throw fail(at, `undeclared reference to '${name}' (in container '')`);
 }

@@ -1,7 +1,7 @@
 /** Conversions between types: `int(x)`, `string(x)`, `type(x)`. */
 
 import { func, type Overload } from "./functions.ts";
-import { Duration, parseDuration, parseTimestamp, Timestamp } from "./instants.ts";
+import { type Duration, parseDuration, parseTimestamp, Timestamp } from "./instants.ts";
 import { formatDouble } from "../go_number.ts";
 import { CelError, int64, type Opaque, typeName, TypeValue, Uint, type Value } from "./values.ts";
 
@@ -19,10 +19,9 @@ function parseInteger(text: string, type: string, pattern: RegExp): bigint {
 function parseDouble(text: string): number {
   if (/^[+-]?(inf|infinity)$/i.test(text)) return text.startsWith("-") ? -Infinity : Infinity;
   if (/^[+-]?nan$/i.test(text)) return NaN;
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) {
-    throw new CelError("type conversion error from 'string' to 'double'");
-  }
-  return Number(text);
+  const number = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : Infinity;
+  if (Number.isFinite(number)) return number;
+  throw new CelError("type conversion error from 'string' to 'double'");
 }
 
 function parseBool(text: string): boolean {
@@ -90,5 +89,4 @@ export const conversionFunctions: readonly Overload[] = [
   func("timestamp", "int", (seconds: bigint) => new Timestamp(seconds * 1_000_000_000n)),
   func("duration", DURATION, identity),
   func("duration", "string", parseDuration),
-  func("duration", "int", (nanos: bigint) => new Duration(nanos)),
 ];

@@ -9,6 +9,7 @@ import {
   deepWeight,
   equals,
   isList,
+  isOpaque,
   numberOf,
   Optional,
   typeName,
@@ -71,7 +72,12 @@ export class Evaluation {
     this.meter.charge(1);
     if (operand instanceof Optional) {
       if (operand.value === undefined) return operand;
-      return optionally(this.member(operand.value, field));
+      const inner = this.member(operand.value, field);
+      // A key may be missing, but what has no keys at all was not meant.
+      if (inner !== undefined || isOptional || operand.value instanceof CelMap) {
+        return optionally(inner);
+      }
+      throw new CelError(`no such key: ${field}`);
     }
     const found = this.member(operand, field);
     if (isOptional) return optionally(found);
@@ -79,9 +85,14 @@ export class Evaluation {
     return found;
   }
 
+  /** What is neither a map nor a list has no members. */
   private member(operand: Value, field: string): Value | undefined {
-    if (!(operand instanceof CelMap)) throw new CelError("no such overload");
-    return operand.get(field);
+    if (operand instanceof CelMap) return operand.get(field);
+    if (isOpaque(operand)) throw new CelError("no such overload");
+    if (operand !== null && typeof operand === "object" && isList(operand)) {
+      throw new CelError("unsupported index type 'string' in list");
+    }
+    return undefined;
   }
 
   private index(node: Extract<Node, { kind: "index" }>, scope: Scope | undefined): Value {
@@ -100,9 +111,14 @@ export class Evaluation {
       if (found === undefined) throw new CelError(`no such key: ${show(index)}`);
       return found;
     }
+    if (isOpaque(operand)) throw new CelError("no such overload");
+    if (operand === null || typeof operand !== "object" || !isList(operand)) {
+      if (node.isOptional) return optionally(undefined);
+      throw new CelError(`no such key: ${show(index)}`);
+    }
     const at = numberOf(index);
-    if (!isList(operand) || at === undefined) throw new CelError("no such overload");
-    if (!Number.isInteger(Number(at))) throw new CelError(`unsupported index value: ${at}`);
+    if (at === undefined) throw new CelError(`unsupported index type '${typeName(index)}' in list`);
+    if (!Number.isInteger(Number(at))) throw new CelError(`unsupported index value ${at} in list`);
     const found = operand[Number(at)];
     if (isOptional) return optionally(found);
     if (found === undefined) throw new CelError(`index out of bounds: ${at}`);
@@ -201,7 +217,7 @@ export class Evaluation {
     const range = this.evaluate(node.range, scope);
     const items = range instanceof CelMap ? range.keys() : range;
     if (items === null || typeof items !== "object" || !isList(items)) {
-      throw new CelError("no such overload");
+      throw new CelError(`got '${goType(items)}', expected iterable type`);
     }
     const inner = (value: Value): Scope => {
       this.meter.charge(LOOP_COST);
@@ -267,4 +283,9 @@ function optionally(value: Value | undefined): Optional {
 
 function show(value: Value): string {
   return String(numberOf(value) ?? value);
+}
+
+function goType(value: Value): string {
+  const name = typeName(value);
+  return `types.${name === "null_type" ? "Null" : name.charAt(0).toUpperCase() + name.slice(1)}`;
 }

@@ -61,11 +61,21 @@ export function tokenize(source: string): Token[] {
   }
 }
 
-/** A syntax error with its place, as the compilers of CEL write it. */
+/** A syntax error with its place. */
 export function syntaxError(source: string, at: number, problem: string): CelError {
+  return errorAt(source, at, `Syntax error: ${problem}`);
+}
+
+/** An error with its place and its line, as the compilers of CEL write it. */
+export function errorAt(source: string, at: number, problem: string): CelError {
   const before = source.slice(0, at).split("\n");
-  const column = [...before.at(-1) ?? ""].length + 1;
-  return new CelError(`ERROR: <input>:${before.length}:${column}: Syntax error: ${problem}`);
+  const column = [...before.at(-1) ?? ""].length;
+  const line = source.split("\n")[before.length - 1] ?? "";
+  return new CelError(
+    `ERROR: <input>:${before.length}:${column + 1}: ${problem}\n | ${line}\n | ${
+      ".".repeat(column)
+    }^`,
+  );
 }
 
 function isAfterValue(tokens: readonly Token[]): boolean {

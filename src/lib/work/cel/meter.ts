@@ -4,8 +4,8 @@ import { CelError } from "./values.ts";
 
 /** The budget is used up. No `&&` and no `||` absorbs it. */
 export class BudgetError extends CelError {
-  constructor() {
-    super("CEL evaluation budget exceeded");
+  constructor(message = "CEL evaluation budget exceeded") {
+    super(message);
   }
 }
 
@@ -50,9 +50,11 @@ export class Meter {
   charge(steps: number): void {
     this.expression += steps;
     this.object += steps;
-    if (
-      this.expression > this.limits.expressionCostMax || this.object > this.limits.objectCostMax
-    ) throw new BudgetError();
+    if (this.object > this.limits.objectCostMax) throw new BudgetError();
+    if (this.expression > this.limits.expressionCostMax) {
+      // The words of cel-go for its own limit.
+      throw new BudgetError("operation cancelled: actual cost limit exceeded");
+    }
     this.untilLook -= steps;
     if (this.untilLook > 0) return;
     this.untilLook = STEPS_PER_LOOK;

@@ -1,7 +1,7 @@
 /** Parses an expression into its tree; macros become nodes of their own. */
 
 import type { Node } from "./ast.ts";
-import { syntaxError, type Token, tokenize } from "./lexer.ts";
+import { errorAt, syntaxError, type Token, tokenize } from "./lexer.ts";
 import { expandMacro } from "./macros.ts";
 import { CelError } from "./values.ts";
 
@@ -76,29 +76,32 @@ class Parser {
       const text = token.kind === "sign" || token.kind === "ident" ? token.text : "";
       if (!COMPARISONS.has(text) || (token.kind === "ident" && token.isQuoted)) return left;
       this.at++;
-      left = { kind: "call", name: text, args: [bounded(left, links), this.sum()] };
+      left = { kind: "call", name: text, at: token.at, args: [bounded(left, links), this.sum()] };
     }
   }
 
   private sum(): Node {
     let left = this.product();
     for (let links = 0;; links++) {
+      const { at } = this.token;
       const name = this.takeOf("+", "-");
       if (name === undefined) return left;
-      left = { kind: "call", name, args: [bounded(left, links), this.product()] };
+      left = { kind: "call", name, at, args: [bounded(left, links), this.product()] };
     }
   }
 
   private product(): Node {
     let left = this.unary();
     for (let links = 0;; links++) {
+      const { at } = this.token;
       const name = this.takeOf("*", "/", "%");
       if (name === undefined) return left;
-      left = { kind: "call", name, args: [bounded(left, links), this.unary()] };
+      left = { kind: "call", name, at, args: [bounded(left, links), this.unary()] };
     }
   }
 
   private unary(): Node {
+    const { at } = this.token;
     const name = this.takeOf("!", "-");
     if (name === undefined) return this.member(this.primary());
     const { token } = this;
@@ -111,7 +114,8 @@ class Parser {
     if (++this.depth > DEPTH_MAX) {
       throw new CelError(`expression recursion limit exceeded: ${DEPTH_MAX}`);
     }
-    const node: Node = { kind: "call", name: name === "-" ? "-_" : "!_", args: [this.unary()] };
+    const args = [this.unary()];
+    const node: Node = { kind: "call", name: name === "-" ? "-_" : "!_", at, args };
     this.depth--;
     return node;
   }
@@ -129,7 +133,8 @@ class Parser {
         continue;
       }
       const field = this.identifier({ isSelector: true });
-      if (sign === "." && this.take("(")) node = this.call(field, this.list(")"), node);
+      const { at } = this.token;
+      if (sign === "." && this.take("(")) node = this.call(field, at, this.list(")"), node);
       else node = { kind: "select", operand: node, field, isOptional: sign === ".?" };
     }
   }
@@ -155,8 +160,9 @@ class Parser {
       if (name === "true" || name === "false") return { kind: "constant", value: name === "true" };
       if (name === "null") return { kind: "constant", value: null };
     }
-    if (this.take("(")) return this.call(name, this.list(")"));
-    return this.messageLiteral(name) ?? { kind: "ident", name };
+    const { at } = this.token;
+    if (this.take("(")) return this.call(name, at, this.list(")"));
+    return this.messageLiteral(name) ?? { kind: "ident", name, at: token.at };
   }
 
   /** `google.protobuf.Int64Value{value: 1}`: a name with dots and a brace. */
@@ -216,10 +222,10 @@ class Parser {
     return nodes;
   }
 
-  private call(name: string, args: Node[], target?: Node): Node {
+  private call(name: string, at: number, args: Node[], target?: Node): Node {
     const expanded = expandMacro(name, target, args);
     if (expanded !== undefined) return expanded;
-    return { kind: "call", name, args, ...(target === undefined ? {} : { target }) };
+    return { kind: "call", name, at, args, ...(target === undefined ? {} : { target }) };
   }
 
   private identifier({ isSelector }: { isSelector: boolean }): string {
@@ -227,7 +233,7 @@ class Parser {
     if (token.kind !== "ident") throw this.unexpected();
     if (token.isQuoted && !isSelector) throw this.unexpected();
     if (!isSelector && (RESERVED.has(token.text) || token.text === "in")) {
-      throw syntaxError(this.source, token.at, `reserved identifier: ${token.text}`);
+      throw errorAt(this.source, token.at, `reserved identifier: ${token.text}`);
     }
     this.at++;
     return token.text;

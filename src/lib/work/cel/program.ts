@@ -7,6 +7,7 @@ import { type FunctionTable, tableOf } from "./functions.ts";
 import { addressFunctions } from "./addresses.ts";
 import { conversionFunctions } from "./conversions.ts";
 import { formatFunctions } from "./formats.ts";
+import { errorAt } from "./lexer.ts";
 import { listFunctions } from "./lists.ts";
 import type { Meter } from "./meter.ts";
 import { operatorFunctions } from "./operators.ts";
@@ -42,7 +43,11 @@ export interface Program {
 
 /** Compiles an expression over these variables. Throws a `CelError` that says what is wrong with it. */
 export function compileCel(source: string, variables: readonly string[]): Program {
-  const tree: Node = resolveNames(parseExpression(source), new Set(variables), FUNCTIONS);
+  const tree: Node = resolveNames(parseExpression(source), {
+    variables: new Set(variables),
+    functions: FUNCTIONS,
+    fail: (at, problem) => errorAt(source, at, problem),
+  });
   return {
     evaluate(given, meter) {
       meter.start();

@@ -77,6 +77,7 @@ function isInteger({ nanos }: Quantity): boolean {
 export const quantityFunctions: readonly Overload[] = [
   func("quantity", "string", quantity),
   func("isQuantity", "string", (text: string) => parse(text) !== undefined),
+  func("sign", TYPE, ({ nanos }: Quantity) => sign(nanos)),
   method("sign", TYPE, ({ nanos }: Quantity) => sign(nanos)),
   method("isInteger", TYPE, isInteger),
   method("asInteger", TYPE, asInteger),

@@ -86,5 +86,6 @@ export const timeFunctions: readonly Overload[] = [
   method("getHours", DURATION, ({ nanos }: Duration) => nanos / 3_600_000_000_000n),
   method("getMinutes", DURATION, ({ nanos }: Duration) => nanos / 60_000_000_000n),
   method("getSeconds", DURATION, ({ nanos }: Duration) => nanos / 1_000_000_000n),
-  method("getMilliseconds", DURATION, ({ nanos }: Duration) => nanos / 1_000_000n % 1000n),
+  // All of them, as cel-go says it; the specification means the part below a second.
+  method("getMilliseconds", DURATION, ({ nanos }: Duration) => nanos / 1_000_000n),
 ];

@@ -22,6 +22,7 @@ class Url implements Opaque {
 
 /** An absolute URL or an absolute path, as Go's `ParseRequestURI` takes them. */
 function parse(text: string): Parts | undefined {
+  if (text === "*") return { scheme: "", host: "", path: "*", query: "" };
   // deno-lint-ignore no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(text)) return undefined;
   const found = /^(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?]*)(?:\?(.*))?$/.exec(text);

@@ -138,6 +138,25 @@ export function typeName(value: Value): string {
   return value instanceof Uint8Array ? "bytes" : value.typeName;
 }
 
+const GO_TYPES: Record<string, string> = {
+  int: "int64",
+  uint: "uint64",
+  double: "float64",
+  bytes: "[]uint8",
+  list: "[]interface {}",
+  map: "map[string]interface {}",
+  null_type: "structpb.NullValue",
+  type: "string",
+  "google.protobuf.Timestamp": "time.Time",
+  "google.protobuf.Duration": "time.Duration",
+};
+
+/** What Go calls the type of a value; the messages of peers say it so. */
+export function goTypeName(value: Value): string {
+  const name = typeName(value);
+  return GO_TYPES[name] ?? name;
+}
+
 /** A value of JSON. Whole numbers are integers, as Kubernetes reads them. */
 export function fromJson(json: unknown): Value {
   if (json === null || json === undefined) return null;

@@ -16,7 +16,7 @@ import {
   withValue,
 } from "./names.ts";
 import { destructure, namesIn } from "./patterns.ts";
-import { type Step, stepInto, updatePath } from "./paths.ts";
+import { deletePaths, type Step, stepInto, updatePath } from "./paths.ts";
 import { calculate, isTrue, JqError, keysOf, numberOf, show, typeOf } from "./values.ts";
 import { isObject, type JsonObject } from "../../json.ts";
 
@@ -364,11 +364,15 @@ export class Runner {
       path ?? []
     );
     if (operator === "|=") {
-      let result = input;
-      for (const path of paths) {
-        result = updatePath(result, path, (old) => this.values(right, old, names).next().value);
-      }
-      return void (yield result);
+      const unset: (readonly Step[])[] = [];
+      const result = paths.reduce((value, path) =>
+        updatePath(value, path, (old) => {
+          const next = this.values(right, old, names).next();
+          // Updated to nothing: it goes.
+          if (next.done) unset.push(path);
+          return next.done ? old : next.value;
+        }), input);
+      return void (yield deletePaths(result, unset));
     }
     for (const value of this.values(right, input, names)) {
       yield paths.reduce<unknown>((result, path) =>

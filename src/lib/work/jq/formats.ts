@@ -33,9 +33,14 @@ const FORMATS: Record<string, (value: unknown) => string> = {
   base64d: (value) => Buffer.from(asText(value), "base64").toString(),
 };
 
+/** True for the name of a format. */
+export function isFormat(name: string): boolean {
+  return Object.hasOwn(FORMATS, name);
+}
+
 /** A value in a format. Throws a `JqError` if there is no such format. */
 export function formatAs(format: string, value: unknown): string {
-  const found = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+  const found = isFormat(format) ? FORMATS[format] : undefined;
   if (found === undefined) throw new JqError(`format not defined: @${format}`);
   return found(value);
 }

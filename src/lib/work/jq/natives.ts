@@ -1,18 +1,17 @@
 /** Functions of jq that are not written in jq: those that need paths, order, or more than one result. */
 
-import { isObject, type JsonObject, parseJson } from "../../json.ts";
+import { isObject, parseJson } from "../../json.ts";
 import type { Node } from "./ast.ts";
 import type { Native, Place, Places, Runner } from "./evaluate.ts";
 import { stepsOf } from "./evaluate.ts";
 import { formatAs } from "./formats.ts";
-import { deletePaths, getPath, indexesOf, type Step, updatePath } from "./paths.ts";
+import { deletePaths, getPath, indexesOf, type Step, stepInto, updatePath } from "./paths.ts";
 import { regexNatives } from "./regexes.ts";
 import {
   bounded,
   calculate,
   compare,
   JqError,
-  keysOf,
   numberOf,
   show,
   splitText,
@@ -337,8 +336,7 @@ export const natives: ReadonlyMap<string, Native> = new Map<string, Native>([
     "isnan/0": (value) => Number.isNaN(number(value, "isnan")),
     "isinfinite/0": (value) => Math.abs(number(value, "isinfinite")) === Infinity,
     "pow/2": (_, base, exponent) => Math.pow(number(base, "pow"), number(exponent, "pow")),
-    "to_entries/0": (value) =>
-      keysOf(value as JsonObject).map((key) => ({ key, value: (value as JsonObject)[key] })),
+    "to_entries/0": (value) => keys(value).map((key) => ({ key, value: stepInto(value, key) })),
   }).map(([name, call]): [string, Native] => [name, plain(call)]),
   ...Object.entries(MATH).map(([name, call]): [string, Native] => [
     `${name}/0`,

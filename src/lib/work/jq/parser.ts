@@ -368,7 +368,8 @@ class Parser extends Cursor {
       inner.finish();
       return node;
     });
-    if (parts.every((part) => typeof part === "string")) return literal(parts.join(""));
+    const isPlain = format === "text" && parts.every((part) => typeof part === "string");
+    if (isPlain) return literal(parts.join(""));
     return { kind: "text", parts, format };
   }
 }

@@ -95,32 +95,43 @@ export function updatePath(
   return list;
 }
 
+/** Stands where something was, until all paths have been followed: a deletion must not move the rest. */
+const GONE = Symbol("gone");
+
 /** A copy without what the paths name. */
 export function deletePaths(value: unknown, paths: readonly (readonly Step[])[]): unknown {
-  // The last first: a deletion moves what comes after it.
-  const sorted = paths.toSorted((a, b) => compare(b, a));
-  return sorted.reduce(deletePath, value);
+  if (paths.length === 0) return value;
+  const marked = paths.reduce(markPath, value);
+  return marked === GONE ? null : sweep(marked);
 }
 
-function deletePath(value: unknown, path: readonly Step[]): unknown {
+function markPath(value: unknown, path: readonly Step[]): unknown {
   const [step, ...rest] = path;
-  if (path.length === 0 || value === null || value === undefined) return null;
-  if (rest.length > 0) {
-    const inner = stepInto(value, step);
-    return inner === null ? value : updatePath(value, [step], (old) => deletePath(old, rest));
-  }
+  if (path.length === 0) return GONE;
+  if (value === null || value === undefined || value === GONE) return value;
+  const mark = (inner: unknown) => markPath(inner, rest);
   if (isObject(value) && typeof step === "string") {
-    const { [step]: _, ...kept } = value;
-    return kept;
+    return Object.hasOwn(value, step) ? { ...value, [step]: mark(value[step]) } : value;
   }
   if (Array.isArray(value) && typeOf(step) === "number") {
     const index = Math.floor(numberOf(step));
     const place = index < 0 ? index + value.length : index;
-    return value.filter((_, at) => at !== place);
+    return value.map((item, at) => at === place ? mark(item) : item);
   }
   if (Array.isArray(value) && isSlice(step)) {
     const [start, end] = bounds(step, value.length);
-    return [...value.slice(0, start), ...value.slice(end)];
+    if (rest.length === 0) {
+      return value.map((item, at) => at >= start && at < end ? GONE : item);
+    }
+    const inner = mark(value.slice(start, end)) as unknown[];
+    return [...value.slice(0, start), ...inner, ...value.slice(end)];
   }
   throw new JqError(`cannot delete field at ${show(step)} of ${typeOf(value)}`);
+}
+
+function sweep(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter((item) => item !== GONE).map(sweep);
+  if (!isObject(value)) return value;
+  const kept = Object.entries(value).filter(([, member]) => member !== GONE);
+  return Object.fromEntries(kept.map(([key, member]) => [key, sweep(member)]));
 }

@@ -32,6 +32,8 @@ def any(g; f): isempty(first(g | f | select(.))) | not;
 def all(g; f): isempty(first(g | f | select(. | not)));
 def isempty(g): label $out | (g | false, break $out), true;
 def in(o): . as $k | o | has($k);
+def IN(s): any(s == .; .);
+def IN(src; s): any(src == s; .);
 def inside(o): . as $i | o | contains($i);
 def index($i): indices($i) | .[0];
 def rindex($i): indices($i) | .[-1:][0];

@@ -4,6 +4,7 @@ import { describeError } from "../../errors.ts";
 import type { Node } from "./ast.ts";
 import { Budget, JqLimit } from "./budget.ts";
 import { Runner } from "./evaluate.ts";
+import { checkNames } from "./check.ts";
 import { natives } from "./natives.ts";
 import { parseJq } from "./parser.ts";
 import { preludeNames } from "./prelude.ts";
@@ -21,6 +22,7 @@ const STEPS_MAX = 2_000_000;
 export function runJq(source: string, input: unknown, limits: JqLimits = {}): unknown[] {
   const { elapsedMsMax = ELAPSED_MS_MAX, stepsMax = STEPS_MAX } = limits;
   const program: Node = parseJq(source);
+  checkNames(program, (name) => natives.has(name) || preludeNames.find(name) !== undefined);
   const deadline = performance.now() + elapsedMsMax;
   const runner = new Runner(natives, new Budget({ deadline, stepsMax }));
   try {
