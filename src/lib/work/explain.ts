@@ -6,8 +6,8 @@ import { KubeError, type RefusalCause } from "./kube_api.ts";
 /** More are only counted: a condition is one line. */
 const CAUSES_MAX = 10;
 
-const UNCHANGEABLE =
-  /immutable|may not be (changed|updated)|cannot be changed|can ?not change|not be modified|updates to .* are forbidden|Forbidden: .*may not/i;
+/** How Kubernetes says of a field that it may not be changed; each kind has words of its own. */
+const UNCHANGEABLE = /immutable|(may not|cannot|can't) (be )?(change|update)|are forbidden/i;
 
 /** The words for a condition. Those of the API server, which users know and search for, come first. */
 export function explainError(error: unknown): string {

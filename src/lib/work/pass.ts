@@ -52,8 +52,8 @@ export interface PassResult {
   pending: number;
 }
 
-/** Manifests of one rank that are applied at once. */
-const PARALLEL_MAX = 8;
+/** Manifests of one rank that are applied at once. With ten works at once it is less than fetch keeps connections (64). */
+const PARALLEL_MAX = 5;
 
 /**
  * Applies a work whose spec is known.
