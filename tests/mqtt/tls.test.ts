@@ -218,3 +218,28 @@ test(
   },
   TIMEOUT_MS,
 );
+
+test(
+  "W35: an authority alone is enough for TLS, and one that did not sign is refused",
+  async () => {
+    const own = await make();
+    const stranger = await make();
+    await using broker = await startMosquitto({
+      config: [`certfile ${own.files.cert}`, `keyfile ${own.files.key}`],
+    });
+    const join = (authority: Certificate, name: string) =>
+      joinAgent(broker.port, name, { config: [`caFile: ${authority.files.cert}`] });
+
+    await using agent = await join(own, "c1");
+    await using fooled = await join(stranger, "c2");
+
+    await eventually(() => agent.readiness(), (reason) => reason === undefined, PATIENCE);
+    const reason = await eventually(
+      () => fooled.readiness(),
+      (reason) => reason !== "not connected yet",
+      PATIENCE,
+    );
+    expect(reason).toMatch(/certificate|issuer|verify/i);
+  },
+  TIMEOUT_MS,
+);
