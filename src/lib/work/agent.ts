@@ -30,6 +30,7 @@ import { briefResyncRequest, specResyncRequests } from "./resync.ts";
 import { tellUnclaimed, unclaimedEntries, unclaimedIds } from "./unclaimed.ts";
 import { startWatches } from "./watches.ts";
 import type { Backlog, Witness } from "./witness.ts";
+import { hasWord } from "./work.ts";
 
 export interface WorkAgentOptions {
   consumerName: string;
@@ -249,7 +250,9 @@ export async function startWorkAgent(
     }),
     async finish(withinMs) {
       await Promise.race([passes[Symbol.asyncDispose](), Bun.sleep(withinMs)]);
-      return await outbox.flush(withinMs);
+      // A pass that is not over has nothing to say yet.
+      const unsettled = [...works.values()].filter((work) => !work.isSettled && hasWord(work));
+      return [...new Set([...unsettled.map(({ uid }) => uid), ...await outbox.flush(withinMs)])];
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -9,7 +9,7 @@
 import type { Logger } from "../log.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Works } from "./receive.ts";
-import type { Work } from "./work.ts";
+import { hasWord, type Work } from "./work.ts";
 
 /** A server with many works takes its time to answer. */
 const TOLD_AFTER_MS = 60_000;
@@ -36,9 +36,7 @@ export function unclaimedIds(ledger: Ledger, works: Works): string[] {
 export function unclaimedEntries(ledger: Ledger, works: Works): LedgerEntry[] {
   const claimed = new Set(
     [...works.values()]
-      .filter(({ specText, rejection, deletionTimestamp }) =>
-        specText !== undefined || rejection !== undefined || deletionTimestamp !== undefined
-      )
+      .filter(hasWord)
       .map(({ name }) => name),
   );
   return [...ledger.all()].filter(({ workName, isDeleting, isOwn }) =>

@@ -97,3 +97,8 @@ export function textOf(object: JsonObject, key: string): string {
 export function objectKey(ref: ObjectRef): string {
   return `${ref.type.group}/${ref.type.resource}/${ref.namespace}/${ref.name}`;
 }
+
+/** True if the server has said in this life what it wants of the work. */
+export function hasWord({ specText, rejection, deletionTimestamp }: Work): boolean {
+  return [specText, rejection, deletionTimestamp].some((word) => word !== undefined);
+}
