@@ -25,6 +25,9 @@ const SERVED: readonly [string, string, string][] = [
   ["apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions"],
   ["work.open-cluster-management.io/v1", "AppliedManifestWork", "appliedmanifestworks"],
   ["authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews"],
+  ["authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews"],
+  ["coordination.k8s.io/v1", "Lease", "leases"],
+  ["events.k8s.io/v1", "Event", "events"],
 ];
 const WRITER = { fieldManager: "simulated" };
 
