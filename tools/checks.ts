@@ -35,7 +35,10 @@ export function artefactChecks(): Step[] {
   ];
 }
 
-/** The order of the folders under tests/: what needs least comes first, whole programs come last. */
+/** The folders that take minutes: they begin first, so that none of them is alone in the end. */
+const LONG = ["tests/work", "tests/grpc", "tests/interop"];
+
+/** The order of the others under tests/: what needs least comes first, whole programs come last. */
 const FOLDERS = [
   "tests",
   "tests/lib",
@@ -48,12 +51,10 @@ const FOLDERS = [
   "tests/status",
   "tests/access",
   "tests/rest",
-  "tests/grpc",
   "tests/mqtt",
   "tests/cli",
   "tests/ops",
   "tests/kube",
-  "tests/work",
 ];
 
 /** A step per folder of tests; with paths, only the files that lie below one of them. */
@@ -87,7 +88,7 @@ function testStep(name: string, files: readonly string[]): Step {
 }
 
 function rank(folder: string): number {
-  if (folder === "tests/interop") return FOLDERS.length + 1;
+  if (LONG.includes(folder)) return LONG.indexOf(folder) - LONG.length;
   if (folder === "tests/e2e") return FOLDERS.length + 2;
   if (folder === "tests/faults") return FOLDERS.length + 3;
   const index = FOLDERS.indexOf(folder);
