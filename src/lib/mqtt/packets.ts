@@ -1,6 +1,6 @@
 /** The MQTT packets that we make and take apart, besides those that are a few bytes. */
 
-import { generate, type Packet } from "mqtt-packet";
+import { generate, type Packet, writeToStream } from "mqtt-packet";
 import type { MqttMessage } from "../wire/mqtt.ts";
 import type { PublishPacket } from "./window.ts";
 
@@ -22,6 +22,9 @@ export interface ConnectOptions {
 /** A fraction of what an attacker could make us keep; far above any event. */
 const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 export const V5 = { protocolVersion: 5 };
+
+// By itself the library makes a buffer of each number that two bytes hold, 4 MB, at its first packet.
+writeToStream.cacheNumbers = false;
 
 /** The packet that opens a connection. */
 export function connectPacket(options: ConnectOptions): Packet {
