@@ -7,17 +7,12 @@
  * line for each, with the median, and the same create with nobody else busy.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { query } from "../src/lib/db/query.ts";
 import type { CloudEvent } from "../src/lib/wire/event.ts";
 import { specEvent, specResync } from "../tests/harness/events.ts";
 import { eventually } from "../tests/harness/eventually.ts";
 import { openPublisher } from "../tests/harness/grpc.ts";
-import { startMosquitto } from "../tests/harness/mosquitto.ts";
-import { brokerFile } from "../tests/mqtt/hub.ts";
 import { type Ears, overGrpc, overMqtt } from "./agent_ears.ts";
 import { describeMachine } from "./figure.ts";
 import { openStage, type Stage } from "./stage.ts";
@@ -34,17 +29,6 @@ const { values } = parseArgs({
 const { road } = values;
 if (road !== "grpc" && road !== "mqtt") throw new Error("--road must be grpc or mqtt");
 const PATIENCE = { timeoutMs: 120_000, intervalMs: 1 };
-
-function mqttFlags(port: number): string[] {
-  const folder = mkdtempSync(join(tmpdir(), "maestro-bench-"));
-  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, "broker.yaml");
-  writeFileSync(file, brokerFile(port));
-  return [
-    ...["--message-broker-type=mqtt", "--message-broker-config-file", file],
-    ...["--client-id", "bench"],
-  ];
-}
 
 /** Resources of a consumer: sent and reported, or being deleted with a note in the outbox. */
 async function fill(
@@ -108,16 +92,8 @@ function print(what: string, taken: number[], more: Record<string, unknown> = {}
   process.stdout.write(`${JSON.stringify({ ...line, machine: describeMachine() })}\n`);
 }
 
-await using stack = new AsyncDisposableStack();
-const broker = road === "mqtt" ? stack.use(await startMosquitto()) : undefined;
-const stage = stack.use(
-  await openStage({
-    directory: undefined,
-    runtimeFlags: [],
-    serverFlags: broker === undefined ? [] : mqttFlags(broker.port),
-  }),
-);
-const listen = broker === undefined ? overGrpc(stage.agents) : overMqtt(broker.port);
+await using stage = await openStage({ directory: undefined, runtimeFlags: [], road });
+const listen = (road === "grpc" ? overGrpc : overMqtt)(stage.roadPort);
 const quiet = await addConsumer(stage, "quiet");
 print("create to delivery, nobody else busy", await createToDelivery(stage, quiet));
 

@@ -19,6 +19,7 @@ import {
   type Report,
   startAgent,
 } from "./one_agent.ts";
+import { maps, ownedMaps } from "./owned_maps.ts";
 
 const cluster = await startKubernetes();
 const kube = await openKubeconfig(cluster.kubeconfig);
@@ -30,23 +31,7 @@ afterAll(async () => {
 }, 20_000);
 
 const merge = { type: "merge", ...WRITER } as const;
-const mapRef = (name: string) => refOf(kube, "v1", "ConfigMap", name);
-const find = async (name: string) => await kube.get(await mapRef(name));
-const uidOf = async (name: string) => metadataOf(await find(name))["uid"];
-const ownersOf = async (name: string) =>
-  (metadataOf(await find(name))["ownerReferences"] ?? []) as JsonObject[];
-const ledgerOf = async (uid: string) => await kube.get(await ledgerRef(kube, uid));
-const listed = async (uid: string) =>
-  ((await ledgerOf(uid))?.["status"] as { appliedResources?: { name: string; uid: string }[] })
-    ?.appliedResources ?? [];
-
-function maps(
-  ...names: string[]
-): { uid: string; names: string[]; spec: { manifests: ConfigMap[] } } {
-  const uid = crypto.randomUUID();
-  const own = names.map((name) => `${name}-${uid}`);
-  return { uid, names: own, spec: { manifests: own.map((name) => configMap(name, {})) } };
-}
+const { mapRef, find, uidOf, ownersOf, ledgerOf, listed } = ownedMaps(kube);
 
 const held = (map: ConfigMap): JsonObject => ({
   ...map,

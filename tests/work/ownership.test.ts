@@ -8,7 +8,6 @@ import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import {
   conditionOf,
-  type ConfigMap,
   configMap,
   feedbackOf,
   isTrue,
@@ -16,6 +15,7 @@ import {
   type Report,
   startAgent,
 } from "./one_agent.ts";
+import { maps, ownedMaps } from "./owned_maps.ts";
 
 const cluster = await startKubernetes({ controllers: true });
 const kube = await openKubeconfig(cluster.kubeconfig);
@@ -27,23 +27,7 @@ afterAll(async () => {
 }, 20_000);
 
 const merge = { type: "merge", ...WRITER } as const;
-const mapRef = (name: string) => refOf(kube, "v1", "ConfigMap", name);
-const find = async (name: string) => await kube.get(await mapRef(name));
-const uidOf = async (name: string) => metadataOf(await find(name))["uid"];
-const ownersOf = async (name: string) =>
-  (metadataOf(await find(name))["ownerReferences"] ?? []) as JsonObject[];
-const ledgerOf = async (uid: string) => await kube.get(await ledgerRef(kube, uid));
-const listed = async (uid: string) =>
-  ((await ledgerOf(uid))?.["status"] as { appliedResources?: { name: string; uid: string }[] })
-    ?.appliedResources ?? [];
-
-function maps(
-  ...names: string[]
-): { uid: string; names: string[]; spec: { manifests: ConfigMap[] } } {
-  const uid = crypto.randomUUID();
-  const own = names.map((name) => `${name}-${uid}`);
-  return { uid, names: own, spec: { manifests: own.map((name) => configMap(name, {})) } };
-}
+const { mapRef, find, uidOf, ownersOf, ledgerOf, listed } = ownedMaps(kube);
 
 const untilApplied = (uid: string, version: number) =>
   agent.until(uid, (report) => isTrue(report, "Applied", version));

@@ -9,7 +9,7 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
-import { statusQuestion } from "../wire/resync.ts";
+import { NOTHING, statusQuestion } from "../wire/resync.ts";
 import { versionDigest as digestOf } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 import { toSpecEvent } from "./event.ts";
@@ -75,7 +75,7 @@ export async function answerBriefResync(
 /** A question for the statuses of nothing, by which our agent knows that its list is wanted. */
 function listQuestion(request: BriefRequest): CloudEvent {
   const made = { id: crypto.randomUUID(), time: formatTime(Date.now()) };
-  const question = statusQuestion(request, [{ resourceId: "-", hash: "" }], made);
+  const question = statusQuestion(request, [NOTHING], made);
   question.extensions[EXT.listWanted] = "true";
   return question;
 }

@@ -10,7 +10,7 @@ import type { Db } from "../db/connect.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
 import { EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
-import { type HeldStatus, statusQuestion } from "../wire/resync.ts";
+import { NOTHING, statusQuestion } from "../wire/resync.ts";
 import { formatTime } from "../wire/time.ts";
 import { createPipeline, type Send } from "./pipeline.ts";
 import { statusQuestions } from "./question.ts";
@@ -142,6 +142,3 @@ export async function checkStatuses(
     }
   }
 }
-
-/** An empty list would ask for everything, and a Go agent holds nothing of this name. */
-const NOTHING: HeldStatus = { resourceId: "-", hash: "" };

@@ -122,6 +122,9 @@ export function decodeSpecResync(data: string | undefined): HeldVersion[] {
   });
 }
 
+/** A question about this is about nothing: an empty list would ask for everything, and no agent holds this name. */
+export const NOTHING: HeldStatus = { resourceId: "-", hash: "" };
+
 /** The question of a source to an agent: the statuses of these resources that have another hash. */
 export function statusQuestion(
   { consumerName, dataType, sourceId }: Record<"consumerName" | "dataType" | "sourceId", string>,
