@@ -22,6 +22,7 @@ import { memoryOf } from "../tests/harness/memory.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
 import { startAgent } from "../tests/harness/programs.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
+import { agentCalls, AUDITED } from "./agent_calls.ts";
 import { type Ears, overMqtt } from "./agent_ears.ts";
 import { type BenchWork, mixedWork, singleWork } from "./agent_works.ts";
 import { printFigure } from "./figure.ts";
@@ -44,21 +45,11 @@ const RUN_TIMEOUT_MS = 5 * 60_000;
 /** Records are kept a little later than works are reported. */
 const AFTERMATH_MS = 6_000;
 
-const AUDIT_POLICY = {
-  apiVersion: "audit.k8s.io/v1",
-  kind: "Policy",
-  omitStages: ["RequestReceived", "ResponseStarted"],
-  rules: [{ level: "Metadata", users: ["admin"] }],
-};
-
 /** What the agent asked of the API server, by verb and resource, the most frequent first. */
 function callsOf(kubernetes: Kubernetes): Record<string, number> {
   const counts = new Map<string, number>();
-  const text = readFileSync(join(kubernetes.directory, "audit.log"), "utf8");
-  for (const line of text.split("\n").filter((line) => line !== "")) {
-    const { userAgent, verb, objectRef, requestURI } = JSON.parse(line);
-    if (!String(userAgent).startsWith("maestro-agent")) continue;
-    const { resource, subresource } = objectRef ?? { resource: requestURI };
+  for (const { verb, objectRef, requestURI } of agentCalls(kubernetes)) {
+    const { resource, subresource = "" } = objectRef ?? { resource: requestURI };
     const key = `${verb} ${resource}${subresource ? `/${subresource}` : ""}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
@@ -106,10 +97,7 @@ async function apply(server: Ears, works: readonly BenchWork[]): Promise<number>
 }
 
 async function run(): Promise<void> {
-  await using kubernetes = await startKubernetes({
-    files: { "policy.json": JSON.stringify(AUDIT_POLICY) },
-    flags: ["--audit-policy-file", "policy.json", "--audit-log-path", "audit.log"],
-  });
+  await using kubernetes = await startKubernetes(AUDITED);
   await using broker = await startMosquitto({
     config: ["max_inflight_messages 1000", "max_queued_messages 100000"],
   });

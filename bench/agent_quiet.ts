@@ -8,7 +8,7 @@
  * two messages for a restart; 10 MB at most for objects of others; and 5 s until a change is set right, for 99 of 100.
  */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -25,6 +25,7 @@ import { type Program, startAgent } from "../tests/harness/programs.ts";
 import { openKubeconfig, refOf, WRITER } from "../tests/kube/objects.ts";
 import { rollDice } from "../tests/faults/dice.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
+import { agentCalls, AUDITED } from "./agent_calls.ts";
 import { type Ears, overMqtt } from "./agent_ears.ts";
 import { type BenchWork, mixedWork, singleWork } from "./agent_works.ts";
 import { printFigure, quantile } from "./figure.ts";
@@ -49,12 +50,6 @@ const DRIFT_PAUSE_MS = 50;
 const WRITERS = 16;
 const SEED = 1;
 
-const AUDIT_POLICY = {
-  apiVersion: "audit.k8s.io/v1",
-  kind: "Policy",
-  omitStages: ["RequestReceived", "ResponseStarted"],
-  rules: [{ level: "Metadata", users: ["admin"] }],
-};
 const WRITES = new Set(["create", "update", "patch", "delete", "deletecollection"]);
 
 interface Calls {
@@ -69,12 +64,9 @@ interface Calls {
 /** What the agent asked of the API server so far. */
 function callsOf(kubernetes: Kubernetes): Calls {
   const calls: Calls = { writes: 0, reads: 0, watches: 0, by: {} };
-  const text = readFileSync(join(kubernetes.directory, "audit.log"), "utf8");
-  for (const line of text.split("\n").filter((line) => line !== "")) {
-    const { userAgent, verb, objectRef } = JSON.parse(line);
+  for (const { verb, objectRef } of agentCalls(kubernetes)) {
     // The lease is a sign of life, as it is with every controller; a review asks for rights, and stores nothing.
     const resource = String(objectRef?.resource);
-    if (!String(userAgent).startsWith("maestro-agent")) continue;
     if (/^leases$|reviews$/.test(resource)) continue;
     const key = `${verb} ${resource}`;
     calls.by[key] = (calls.by[key] ?? 0) + 1;
@@ -98,10 +90,7 @@ function since(before: Calls, after: Calls): Calls {
   };
 }
 
-await using kubernetes = await startKubernetes({
-  files: { "policy.json": JSON.stringify(AUDIT_POLICY) },
-  flags: ["--audit-policy-file", "policy.json", "--audit-log-path", "audit.log"],
-});
+await using kubernetes = await startKubernetes(AUDITED);
 await using broker = await startMosquitto({
   config: ["max_inflight_messages 1000", "max_queued_messages 100000"],
 });
