@@ -25,11 +25,8 @@ const specBytes = Number(values.bytes);
 /** As many as keep the server busy. */
 const CALLERS_MANY = 32;
 const durationMs = Number(values.seconds) * 1_000;
-const profile = values.profile === undefined
-  ? []
-  : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`];
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: profile });
+await using stage = await openStage({ profile: values.profile });
 await fill(stage, Number(values.resources));
 await accept(stage, 8, 2_000);
 const ceiling = await measureCeiling(stage, { specBytes, durationMs });

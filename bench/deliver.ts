@@ -22,11 +22,8 @@ const { road } = values;
 if (road !== "grpc" && road !== "mqtt") throw new Error("--road must be grpc or mqtt");
 const DELIVERY_TIMEOUT_MS = 60_000;
 const AT_ONCE = 1_000;
-const profile = values.profile === undefined
-  ? []
-  : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`];
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: profile, road });
+await using stage = await openStage({ road, profile: values.profile });
 await fill(stage, Number(values.resources));
 await run("warm", { durationMs: 2_000 });
 const callers = Number(values.callers);

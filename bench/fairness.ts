@@ -92,7 +92,7 @@ function print(what: string, taken: number[], more: Record<string, unknown> = {}
   process.stdout.write(`${JSON.stringify({ ...line, machine: describeMachine() })}\n`);
 }
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: [], road });
+await using stage = await openStage({ road });
 const listen = (road === "grpc" ? overGrpc : overMqtt)(stage.roadPort);
 const quiet = await addConsumer(stage, "quiet");
 print("create to delivery, nobody else busy", await createToDelivery(stage, quiet));

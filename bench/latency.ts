@@ -13,6 +13,7 @@ const { values } = parseArgs({
     road: { type: "string", default: "grpc" },
     seconds: { type: "string", default: "10" },
     resources: { type: "string", default: "50000" },
+    profile: { type: "string" },
   },
 });
 const { road } = values;
@@ -20,7 +21,7 @@ if (road !== "grpc" && road !== "mqtt") throw new Error("--road must be grpc or 
 const PER_SECOND = 10;
 const BURST = 100;
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: [], road });
+await using stage = await openStage({ road, profile: values.profile });
 await fill(stage, Number(values.resources));
 await run("warm", { durationMs: 2_000 });
 const durationMs = Number(values.seconds) * 1_000;

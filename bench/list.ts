@@ -85,7 +85,7 @@ async function read(url: string): Promise<{ seconds: number; bytes: number; firs
   return { seconds: (performance.now() - started) / 1000, bytes, firstMs };
 }
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: [] });
+await using stage = await openStage({});
 await query(stage.db, "insert into consumers (id, name) values ('bench', 'bench')", []);
 const bundles = Number(values.bundles);
 let growth = 0;

@@ -24,11 +24,8 @@ const { road } = values;
 if (road !== "grpc" && road !== "mqtt") throw new Error("--road must be grpc or mqtt");
 const resources = Number(values.resources);
 const durationMs = Number(values.seconds) * 1_000;
-const profile = values.profile === undefined
-  ? []
-  : ["--cpu-prof", `--cpu-prof-dir=${values.profile}`];
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: profile, road });
+await using stage = await openStage({ road, profile: values.profile });
 const consumers = await fill(stage, resources);
 const common = { port: stage.roadPort, consumers, resources };
 const callers = Number(values.callers);

@@ -31,7 +31,7 @@ const PATIENCE = { timeoutMs: 120_000, intervalMs: 1 };
 const ids = Array.from({ length: count }, (_, n) => resourceId(n));
 const held = ids.map((id) => ({ resourceId: id, version: 1 }));
 
-await using stage = await openStage({ directory: undefined, runtimeFlags: [] });
+await using stage = await openStage({});
 await query(stage.db, "insert into consumers (id, name) values ($1, $1)", [CONSUMER]);
 await query(
   stage.db,

@@ -43,7 +43,7 @@ const FILL = `
   ) made`;
 
 await using stack = new AsyncDisposableStack();
-const stage = stack.use(await openStage({ directory: values.directory, runtimeFlags: [] }));
+const stage = stack.use(await openStage({ directory: values.directory }));
 const consumers = Array.from({ length: agents }, (_, n) => `scale-${n}`);
 await store();
 const before = memoryOf(stage.pid).now;

@@ -13,6 +13,7 @@ import { memoryOf } from "../tests/harness/memory.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
 import { rounded } from "./figure.ts";
+import { profileFlags, profileSettings, startProfile, writeStatements } from "./profile.ts";
 import { resourceId, type Road, SOURCE, specText } from "./load/events.ts";
 import type { Task } from "./load/program.ts";
 import type { Outcome } from "./load/summary.ts";
@@ -55,17 +56,13 @@ const GUARD = 'cat; kill -TERM "$0" 2>/dev/null';
 const CLOCK_TICK_MS = 10;
 const CONSUMER_COUNT = 10;
 
-/**
- * Starts PostgreSQL with its default durability on a disk, and the server from source.
- *
- * `runtimeFlags` are Bun's own, such as `--cpu-prof`.
- */
+/** Starts PostgreSQL with its default durability on a disk, and the server from source. */
 export async function openStage(
   options: {
-    directory: string | undefined;
-    runtimeFlags: string[];
-    /** The server's own. */
-    serverFlags?: string[];
+    /** Where PostgreSQL's data is; the folder for temporary files, unless it is said. */
+    directory?: string | undefined;
+    /** A folder for what shows where the time goes; undefined for nothing. */
+    profile?: string | undefined;
     /** PostgreSQL's own, beside those of the embedded one. */
     settings?: Record<string, string>;
     /** gRPC, unless it is said. */
@@ -81,7 +78,7 @@ export async function openStage(
       stateDirectory: directory,
       log,
       searchFrom: [ROOT],
-      settings: options.settings ?? {},
+      settings: { ...options.settings, ...profileSettings(options.profile) },
     }),
   );
   const db = stack.adopt(
@@ -89,9 +86,12 @@ export async function openStage(
     (db) => db.end({ timeout: 5 }),
   );
   await migrate(db, log);
+  await startProfile(db, options.profile);
+  stack.defer(() => writeStatements(db, options.profile));
   const broker = options.road === "mqtt" ? stack.use(await startMosquitto()) : undefined;
-  const serverFlags = [...options.serverFlags ?? [], ...mqttFlags(directory, broker?.port)];
-  const server = stack.use(await startServer(postgres.url, { ...options, serverFlags }));
+  const runtimeFlags = profileFlags(options.profile);
+  const serverFlags = mqttFlags(directory, broker?.port);
+  const server = stack.use(await startServer(postgres.url, { runtimeFlags, serverFlags }));
   const [version] = await query<{ text: string }>(db, "select version() as text", []);
   const owned = stack.move();
   return {
@@ -123,7 +123,7 @@ function mqttFlags(directory: string, port: number | undefined): string[] {
 
 async function startServer(
   databaseUrl: string,
-  { runtimeFlags, serverFlags = [] }: { runtimeFlags: string[]; serverFlags?: string[] },
+  { runtimeFlags, serverFlags }: { runtimeFlags: string[]; serverFlags: string[] },
 ) {
   const child = Bun.spawn([
     ...[process.execPath, ...runtimeFlags, join(ROOT, "src/maestro.ts"), "server"],

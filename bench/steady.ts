@@ -68,8 +68,6 @@ async function written(db: Db): Promise<Map<string, number>> {
 }
 
 await using stage = await openStage({
-  directory: undefined,
-  runtimeFlags: [],
   settings: { shared_preload_libraries: "pg_stat_statements", track_io_timing: "off" },
 });
 const { db } = stage;
