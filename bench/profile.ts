@@ -26,6 +26,11 @@ export async function startProfile(db: Db, directory: string | undefined): Promi
   await query(db, "create extension if not exists pg_stat_statements", []);
 }
 
+/** Counts from now on. */
+export async function forgetStatements(db: Db): Promise<void> {
+  await query(db, "select pg_stat_statements_reset()", []);
+}
+
 /** Writes `statements.txt`: calls, milliseconds in all, microseconds a call and a row, and the statement. */
 export async function writeStatements(db: Db, directory: string | undefined): Promise<void> {
   if (directory === undefined) return;
