@@ -1,13 +1,13 @@
 /** The server's way to its agents: its own gRPC broker, or an MQTT broker, as the flags say. */
 
 import { hostname } from "node:os";
-import * as q from "./gen/queries.ts";
 import { createPulse } from "./lib/consumer/pulse.ts";
+import { createClock } from "./lib/db/clock.ts";
 import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
-import { answerBriefResync } from "./lib/spec/brief_resync.ts";
+import { createBriefResync } from "./lib/spec/brief_resync.ts";
 import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
 import { askAfterResync, checkStatuses } from "./lib/status/check.ts";
@@ -45,6 +45,7 @@ export async function openRoad(
   const sourceId = config["source-id"];
   const pulse = createPulse(db, () => performance.now());
   const roll = createRoll(() => performance.now());
+  const answerBriefResync = createBriefResync(db, log);
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
     answerResync: async (
@@ -58,7 +59,7 @@ export async function openRoad(
       const question = { ...asked, bytesMax: QUESTION_BYTES_MAX };
       if (versionDigest !== undefined) {
         const brief = { ...whole, versionDigest };
-        const believed = await answerBriefResync(db, delivery, log, brief);
+        const believed = await answerBriefResync(delivery, brief);
         const storedDigest = believed.statusDigest;
         if (believed.isRight) await askAfterResync(db, sendTo, { ...question, storedDigest });
         return;
@@ -66,10 +67,7 @@ export async function openRoad(
       await answerSpecResync(db, delivery, log, await noteSpecResync(db, whole));
       if (request.range.through === undefined) await askAfterResync(db, sendTo, question);
     },
-    now: async () => {
-      const [row] = await q.clockNow(db);
-      return row?.now ?? new Date().toISOString();
-    },
+    now: createClock(db),
     heard(consumerName, agentVersion) {
       pulse.heard(consumerName, agentVersion);
       if (agents.isConnected(consumerName)) {

@@ -3,7 +3,7 @@
 import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
-import type { ReadyConsumer } from "../spec/publish.ts";
+import type { Here, ReadyConsumer } from "../spec/publish.ts";
 import type { Delivery } from "../spec/resync.ts";
 import {
   type CloudEvent,
@@ -55,8 +55,8 @@ export interface AgentDoorOptions {
 
 export interface AgentDoor {
   methods: Methods;
-  /** The consumers that can take events now. */
-  ready(): Map<string, ReadyConsumer>;
+  /** The consumers that can take events at the time of asking. */
+  ready(): Here;
   /** The consumers whose agents are connected here, whether or not they can take events. */
   connected(): Iterable<string>;
   /** True if an agent of this consumer is connected here. */
@@ -81,6 +81,7 @@ const NO_CONTENT = new Uint8Array();
 /** Makes the methods of the broker. */
 export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const consumers = new Map<string, Connected>();
+  const ready = readyAmong(consumers);
 
   const publish = (consumerName: string, event: CloudEvent) => {
     const { dataType } = parseEventType(event.type);
@@ -181,7 +182,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
           subscribe(message, stream).catch((error) => Promise.reject(refuseAgent(error))),
       },
     },
-    ready: () => readyConsumers(consumers),
+    ready: () => ready,
     connected: () => consumers.keys(),
     isConnected: (consumerName) => consumers.has(consumerName),
     publish,
@@ -189,14 +190,25 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   };
 }
 
-function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyConsumer> {
-  const ready = new Map<string, ReadyConsumer>();
-  for (const [name, { streams, connectedAt }] of consumers) {
-    // One of each type is enough: another may be a connection that has died and is not yet known to have.
-    const isReady = [...streams.values()].every((stream) => [...stream].some((one) => one.isReady));
-    if (isReady) ready.set(name, { name, connectedAt });
+function readyAmong(consumers: ReadonlyMap<string, Connected>): Here {
+  const get = (name: string): ReadyConsumer | undefined => {
+    const connected = consumers.get(name);
+    if (connected === undefined || !isReady(connected)) return undefined;
+    return { name, connectedAt: connected.connectedAt };
+  };
+  return {
+    get,
+    has: (name) => get(name) !== undefined,
+    keys: () => consumers.keys().filter((name) => get(name) !== undefined),
+  };
+}
+
+/** One of each type is enough: another may be a connection that has died and is not yet known to have. */
+function isReady({ streams }: Connected): boolean {
+  for (const ofType of streams.values()) {
+    if (!ofType.values().some((one) => one.isReady)) return false;
   }
-  return ready;
+  return true;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -6,7 +6,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { answerBriefResync } from "../spec/brief_resync.ts";
+import { createBriefResync } from "../spec/brief_resync.ts";
 import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { askAfterResync } from "../status/check.ts";
@@ -63,6 +63,7 @@ type Question = NotedRequest & {
 export function createReception(db: Db, options: ReceptionOptions): Reception {
   const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
   const acceptReport = createReportAcceptor(db, log);
+  const answerBriefResync = createBriefResync(db, log);
   const questions = new Map<string, Question>();
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();
@@ -89,12 +90,7 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     // After either the statuses: the agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (versionDigest !== undefined) {
       const brief = { ...request, versionDigest };
-      const { isRight, statusDigest: storedDigest } = await answerBriefResync(
-        db,
-        delivery,
-        log,
-        brief,
-      );
+      const { isRight, statusDigest: storedDigest } = await answerBriefResync(delivery, brief);
       await pipeline.finish();
       if (isRight) await askAfterResync(db, send, { ...asked, storedDigest });
     } else {

@@ -17,6 +17,7 @@ import type { CloudEvent } from "../wire/event.ts";
 import type { SentRow } from "./event.ts";
 import type { Everybody } from "./everybody.ts";
 import { CLAIM_MAX, sendSpecs, turnCount } from "./send.ts";
+import { waitingOf } from "./waiting.ts";
 
 /** A consumer that can take more events now. */
 export interface ReadyConsumer {
@@ -25,8 +26,16 @@ export interface ReadyConsumer {
   connectedAt: string;
 }
 
+/** The consumers that are connected here and can take more events now, as a map or what can be asked as one. */
+export type Here = Pick<ReadonlyMap<string, ReadyConsumer>, "get" | "has" | "keys">;
+
 /** Those that are connected here, or whoever is behind a broker. Nobody is an empty map. */
-export type Ready = Map<string, ReadyConsumer> | Everybody;
+export type Ready = Here | Everybody;
+
+/** True for those that are connected here. */
+export function isHere(ready: Ready): ready is Here {
+  return "keys" in ready;
+}
 
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
@@ -49,7 +58,7 @@ export async function publishSpecEvents(
   const { ready, hinted } = options;
   const names = hinted === undefined
     ? await withEvents(db, ready)
-    : [...hinted].filter((name) => ready instanceof Map ? ready.has(name) : ready.isReady(name));
+    : [...hinted].filter((name) => isHere(ready) ? ready.has(name) : ready.isReady(name));
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
@@ -63,9 +72,12 @@ function isSent(row: q.SpecEventClaimRow): row is q.SpecEventClaimRow & SentRow 
 }
 
 async function withEvents(db: Db, ready: Ready): Promise<string[]> {
-  if (!(ready instanceof Map)) return await ready.withEvents();
-  if (ready.size === 0) return [];
-  return (await q.specEventConsumers(db, [...ready.keys()])).map((row) => row.consumer_name);
+  if (!isHere(ready)) return await ready.withEvents();
+  const names = [...ready.keys()];
+  return await waitingOf(ready, names, {
+    first: (count) => q.specEventConsumersAfter(db, "", count),
+    among: () => q.specEventConsumers(db, names),
+  });
 }
 
 /** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
