@@ -7,12 +7,11 @@ import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
-import { createBriefResync } from "./lib/spec/brief_resync.ts";
-import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
-import { askAfterResync, checkStatuses } from "./lib/status/check.ts";
+import { checkStatuses } from "./lib/status/check.ts";
 import type { Send } from "./lib/status/pipeline.ts";
 import { createRoll } from "./lib/status/roll.ts";
+import { createResyncAnswer } from "./server_resync.ts";
 import type { FlowParts } from "./server_flows.ts";
 
 /** Go servers send no larger questions. */
@@ -45,28 +44,9 @@ export async function openRoad(
   const sourceId = config["source-id"];
   const pulse = createPulse(db, () => performance.now());
   const roll = createRoll(() => performance.now());
-  const answerBriefResync = createBriefResync(db, log);
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log),
-    answerResync: async (
-      delivery,
-      { name: consumerName, connectedAt },
-      { statusDigest, versionDigest, ...request },
-    ) => {
-      const { dataType } = request;
-      const whole = { consumerName, connectedAt, sourceId, ...request };
-      const asked = { consumerName, sourceId, dataType, statusDigest };
-      const question = { ...asked, bytesMax: QUESTION_BYTES_MAX };
-      if (versionDigest !== undefined) {
-        const brief = { ...whole, versionDigest };
-        const believed = await answerBriefResync(delivery, brief);
-        const storedDigest = believed.statusDigest;
-        if (believed.isRight) await askAfterResync(db, sendTo, { ...question, storedDigest });
-        return;
-      }
-      await answerSpecResync(db, delivery, log, await noteSpecResync(db, whole));
-      if (request.range.through === undefined) await askAfterResync(db, sendTo, question);
-    },
+    answerResync: (...asked) => answerResync(...asked),
     now: createClock(db),
     heard(consumerName, agentVersion) {
       pulse.heard(consumerName, agentVersion);
@@ -84,6 +64,9 @@ export async function openRoad(
   stack.use(startPump(beat, { name: "pulse", intervalMs: PULSE_MS, log }));
   const sendTo: Send = async (consumerName, event) =>
     await agents.deliver(consumerName, event) ? "received" : "disconnected";
+  const answerResync = createResyncAnswer(db, sendTo, log, {
+    ...{ sourceId, questionBytesMax: QUESTION_BYTES_MAX },
+  });
   const intervalMs = config["status-check-interval"];
   const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false };
   stack.use(startPump(

@@ -29,7 +29,9 @@ async function ask(
     connectedAt: row?.now ?? "",
   };
   const delivery = { push: (event: CloudEvent) => void sent.push(event), room };
-  const believed = await createBriefResync(db, log)(delivery, request);
+  const brief = createBriefResync(db, log);
+  const believed = await brief.compare(request);
+  await brief.answer(delivery, request, believed);
   return { sent, ...believed };
 }
 
@@ -102,7 +104,7 @@ test("more than fits a portion is sent as well, each resource once, while there 
 
 test("agents that come back together are each sent what is theirs, all of it, whoever they come with", async () => {
   await using specs = await openSpecs();
-  const answer = createBriefResync(specs.db, log);
+  const brief = createBriefResync(specs.db, log);
   const consumers = await Promise.all(Array.from({ length: 70 }, () => specs.addConsumer()));
   const ofConsumer = new Map<string, string[]>();
   // With so many in a statement each gets three of a lane in one turn.
@@ -117,7 +119,7 @@ test("agents that come back together are each sent what is theirs, all of it, wh
   const [row] = await query<{ now: string }>(specs.db, "select clock_timestamp() as now", []);
   const sent = new Map<string, string[]>();
 
-  await Promise.all(consumers.map(({ name: consumerName }) => {
+  await Promise.all(consumers.map(async ({ name: consumerName }) => {
     const received: string[] = [];
     sent.set(consumerName, received);
     const push = (event: CloudEvent) => {
@@ -125,13 +127,14 @@ test("agents that come back together are each sent what is theirs, all of it, wh
       received.push(String(event.extensions[EXT.resourceId]));
     };
     const room = () => Promise.resolve(Boolean("there is always room"));
-    return answer({ push, room }, {
+    const request = {
       consumerName,
       dataType: MANIFEST_BUNDLES,
       versionDigest: versionDigest([]),
       sourceId: "maestro",
       connectedAt: row?.now ?? "",
-    });
+    };
+    await brief.answer({ push, room }, request, await brief.compare(request));
   }));
 
   for (const { name } of consumers) {

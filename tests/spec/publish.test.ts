@@ -391,25 +391,3 @@ test("redelivery leaves a turn to every consumer", async () => {
 
   expect(ids(await redeliver(specs.db, [...busy, quiet]))).toContain(id);
 });
-
-for (const elsewhere of ["few", "many"] as const) {
-  test(`those who are connected here are found though ${elsewhere} others wait as well`, async () => {
-    await using specs = await openSpecs();
-    const here = await consumers(specs.db, "m-here-", 300);
-    // Some of them come before ours in the index, and some after.
-    const others = elsewhere === "few" ? 5 : 100;
-    for (const prefix of ["a-", "z-"]) {
-      for (const name of await consumers(specs.db, prefix, others)) {
-        await backlog(specs.db, name, 1);
-      }
-    }
-    const waiting = [here[7] ?? "", here[211] ?? ""];
-    const made = [];
-    for (const consumerName of waiting) made.push((await specs.create({ consumerName })).id);
-
-    expect(ids(await turn(specs.db, here)).toSorted()).toEqual(made.toSorted());
-    expect(ids(await redeliver(specs.db, here, "2100-01-01T00:00:00Z")).toSorted())
-      .toEqual(made.toSorted());
-    expect(await turn(specs.db, here)).toEqual([]);
-  });
-}

@@ -27,20 +27,27 @@ import type { Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
+/** Sends an agent what it lacks. */
+export type AnswerResync = (
+  delivery: Delivery,
+  consumer: ReadyConsumer,
+  request: {
+    dataType: string;
+    held: HeldVersion[];
+    range: ResyncRange;
+    statusDigest: string | undefined;
+    versionDigest: string | undefined;
+  },
+) => {
+  /** Resolves when the agent may report again: no report makes a difference to what it has said. */
+  compared: Promise<unknown>;
+  /** Resolves when all is sent. */
+  answered: Promise<unknown>;
+};
+
 export interface AgentDoorOptions {
   acceptReport: AcceptReport;
-  /** Sends an agent what it lacks. */
-  answerResync: (
-    delivery: Delivery,
-    consumer: ReadyConsumer,
-    request: {
-      dataType: string;
-      held: HeldVersion[];
-      range: ResyncRange;
-      statusDigest: string | undefined;
-      versionDigest: string | undefined;
-    },
-  ) => Promise<unknown>;
+  answerResync: AnswerResync;
   /** The database's clock. */
   now: () => Promise<string>;
   /** Told of everything that agents send. Ours say their version. */
@@ -98,7 +105,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     return await anyCaughtUp(consumers.get(consumerName)?.streams.get(dataType) ?? []);
   };
 
-  const resync = (event: CloudEvent, dataType: string) => {
+  const resync = async (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
     const connected = consumers.get(consumerName);
@@ -117,11 +124,13 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const versionDigest = optionalStringExtension(event, EXT.versionDigest);
     const request = { dataType, held, range, statusDigest, versionDigest };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
+    const { compared, answered } = options.answerResync(delivery, consumer, request);
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(delivery, consumer, request).catch((error) => {
+    answered.catch((error) => {
       options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
       for (const one of subscribers) one.restart("the resync failed");
     });
+    await compared;
   };
 
   const receive = async (message: Uint8Array) => {
@@ -134,7 +143,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
         throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
       }
       // Nothing of another type is held here, so there is nothing to answer.
-      if (isWorkType(dataType)) resync(event, dataType);
+      if (isWorkType(dataType)) await resync(event, dataType);
       return;
     }
     if (subresource !== "status" || !isWorkType(dataType)) {

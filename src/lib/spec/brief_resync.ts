@@ -35,15 +35,15 @@ export interface Believed {
   statusDigest: string;
 }
 
-/**
- * Sends what is pending if the agent holds what it is believed to hold; else asks it for the list.
- *
- * Resolves to what was believed, for the question about statuses that follows.
- */
-export type AnswerBriefResync = (
-  delivery: Delivery,
-  request: BriefRequest,
-) => Promise<Believed>;
+export interface BriefResync {
+  /**
+   * Reads what the agent is believed to hold. Until then it must not report: what it has been sent since the request
+   * would be believed as well, while its digest does not know it yet.
+   */
+  compare(request: BriefRequest): Promise<Believed>;
+  /** Sends what is pending if the agent holds what it is believed to hold; else asks it for the list. */
+  answer(delivery: Delivery, request: BriefRequest, believed: Believed): Promise<void>;
+}
 
 type Asker = Pick<BriefRequest, "consumerName" | "dataType">;
 
@@ -78,8 +78,8 @@ const BATCH = {
 const LANES = 2;
 
 /** Makes the one that answers all agents of a server. */
-export function createBriefResync(db: Db, log: Logger): AnswerBriefResync {
-  const believed = createBatch((askers: Asker[]) => readDigests(db, askers), {
+export function createBriefResync(db: Db, log: Logger): BriefResync {
+  const readDigest = createBatch((askers: Asker[]) => readDigests(db, askers), {
     ...BATCH,
     name: "compare digests",
   });
@@ -87,26 +87,32 @@ export function createBriefResync(db: Db, log: Logger): AnswerBriefResync {
     ...BATCH,
     name: "send what is pending",
   });
-  return async (delivery, request) => {
-    const { consumerName, dataType, connectedAt, sourceId } = request;
-    const row = await believed({ consumerName, dataType });
-    const statusDigest = row?.digest ?? NOTHING_HELD;
-    const fields = { consumer: consumerName, data_type: dataType };
-    if ((row?.version_digest ?? NOTHING_HELD) !== request.versionDigest) {
-      delivery.push(listQuestion(request));
-      log.debug("asked an agent what it holds", fields);
-      return { isRight: false, statusDigest };
-    }
-    let sent = 0;
-    let turn: Turn | undefined = { consumerName, dataType, connectedAt, after: ["", ""] };
-    while (turn !== undefined) {
-      const { rows, next } = await claim(turn);
-      for (const one of rows) delivery.push(toSpecEvent(one, { sourceId, isResync: true }));
-      sent += rows.length;
-      turn = next !== undefined && await delivery.room() ? next : undefined;
-    }
-    log.debug("answered a brief resync", { ...fields, sent });
-    return { isRight: true, statusDigest };
+  return {
+    async compare({ consumerName, dataType, versionDigest }) {
+      const row = await readDigest({ consumerName, dataType });
+      return {
+        isRight: (row?.version_digest ?? NOTHING_HELD) === versionDigest,
+        statusDigest: row?.digest ?? NOTHING_HELD,
+      };
+    },
+    async answer(delivery, request, { isRight }) {
+      const { consumerName, dataType, connectedAt, sourceId } = request;
+      const fields = { consumer: consumerName, data_type: dataType };
+      if (!isRight) {
+        delivery.push(listQuestion(request));
+        log.debug("asked an agent what it holds", fields);
+        return;
+      }
+      let sent = 0;
+      let turn: Turn | undefined = { consumerName, dataType, connectedAt, after: ["", ""] };
+      while (turn !== undefined) {
+        const { rows, next } = await claim(turn);
+        for (const one of rows) delivery.push(toSpecEvent(one, { sourceId, isResync: true }));
+        sent += rows.length;
+        turn = next !== undefined && await delivery.room() ? next : undefined;
+      }
+      log.debug("answered a brief resync", { ...fields, sent });
+    },
   };
 }
 
