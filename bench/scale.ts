@@ -1,5 +1,5 @@
 /**
- * Many agents and many resources: `bun bench/scale.ts [--agents 10000] [--resources 1000000] [--persecond 500] [--seconds 60]`.
+ * Many agents and many resources: `bun bench/scale.ts [--agents 10000] [--resources 1000000] [--persecond 500] [--seconds 60] [--profile DIR]`.
  *
  * The resources are stored beforehand, each observed by its agent. Every agent has a connection of its own; they are lean, in
  * a few processes, and answer each spec with a status. Sources create at a steady pace, for one consumer after the other.
@@ -10,6 +10,7 @@ import { query } from "../src/lib/db/query.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
 import { printFigure } from "./figure.ts";
 import { SOURCE, specText } from "./load/events.ts";
+import { forgetStatements } from "./profile.ts";
 import { type Load, measure, openStage } from "./stage.ts";
 
 const { values } = parseArgs({
@@ -20,6 +21,9 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "60" },
     processes: { type: "string", default: "4" },
     directory: { type: "string" },
+    profile: { type: "string" },
+    // With nothing to do but to keep the connections.
+    rest: { type: "string", default: "20" },
   },
 });
 const agents = Number(values.agents);
@@ -43,13 +47,20 @@ const FILL = `
   ) made`;
 
 await using stack = new AsyncDisposableStack();
-const stage = stack.use(await openStage({ directory: values.directory }));
+const stage = stack.use(await openStage(values));
 const consumers = Array.from({ length: agents }, (_, n) => `scale-${n}`);
-await store();
+const storeMs = await store();
+if (values.profile !== undefined) await forgetStatements(stage.db);
 const before = memoryOf(stage.pid).now;
 await connectAgents();
 const connected = memoryOf(stage.pid).now;
 const about = { agents, resources, per_second: perSecond };
+printFigure({
+  bench: "scale",
+  what: `storing ${resources} resources`,
+  value: storeMs / 1_000,
+  unit: "s",
+});
 printFigure({
   bench: "scale",
   promise: "scale-per-agent",
@@ -58,6 +69,19 @@ printFigure({
   unit: "KB",
   ...about,
 });
+const restMs = Number(values.rest) * 1_000;
+const restBefore = stage.cpuMs();
+await Bun.sleep(restMs);
+const restAfter = stage.cpuMs();
+for (const name of ["server", "postgres"] as const) {
+  printFigure({
+    bench: "scale",
+    what: `CPU time of ${name} with ${agents} agents and nothing to do`,
+    value: (restAfter[name] - restBefore[name]) / restMs * 100,
+    unit: "% of a core",
+    ...about,
+  });
+}
 const load = stack.use(await stage.startLoad());
 const task = { task: "round_trip", port: stage.sources, consumers, perSecond } as const;
 await load.run({ ...task, durationMs: WARM_UP_MS });
@@ -79,7 +103,9 @@ printFigure({
   unit: "MB",
 });
 
-async function store(): Promise<void> {
+/** Resolves to the milliseconds that it took. */
+async function store(): Promise<number> {
+  const began = performance.now();
   await query(
     stage.db,
     "insert into consumers (id, name) select name, name from unnest($1::text[]) as input (name)",
@@ -93,6 +119,7 @@ async function store(): Promise<void> {
     ]);
   }
   await query(stage.db, "analyze", []);
+  return performance.now() - began;
 }
 
 async function connectAgents(): Promise<void> {

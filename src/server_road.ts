@@ -68,12 +68,16 @@ export async function openRoad(
     ...{ sourceId, questionBytesMax: QUESTION_BYTES_MAX },
   });
   const intervalMs = config["status-check-interval"];
-  const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false };
+  const stop = new AbortController();
+  const { signal } = stop;
+  const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false, signal };
   stack.use(startPump(
     // Who is slow has enough on its way, and is told the next time.
     () => checkStatuses(db, sendTo, inPages([...agents.ready().keys()]), options),
     { name: "status-check", intervalMs, log },
   ));
+  // Before the check ends, which may rest.
+  stack.defer(() => stop.abort());
   const { isConnected, publish, ready } = agents;
   return { agents, publish, ready, isConnected, readiness: () => undefined };
 }

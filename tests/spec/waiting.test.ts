@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher, publishSpecEvents } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "./specs.ts";
@@ -50,3 +50,24 @@ for (const others of [5, 100]) {
     expect(await sweep(specs, here)).toEqual({ first: [], again: expected });
   });
 }
+
+test("one sweep finds more consumers than fit a statement, and each is sent all that it has", async () => {
+  await using specs = await openSpecs();
+  const here = await addConsumers(specs, "here-", 600);
+  const made = await Promise.all(
+    here.flatMap((consumerName) => [1, 2, 3].map(() => specs.create({ consumerName }))),
+  );
+  const connectedAt = "2000-01-01T00:00:00Z";
+  const ready = new Map(here.map((name) => [name, { name, connectedAt }]));
+  const sent: string[] = [];
+  const publisher = createSpecPublisher(
+    specs.db,
+    (_, event) => sent.push(String(event.extensions["resourceid"])) > 0,
+    log,
+    { sourceId: "maestro", ready: () => ready, sweepMs: 3_600_000 },
+  );
+
+  while (await publisher.run());
+
+  expect(sent.toSorted()).toEqual(made.map(({ id }) => id).toSorted());
+});

@@ -42,6 +42,8 @@ export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 
 /** Creates and updates are one, deletions the other. */
 const LANES = 2;
+/** Consumers in one statement, of whom each has its turn in each lane. */
+const TURN_MAX = CLAIM_MAX / LANES;
 
 /**
  * Sends what waits in the outbox for these consumers; resolves to true if there may be more.
@@ -57,7 +59,7 @@ export async function publishSpecEvents(
 ): Promise<boolean> {
   const { ready, hinted } = options;
   const names = hinted === undefined
-    ? await withEvents(db, ready)
+    ? (await withEvents(db, ready)).names
     : [...hinted].filter((name) => isHere(ready) ? ready.has(name) : ready.isReady(name));
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
@@ -71,13 +73,13 @@ function isSent(row: q.SpecEventClaimRow): row is q.SpecEventClaimRow & SentRow 
   return row.id !== null;
 }
 
-async function withEvents(db: Db, ready: Ready): Promise<string[]> {
+async function withEvents(db: Db, ready: Ready): Promise<{ names: string[]; isLast: boolean }> {
   if (!isHere(ready)) return await ready.withEvents();
-  const names = [...ready.keys()];
-  return await waitingOf(ready, names, {
+  const names = await waitingOf(ready, {
     first: (count) => q.specEventConsumersAfter(db, "", count),
-    among: () => q.specEventConsumers(db, names),
+    among: (all) => q.specEventConsumers(db, all),
   });
+  return { names, isLast: true };
 }
 
 /** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
@@ -108,30 +110,34 @@ export function createSpecPublisher(
   log: Logger,
   options: { sourceId: string; ready: () => Ready; sweepMs: number },
 ): SpecPublisher {
+  /** Those who were hinted at first, first. */
   const hinted = new Set<string>();
-  let sweptAt = 0;
-  const turn = (names?: string[]) =>
-    publishSpecEvents(db, publish, log, {
-      sourceId: options.sourceId,
-      ready: options.ready(),
-      hinted: names,
-    });
+  let sweptAt = -Infinity;
+  let isSweeping = false;
+  const { sourceId } = options;
+  /** Those who had their turn, and may have more waiting, come after the others. */
+  const turn = async (ready: Ready) => {
+    const names = [...hinted].slice(0, TURN_MAX);
+    for (const name of names) hinted.delete(name);
+    if (names.length === 0) return;
+    const hasMore = await publishSpecEvents(db, publish, log, { sourceId, ready, hinted: names });
+    if (hasMore) { for (const name of names) hinted.add(name); }
+  };
   return {
     hint(consumerNames) {
       for (const name of consumerNames) hinted.add(name);
     },
     async run() {
-      if (performance.now() - sweptAt >= options.sweepMs) {
-        const hasMore = await turn();
-        if (!hasMore) sweptAt = performance.now();
-        return hasMore || hinted.size > 0;
+      const ready = options.ready();
+      const now = performance.now();
+      if (isSweeping || now - sweptAt >= options.sweepMs) {
+        sweptAt = now;
+        const { names, isLast } = await withEvents(db, ready);
+        for (const name of names) hinted.add(name);
+        isSweeping = !isLast;
       }
-      const names = [...hinted];
-      hinted.clear();
-      if (names.length === 0) return false;
-      const hasMore = await turn(names);
-      if (hasMore) { for (const name of names) hinted.add(name); }
-      return hasMore || hinted.size > 0;
+      await turn(ready);
+      return hinted.size > 0 || isSweeping;
     },
   };
 }

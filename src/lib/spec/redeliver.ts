@@ -195,10 +195,9 @@ function connectedAtOf(ready: Ready, name: string): string | undefined {
 
 async function withPending(db: Db, ready: Ready): Promise<{ names: string[]; isLast: boolean }> {
   if (!isHere(ready)) return await ready.withPending();
-  const names = [...ready.keys()];
-  const waiting = await waitingOf(ready, names, {
+  const waiting = await waitingOf(ready, {
     first: (count) => q.resourcePendingConsumersAfter(db, "", count),
-    among: () => q.resourcePendingConsumers(db, names),
+    among: (names) => q.resourcePendingConsumers(db, names),
   });
   return { names: waiting, isLast: true };
 }

@@ -4,13 +4,11 @@ import type { Here } from "./publish.ts";
 
 type Named = { consumer_name: string };
 
-/** Fewer are asked about by name at once. */
-const ASKED_MIN = 100;
-/** A tenth of the names: so many steps along the index cost little beside asking about each. */
-const SHARE = 10;
+/** Steps along an index: two milliseconds at most. */
+const FEW = 200;
 
 /**
- * Resolves to those of the names that have something waiting.
+ * Resolves to those who are here and have something waiting.
  *
  * Mostly next to nobody has, however many are connected: then a few steps along an index tell it, where a statement with
  * ten thousand names, every second, would look each of them up. Only if more have something waiting, which may all be
@@ -18,20 +16,16 @@ const SHARE = 10;
  */
 export async function waitingOf(
   here: Here,
-  names: readonly string[],
   { first, among }: {
     /** So many that have something waiting, of all consumers. */
     first: (count: number) => Promise<Named[]>;
     /** Those of the names that have. */
-    among: () => Promise<Named[]>;
+    among: (names: string[]) => Promise<Named[]>;
   },
 ): Promise<string[]> {
-  if (names.length === 0) return [];
   const named = (rows: Named[]) => rows.map(({ consumer_name }) => consumer_name);
-  if (names.length < ASKED_MIN) return named(await among());
-  const count = Math.ceil(names.length / SHARE);
-  const found = await first(count);
-  return found.length < count
-    ? named(found).filter((name) => here.has(name))
-    : named(await among());
+  const found = named(await first(FEW));
+  if (found.length < FEW) return found.filter((name) => here.has(name));
+  const names = [...here.keys()];
+  return names.length === 0 ? [] : named(await among(names));
 }
