@@ -13,6 +13,7 @@ import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
 import { createSpecPublisher } from "./lib/spec/publish.ts";
 import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
+import { createSender } from "./lib/spec/send.ts";
 import { expireResources } from "./lib/spec/ttl.ts";
 import { createFeed, type Feed } from "./lib/status/feed.ts";
 import { startFollowing } from "./lib/status/follow.ts";
@@ -88,7 +89,6 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
 async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
-  const acceptor = createAcceptor(db);
   const wake = (consumerNames: string[]) => {
     publisher.hint(consumerNames);
     publishing.wake();
@@ -98,7 +98,8 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
     redelivery.hint(consumerNames);
     redelivering.wake();
   });
-  const { publish, ready } = road;
+  const { publish, ready, isReady } = road;
+  const acceptor = createAcceptor(db, createSender(isReady, publish, log, sourceId));
   const publisher = createSpecPublisher(db, publish, log, { sourceId, ready, sweepMs: SWEEP_MS });
   const publishing = stack.use(
     startPump(publisher.run, { name: "spec-publisher", intervalMs: SWEEP_MS, log }),

@@ -628,6 +628,8 @@ export function resourceClaimResync(
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   id: string;
+  created_at: string;
+  sent_at: string | null;
 }
 
 /**
@@ -638,6 +640,9 @@ export interface ResourceCreateRow {
  * that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
  * the change has been made.
  *
+ * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+ * nobody else is told.
+ *
  * `specs`: joined
  *
  * `specEvents`: joined
@@ -647,6 +652,8 @@ export interface ResourceCreateRow {
  * `receipts`: null for a change that needs none
  *
  * `ttls`: seconds that it stays once it is done; null for ever
+ *
+ * `sends`: true for what its server sends
  */
 export function resourceCreate(
   db: Db,
@@ -663,8 +670,9 @@ export function resourceCreate(
   dataTypes: readonly (string | null)[],
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
+  sends: readonly (boolean | null)[],
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls, sends]);
 }
 
 /** A row of `resource/delete.sql`. */
@@ -1033,6 +1041,9 @@ export interface ResourceUpdateRow {
   is_same: boolean;
   is_other_life: boolean;
   new_version: number | null;
+  consumer_name: string | null;
+  created_at: string | null;
+  sent_at: string | null;
 }
 
 /**
@@ -1043,6 +1054,9 @@ export interface ResourceUpdateRow {
  * another source or is the same already stays as it is; the answer tells which, as seen before the update.
  * A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
  * that exists fails the statement: the change has been made.
+ *
+ * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+ * nobody else is told.
  *
  * `specs`: joined
  *
@@ -1057,6 +1071,8 @@ export interface ResourceUpdateRow {
  * `receipts`: null for a change that needs none
  *
  * `ttls`: seconds that it stays once it is done; null for ever
+ *
+ * `sendTos`: the consumer to which its server sends, if it is of that; else null
  */
 export function resourceUpdate(
   db: Db,
@@ -1072,8 +1088,9 @@ export function resourceUpdate(
   lives: readonly (string | null)[] | null,
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
+  sendTos: readonly (string | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls, sendTos]);
 }
 
 /** A row of `resource/why_not_created.sql`. */
