@@ -13,6 +13,7 @@ import type { Logger } from "../log.ts";
 import { type Methods, serveStream } from "./call.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import type { GrpcLimits } from "./limits.ts";
+import { gatherWrites } from "./gathered_writes.ts";
 import { exposeReads } from "./windows.ts";
 
 /** PEM texts. With a `ca`, clients must show a certificate that comes from it. */
@@ -46,7 +47,9 @@ export interface GrpcServer extends AsyncDisposable {
 export async function serveGrpc(methods: Methods, options: GrpcServerOptions): Promise<GrpcServer> {
   const { limits, log } = options;
   const { server, setTls } = createServer(options);
-  exposeReads(server, options.tls === undefined ? "connection" : "secureConnection");
+  const opened = options.tls === undefined ? "connection" : "secureConnection";
+  exposeReads(server, opened);
+  gatherWrites(server, opened);
   const connections = new Map<unknown, Connection>();
   server.on("session", (session) => {
     connections.set(session, openConnection(session, limits, log));
