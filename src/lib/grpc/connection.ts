@@ -148,7 +148,9 @@ export function openConnection(
     },
     sent(by) {
       guard.forgive();
-      if ([...streams].some((stream) => stream !== by && stream.hasUnsent)) nudge();
+      for (const stream of streams) {
+        if (stream !== by && stream.hasUnsent) return nudge();
+      }
     },
     keep(stream) {
       streams.add(stream);
