@@ -155,19 +155,19 @@ function shown(event: CloudEvent | "refused"): string {
 test("what protobuf-es writes is read as protobuf-es reads it", () => {
   const random = seeded(1);
   let readable = 0;
-  for (let round = 0; round < 3_000; round++) {
+  for (let round = 0; round < 1_500; round++) {
     const bytes = toBinary(CloudEventSchema, message(random));
     const event = ours(bytes);
 
     expect(shown(event)).toBe(shown(theirs(bytes)));
     if (event !== "refused") readable++;
   }
-  expect(readable).toBeGreaterThan(1_500);
+  expect(readable).toBeGreaterThan(700);
 });
 
 test("messages in parts, with fields that nobody knows, are read as protobuf-es reads them", () => {
   const random = seeded(2);
-  for (let round = 0; round < 2_000; round++) {
+  for (let round = 0; round < 1_000; round++) {
     const parts = Array.from({ length: 1 + random(3) }, () => [
       ...toBinary(CloudEventSchema, message(random)),
       ...one(random, UNKNOWN),
@@ -181,7 +181,7 @@ test("messages in parts, with fields that nobody knows, are read as protobuf-es 
 test("cut-off and changed bytes are refused by both, or read as the same", () => {
   const random = seeded(3);
   const counts = { read: 0, refused: 0 };
-  for (let round = 0; round < 20_000; round++) {
+  for (let round = 0; round < 5_000; round++) {
     const bytes = toBinary(CloudEventSchema, message(random));
     for (let change = random(3); change > 0 && bytes.length > 0; change--) {
       bytes[random(bytes.length)] = random(256);
@@ -192,13 +192,13 @@ test("cut-off and changed bytes are refused by both, or read as the same", () =>
     expect(shown(event)).toBe(shown(theirs(cut)));
     counts[event === "refused" ? "refused" : "read"]++;
   }
-  expect(counts.read).toBeGreaterThan(1_000);
+  expect(counts.read).toBeGreaterThan(500);
   expect(counts.refused).toBeGreaterThan(1_000);
 });
 
 test("values of fewer fields than there are kinds of bytes are read alike, whatever they are", () => {
   const random = seeded(4);
-  for (let round = 0; round < 20_000; round++) {
+  for (let round = 0; round < 5_000; round++) {
     const inner = Array.from({ length: random(14) }, () => one(random, [random(256), random(70)]));
     const entry = [0x0a, 4, 0x63, 0x65, 0x2d, 0x78, 0x12, inner.length, ...inner];
     const bytes = Uint8Array.from([0x1a, 3, 0x31, 0x2e, 0x30, 0x2a, entry.length, ...entry]);
@@ -246,7 +246,7 @@ test("a request of several events, or of one in parts, is read as protobuf-es re
 
 test("what we write protobuf-es reads as the event", () => {
   const random = seeded(6);
-  for (let round = 0; round < 2_000; round++) {
+  for (let round = 0; round < 1_000; round++) {
     const event = ours(toBinary(CloudEventSchema, message(random)));
     if (event === "refused") continue;
     const bytes = encodeEvent(event);
