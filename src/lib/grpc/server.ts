@@ -11,7 +11,7 @@ import type { SecureContextOptions } from "node:tls";
 import { describeError, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Methods, serveStream } from "./call.ts";
-import { type Connection, openConnection } from "./connection.ts";
+import { type Connection, openConnection, WINDOW_BYTES } from "./connection.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { gatherWrites } from "./gathered_writes.ts";
 import { exposeReads } from "./windows.ts";
@@ -85,7 +85,7 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
 function createServer(
   { tls, limits, log }: GrpcServerOptions,
 ): { server: http2.Http2Server | http2.Http2SecureServer; setTls(tls: ServerTls): void } {
-  const settings = { initialWindowSize: 1024 * 1024, maxHeaderListSize: 64 * 1024 };
+  const settings = { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 64 * 1024 };
   if (tls === undefined) return { server: http2.createServer({ settings }), setTls() {} };
   const server = http2.createSecureServer({
     ...contextOf(tls),
