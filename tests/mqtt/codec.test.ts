@@ -31,11 +31,8 @@ const text = (bytesMax: number): string => {
 const anyText = () => below(20) === 0 ? "x".repeat(pick(SIZES)) : text(60);
 
 function message(): MqttMessage {
-  const userProperties: Record<string, string | string[]> = { "ce-id": anyText() };
-  for (let count = below(14); count > 0; count--) {
-    const values = Array.from({ length: below(3) + 1 }, () => anyText());
-    userProperties[`ce-${text(40)}`] = below(10) === 0 ? values : anyText();
-  }
+  const userProperties: Record<string, string> = { "ce-id": anyText() };
+  for (let count = below(14); count > 0; count--) userProperties[`ce-${text(40)}`] = anyText();
   return {
     ...(below(4) === 0 ? {} : { contentType: text(30) || "application/json" }),
     userProperties,
@@ -43,8 +40,15 @@ function message(): MqttMessage {
   };
 }
 
-/** A PUBLISH as the library makes it. */
-function libraryPublish(topic: string, qos: 0 | 1, messageId: number, given: MqttMessage): Buffer {
+/** A PUBLISH as the library makes it; it can say a property more than once, as others may. */
+function libraryPublish(
+  topic: string,
+  qos: 0 | 1,
+  messageId: number,
+  given: Omit<MqttMessage, "userProperties"> & {
+    userProperties: Record<string, string | string[]>;
+  },
+): Buffer {
   const { contentType, userProperties, payload } = given;
   return generate({
     ...{ cmd: "publish", topic, qos, messageId, dup: false, retain: false },
@@ -80,6 +84,10 @@ function anyPacket(): Buffer {
       }, V5);
     case 6:
       return generate({ ...publish, qos: 2, messageId, payload: "" }, V5);
+    case 7: {
+      const userProperties = { "ce-id": [text(40), text(40), "last"], "ce-type": [text(9)] };
+      return libraryPublish("t", 1, messageId, { ...message(), userProperties });
+    }
     default:
       return libraryPublish(text(60) || "t", pick([0, 1]), messageId, message());
   }
@@ -94,10 +102,13 @@ interface Told {
 const last = (value: unknown) => Array.isArray(value) ? value.at(-1) : value;
 
 function sayPublish({ topic, messageId, message }: Received): unknown {
-  const properties = Object.entries(message.userProperties);
+  const { userProperties } = message;
+  const pairs = Array.isArray(userProperties) ? userProperties : Object.entries(userProperties);
+  // Of several values the last one counts.
+  const properties = new Map(pairs.map(([name, value]) => [name, last(value)]));
   return {
     ...{ topic, messageId, contentType: last(message.contentType) },
-    properties: properties.map(([name, value]) => [name, last(value)]),
+    properties: [...properties],
     payload: Buffer.from(message.payload).toString("base64"),
   };
 }

@@ -6,7 +6,7 @@
  */
 
 import { MaestroError } from "../errors.ts";
-import type { MqttMessage } from "../wire/mqtt.ts";
+import type { MqttMessage, ReceivedMessage } from "../wire/mqtt.ts";
 import type { PublishPacket } from "./window.ts";
 
 /** What came is no MQTT 5. */
@@ -17,7 +17,7 @@ export interface Received {
   topic: string;
   /** Absent with QoS 0: nothing is acknowledged. */
   messageId: number | undefined;
-  message: MqttMessage;
+  message: ReceivedMessage;
 }
 
 const TYPE = 0xf0;
@@ -46,13 +46,8 @@ export function encodePublish(
   qos: 0 | 1,
 ): PublishPacket {
   let propertyBytes = contentType === undefined ? 0 : 1 + sizeOf(contentType);
-  const pairs: [name: string, value: string][] = [];
   for (const name in userProperties) {
-    const given = userProperties[name] ?? [];
-    for (const value of typeof given === "string" ? [given] : given) {
-      propertyBytes += 1 + sizeOf(name) + sizeOf(value);
-      pairs.push([name, value]);
-    }
+    propertyBytes += 1 + sizeOf(name) + sizeOf(userProperties[name] ?? "");
   }
   const topicBytes = sizeOf(topic);
   const length = topicBytes + 2 * qos + lengthBytes(propertyBytes) + propertyBytes + payload.length;
@@ -67,9 +62,9 @@ export function encodePublish(
     bytes[at] = CONTENT_TYPE;
     at = writeText(bytes, at + 1, contentType);
   }
-  for (const [name, value] of pairs) {
+  for (const name in userProperties) {
     bytes[at] = USER_PROPERTY;
-    at = writeText(bytes, writeText(bytes, at + 1, name), value);
+    at = writeText(bytes, writeText(bytes, at + 1, name), userProperties[name] ?? "");
   }
   bytes.set(payload, at);
   return { bytes, idAt };
@@ -86,10 +81,8 @@ export function decodePublish(packet: Buffer, from: number): Received | undefine
   const propertiesAt = topicEnd + 2 * qos;
   const { value: propertyBytes, end: start } = readLength(packet, propertiesAt) ?? malformed();
   const end = start + propertyBytes;
-  const message: MqttMessage = {
-    userProperties: Object.create(null),
-    payload: packet.subarray(end),
-  };
+  const userProperties: [name: string, value: string][] = [];
+  const message: ReceivedMessage = { userProperties, payload: packet.subarray(end) };
   for (let at = start; at < end;) {
     const property = packet[at++];
     if (property !== USER_PROPERTY && property !== CONTENT_TYPE) return undefined;
@@ -99,7 +92,7 @@ export function decodePublish(packet: Buffer, from: number): Received | undefine
     at = textEnd;
     if (property === USER_PROPERTY) {
       at = endOfText(packet, textEnd);
-      note(message.userProperties, text, packet.toString("utf8", textEnd + 2, at));
+      userProperties.push([text, packet.toString("utf8", textEnd + 2, at)]);
     }
     if (at > end) malformed();
   }
@@ -178,14 +171,6 @@ function endOfText(packet: Buffer, at: number): number {
   if (at + 2 > packet.length) malformed();
   const end = at + 2 + packet.readUInt16BE(at);
   return end > packet.length ? malformed() : end;
-}
-
-/** What is said more than once is a list. */
-function note(properties: MqttMessage["userProperties"], name: string, value: string): void {
-  const before = properties[name];
-  if (before === undefined) properties[name] = value;
-  else if (typeof before === "string") properties[name] = [before, value];
-  else before.push(value);
 }
 
 function malformed(): never {

@@ -8,7 +8,7 @@
 import { isIP } from "node:net";
 import { generate, type IConnackPacket, type IPubackPacket, type Packet } from "mqtt-packet";
 import { MaestroError } from "../errors.ts";
-import type { MqttMessage } from "../wire/mqtt.ts";
+import type { MqttMessage, ReceivedMessage } from "../wire/mqtt.ts";
 import { createAcknowledger } from "./acknowledger.ts";
 import { createPacketReader } from "./packet_reader.ts";
 import { type ConnectOptions, connectPacket, V5 } from "./packets.ts";
@@ -20,7 +20,7 @@ import { ACKNOWLEDGE_TIMEOUT_MS, createWindow, type Delivery } from "./window.ts
 /** What is asked of a broker besides its address. */
 export interface SessionOptions extends SocketOptions, ConnectOptions {
   /** Called for each message; `acknowledge` tells the broker that it need not keep it any longer. */
-  receive: (topic: string, message: MqttMessage, acknowledge: () => void) => void;
+  receive: (topic: string, message: ReceivedMessage, acknowledge: () => void) => void;
 }
 
 export interface Session {
