@@ -99,16 +99,11 @@ interface Told {
   failure?: string;
 }
 
-const last = (value: unknown) => Array.isArray(value) ? value.at(-1) : value;
-
 function sayPublish({ topic, messageId, message }: Received): unknown {
-  const { userProperties } = message;
-  const pairs = Array.isArray(userProperties) ? userProperties : Object.entries(userProperties);
-  // Of several values the last one counts.
-  const properties = new Map(pairs.map(([name, value]) => [name, last(value)]));
   return {
-    ...{ topic, messageId, contentType: last(message.contentType) },
-    properties: [...properties],
+    ...{ topic, messageId, contentType: message.contentType },
+    // Of several values the last one counts. The library forgets an empty one before it.
+    properties: [...new Map(message.userProperties)],
     payload: Buffer.from(message.payload).toString("base64"),
   };
 }
@@ -133,7 +128,11 @@ function readWithLibrary(bytes: Buffer): Told {
   // Packet by packet, since it would read a broken one on into the next.
   for (let at = 0; at < bytes.length && told.failure === undefined;) {
     const length = lengthOf(bytes.subarray(at));
-    reader.parse(bytes.subarray(at, at + length));
+    try {
+      reader.parse(bytes.subarray(at, at + length));
+    } catch (error) {
+      told.failure = String(error);
+    }
     at += length;
   }
   return told;
@@ -272,6 +271,10 @@ test.each<[string, number[]]>([
     ...[0x61, 0, 2, 0x62, 0x62],
   ]],
   ["with a property that there is not", [0x30, 6, 0, 1, 0x61, 1, 0x7e, 0]],
+  ["with a property of others that is longer than itself", [
+    ...[0x30, 9, 0, 1, 0x61, 5, 0x01, 0],
+    ...[0x26, 0, 9],
+  ]],
   ["with a quality of service that there is not", [0x36, 6, 0, 1, 0x61, 0, 1, 0]],
 ])("a PUBLISH %s ends the reading", (_, packet) => {
   const good = libraryPublish("t", 1, 7, { userProperties: { a: "b" }, payload: Buffer.alloc(3) });

@@ -1,7 +1,7 @@
 /** What the library makes and takes apart for us: the packets that are rare. */
 
 import { type Packet, writeToStream } from "mqtt-packet";
-import type { Received } from "./publish_packet.ts";
+import { MalformedPacket, type Received } from "./publish_packet.ts";
 
 /** What a connection is opened with. */
 export interface ConnectOptions {
@@ -45,7 +45,7 @@ export function connectPacket(options: ConnectOptions): Packet {
   };
 }
 
-/** A PUBLISH that the library has read. */
+/** A PUBLISH that the library has read. Throws if it was too short for what it says: the library makes null of that. */
 export function toReceived(packet: Packet & { cmd: "publish" }): Received {
   const { contentType, userProperties = {} } = packet.properties ?? {};
   const { topic, qos, messageId = 0, payload } = packet;
@@ -53,9 +53,18 @@ export function toReceived(packet: Packet & { cmd: "publish" }): Received {
     topic,
     messageId: qos === 0 ? undefined : messageId,
     message: {
-      ...(contentType === undefined ? {} : { contentType }),
-      userProperties,
+      ...(contentType === undefined ? {} : { contentType: textOf(contentType) }),
+      userProperties: Object.entries(userProperties).flatMap(([name, given]) =>
+        [given].flat().map((value) => [name, textOf(value)] as const)
+      ),
       payload: typeof payload === "string" ? Buffer.from(payload) : payload,
     },
   };
+}
+
+/** Of several values the last one counts. */
+function textOf(given: unknown): string {
+  const value: unknown = Array.isArray(given) ? given.at(-1) : given;
+  if (typeof value === "string") return value;
+  throw new MalformedPacket("a PUBLISH is not what its lengths say");
 }

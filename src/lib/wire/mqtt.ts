@@ -21,9 +21,12 @@ export interface MqttMessage {
 
 /** The same as it was received: a user property may come more than once. */
 export interface ReceivedMessage extends Omit<MqttMessage, "userProperties"> {
-  userProperties:
-    | readonly (readonly [name: string, value: string])[]
-    | Readonly<Record<string, string | string[]>>;
+  userProperties: readonly (readonly [name: string, value: string])[];
+}
+
+/** The same, with a list of the values of a user property that came more than once. */
+interface GroupedMessage extends Omit<MqttMessage, "userProperties"> {
+  userProperties: Readonly<Record<string, string | string[]>>;
 }
 
 /** MQTT 5 §1.5.4: the length of a text is two bytes. */
@@ -57,7 +60,8 @@ export function encodeMqtt(event: CloudEvent): MqttMessage {
 }
 
 /** Reads a message in binary or structured mode. Throws `invalid_argument` if it is no event. */
-export function decodeMqtt({ contentType, userProperties, payload }: ReceivedMessage): CloudEvent {
+export function decodeMqtt(message: ReceivedMessage | GroupedMessage): CloudEvent {
+  const { contentType, userProperties, payload } = message;
   const text = decodeUtf8(payload);
   if (contentType?.toLowerCase().startsWith("application/cloudevents")) {
     return decodeStructured(text);
