@@ -554,6 +554,7 @@ export interface ResourceClaimDueRow {
  *
  * What another server takes at the same time is passed over. What is sent since its consumer has connected
  * anew starts with a short pause again: how long an earlier connection was silent says nothing of this one.
+ * Nobody waits for the marks to reach the disk: what loses its mark is sent once more.
  *
  * `connectedAts`: of the consumer of each
  */
@@ -1088,6 +1089,9 @@ export interface SpecEventClaimRow {
  * skipped, not waited for. A resource that was sent at this version already is not sent again, but its
  * event counts: the first row tells how many were taken, even if there is nothing to send.
  *
+ * Nobody waits for its commit to reach the disk. If a crash of the database takes it, it takes all of it, and
+ * nothing that was committed before: the event is there again and is sent once more.
+ *
  * A plan may have been made while the outbox and the pending resources were few, as they mostly are,
  * and must still do when there are many. So rows are found by their place and by a list of ids, and
  * the condition is written in a way that the index of pending resources does not fit.
@@ -1278,6 +1282,9 @@ export interface StatusUpdateRow {
  * A report counts only for the version that is stored and only if it is newer than the last one. No
  * row means that it is stale, which makes a duplicate harmless wherever it arrives. One that says that all is done
  * starts the time that the resource still has, if its spec sets one; the first such word counts.
+ *
+ * The first list is a subselect, whose length PostgreSQL does not look at: or a plan for the lists at hand would look
+ * cheaper than the one that is kept, and be made anew each time.
  *
  * `finished`: true if everything is done, in the version that is reported
  */
