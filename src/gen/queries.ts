@@ -1283,9 +1283,6 @@ export interface StatusUpdateRow {
  * row means that it is stale, which makes a duplicate harmless wherever it arrives. One that says that all is done
  * starts the time that the resource still has, if its spec sets one; the first such word counts.
  *
- * The first list is a subselect, whose length PostgreSQL does not look at: or a plan for the lists at hand would look
- * cheaper than the one that is kept, and be made anew each time.
- *
  * `finished`: true if everything is done, in the version that is reported
  */
 export function statusUpdate(

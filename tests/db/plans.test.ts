@@ -4,14 +4,7 @@ import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Db } from "../../src/lib/db/connect.ts";
-import { createAcceptor } from "../../src/lib/spec/accept.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
-import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { readNow, readPage } from "../../src/lib/status/feed_page.ts";
-import { query } from "../../src/lib/db/query.ts";
-import { statusEvent } from "../harness/events.ts";
-import { testLogger } from "../harness/postgres.ts";
-import { newResource, newUpdate, openSpecs } from "../spec/specs.ts";
+import { openSpecs } from "../spec/specs.ts";
 
 const QUERIES = join(import.meta.dir, "../../sql/queries");
 /** The statements that read a whole table, each with its reason. */
@@ -67,36 +60,4 @@ test("what is due is found through its lane of the index, with the place where a
     expect(text).toMatch(/Index Cond: .*is_deletion.*after_id/);
     expect(text).not.toContain("Sort Key: resource.id");
   }
-});
-
-test("what each change runs is planned once for a connection, and not each time", async () => {
-  await using specs = await openSpecs();
-  const log = testLogger();
-  const ROUNDS = 12;
-  const planned = await specs.db.begin(async (tx) => {
-    const db = tx as unknown as Db;
-    const [acceptor, report] = [createAcceptor(db), createReportAcceptor(db, log)];
-    const ready = new Map([[specs.consumer, { name: specs.consumer, connectedAt: "2000-01-01" }]]);
-    const publish = () => publishSpecEvents(db, () => true, log, { sourceId: "maestro", ready });
-    const from = await readNow(db);
-    for (let round = 0; round < ROUNDS; round++) {
-      const resource = newResource(specs.consumer);
-      await acceptor.create(resource);
-      await publish();
-      await report(
-        readReport(statusEvent({ ...resource, consumerName: specs.consumer }), "maestro"),
-      );
-      await readPage(db, from, ["tests"]);
-      await acceptor.update(newUpdate(resource.id, 1, "2"));
-      await acceptor.delete({ id: resource.id });
-    }
-    const text =
-      "select left(statement, 40) as statement, custom_plans from pg_prepared_statements " +
-      "where custom_plans + generic_plans >= $1::int";
-    return await query<{ statement: string; custom_plans: string }>(db, text, [ROUNDS]);
-  });
-
-  expect(planned.length).toBeGreaterThanOrEqual(6);
-  // PostgreSQL tries five times what it knows of the parameters.
-  expect(planned.filter(({ custom_plans }) => Number(custom_plans) > 5)).toEqual([]);
 });

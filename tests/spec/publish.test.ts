@@ -3,14 +3,13 @@
 import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
-import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { publishSpecEvents, type ReadyConsumer } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
 import { statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { newResource, newUpdate, openSpecs, type Specs } from "./specs.ts";
+import { newUpdate, openSpecs, type Specs } from "./specs.ts";
 
 const log = testLogger();
 
@@ -112,42 +111,6 @@ test("a create is sent once, marked in the ledger, and off the outbox", async ()
   expect(second).toEqual([]);
   expect(await ledger(specs.db, id)).toMatchObject({ sent_version: 1, attempts: 1 });
   expect(await query(specs.db, "select 1 from events", [])).toEqual([]);
-});
-
-test("a mark of a send need not reach the disk, but a change and a report do", async () => {
-  await using specs = await openSpecs();
-  const durability = async (run: (db: Db) => Promise<unknown>) =>
-    await specs.db.begin(async (tx) => {
-      const db = tx as unknown as Db;
-      await query(db, "set local synchronous_commit = on", []);
-      await run(db);
-      const [row] = await query<{ found: string }>(
-        db,
-        "select current_setting('synchronous_commit') as found",
-        [],
-      );
-      return row?.found;
-    });
-  const resource = newResource(specs.consumer);
-  const { id } = resource;
-  const report = readReport(statusEvent({ id, consumerName: specs.consumer }), "maestro");
-
-  const found = {
-    create: await durability((db) => createAcceptor(db).create(resource)),
-    claim: await durability((db) => turn(db, [specs.consumer])),
-    again: await durability(async (db) => {
-      await makeDue(db, id);
-      return await redeliver(db, [specs.consumer]);
-    }),
-    report: await durability((db) => createReportAcceptor(db, log)(report)),
-    update: await durability((db) => createAcceptor(db).update(newUpdate(id, 1, "2"))),
-    delete: await durability((db) => createAcceptor(db).delete({ id })),
-  };
-
-  expect(found).toEqual({
-    ...{ create: "on", claim: "off", again: "off" },
-    ...{ report: "on", update: "on", delete: "on" },
-  });
 });
 
 test("nothing is claimed for consumers that are not connected", async () => {

@@ -23,7 +23,7 @@
 with input as (
   select *
   from unnest(
-    (select $1::text[]), $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::int[]
   ) with ordinality as input (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,

@@ -14,7 +14,7 @@
 -- null: source, is_marked, version
 with input as (
   select *
-  from unnest((select $1::text[]), $2::text[], $3::int[], $4::timestamptz[], $5::text[]) with ordinality
+  from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[]) with ordinality
     as input (id, source, version, life, receipt, position)
 ), marked as (
   update resources resource

@@ -23,7 +23,7 @@
 with input as (
   select *
   from unnest(
-    (select $1::text[]), $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::timestamptz[], $11::text[], $12::int[]
   ) with ordinality as input (
     id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, life, receipt,

@@ -12,7 +12,7 @@
 -- not null: position
 with report as (
   select *
-  from unnest((select $1::text[]), $2::text[], $3::bigint[], $4::text[], $5::text[])
+  from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
     with ordinality as report (id, consumer_name, sequence, status, status_event, position)
 ), gone as (
   delete from resources resource

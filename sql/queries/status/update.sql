@@ -4,9 +4,6 @@
 -- row means that it is stale, which makes a duplicate harmless wherever it arrives. One that says that all is done
 -- starts the time that the resource still has, if its spec sets one; the first such word counts.
 --
--- The first list is a subselect, whose length PostgreSQL does not look at: or a plan for the lists at hand would look
--- cheaper than the one that is kept, and be made anew each time.
---
 -- $1 ids
 -- $2 consumer_names
 -- $3 versions
@@ -20,7 +17,7 @@
 with report as (
   select *
   from unnest(
-    (select $1::text[]), $2::text[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::text[],
+    $1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::text[],
     $9::bool[]
   ) with ordinality as report (
     id, consumer_name, version, sequence, applied_version, status, status_event, status_hash,
