@@ -47,6 +47,7 @@ import resourcePendingConsumersText from "../../sql/queries/resource/pending_con
 import resourcePendingConsumersAfterText from "../../sql/queries/resource/pending_consumers_after.sql" with { type: "text" };
 import resourceReadListedText from "../../sql/queries/resource/read_listed.sql" with { type: "text" };
 import resourceUpdateText from "../../sql/queries/resource/update.sql" with { type: "text" };
+import resourceWhyNotCreatedText from "../../sql/queries/resource/why_not_created.sql" with { type: "text" };
 import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { type: "text" };
 import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
 import specEventConsumersAfterText from "../../sql/queries/spec_event/consumers_after.sql" with { type: "text" };
@@ -627,18 +628,22 @@ export function resourceClaimResync(
 
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
-  position: number;
-  created_at: string | null;
-  is_known_consumer: boolean;
+  id: string;
 }
 
 /**
  * Stores new resources, each with the note that its agent must be told and an entry in the change feed, in one
  * statement.
  *
- * An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
- * which. A resource that is created again takes over the last sequence of its earlier life. A receipt that exists
- * fails the statement: the change has been made.
+ * An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
+ * that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
+ * the change has been made.
+ *
+ * `specs`: joined
+ *
+ * `specEvents`: joined
+ *
+ * `metadatas`: joined
  *
  * `receipts`: null for a change that needs none
  *
@@ -652,10 +657,10 @@ export function resourceCreate(
   consumerNames: readonly (string | null)[],
   types: readonly (string | null)[],
   versions: readonly (number | null)[],
-  specs: readonly (string | null)[],
+  specs: string,
   specHashes: readonly (string | null)[],
-  specEvents: readonly (string | null)[],
-  metadatas: readonly (string | null)[],
+  specEvents: string,
+  metadatas: string,
   dataTypes: readonly (string | null)[],
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
@@ -1040,6 +1045,12 @@ export interface ResourceUpdateRow {
  * A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
  * that exists fails the statement: the change has been made.
  *
+ * `specs`: joined
+ *
+ * `specEvents`: joined
+ *
+ * `metadatas`: joined
+ *
  * `types`: null keeps the stored one
  *
  * `lives`: when the resource that is meant was created; null for whichever has the id
@@ -1053,10 +1064,10 @@ export function resourceUpdate(
   ids: readonly (string | null)[],
   sources: readonly (string | null)[],
   versions: readonly (number | null)[],
-  specs: readonly (string | null)[],
+  specs: string,
   specHashes: readonly (string | null)[],
-  specEvents: readonly (string | null)[],
-  metadatas: readonly (string | null)[],
+  specEvents: string,
+  metadatas: string,
   dataTypes: readonly (string | null)[],
   types: readonly (string | null)[] | null,
   lives: readonly (string | null)[] | null,
@@ -1064,6 +1075,23 @@ export function resourceUpdate(
   ttls: readonly (number | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
   return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls]);
+}
+
+/** A row of `resource/why_not_created.sql`. */
+export interface ResourceWhyNotCreatedRow {
+  id: string;
+  is_taken: boolean;
+  is_known_consumer: boolean;
+}
+
+/** Tells why resources were not created. Neither reason: what was in the way has gone meanwhile. */
+export function resourceWhyNotCreated(
+  db: Db,
+  ids: readonly (string | null)[],
+  names: readonly (string | null)[],
+  consumerNames: readonly (string | null)[],
+): Promise<ResourceWhyNotCreatedRow[]> {
+  return query<ResourceWhyNotCreatedRow>(db, resourceWhyNotCreatedText, [ids, names, consumerNames]);
 }
 
 /** A row of `spec_event/claim.sql`. */

@@ -1,9 +1,9 @@
 -- Stores new resources, each with the note that its agent must be told and an entry in the change feed, in one
 -- statement.
 --
--- An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
--- which. A resource that is created again takes over the last sequence of its earlier life. A receipt that exists
--- fails the statement: the change has been made.
+-- An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
+-- that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
+-- the change has been made.
 --
 -- $1 ids
 -- $2 names
@@ -11,25 +11,14 @@
 -- $4 consumer_names
 -- $5 types
 -- $6 versions
--- $7 specs
+-- $7 specs joined
 -- $8 spec_hashes
--- $9 spec_events
--- $10 metadatas
+-- $9 spec_events joined
+-- $10 metadatas joined
 -- $11 data_types
 -- $12 receipts null for a change that needs none
 -- $13 ttls seconds that it stays once it is done; null for ever
--- not null: position, is_known_consumer
--- null: created_at
-with input as (
-  select *
-  from unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::int[]
-  ) with ordinality as input (
-    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
-    receipt, ttl_seconds, position
-  )
-), created as (
+with created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
     data_type, status_sequence, ttl_seconds, ttl_version
@@ -37,7 +26,15 @@ with input as (
   select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
     input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version
-  from input
+  from unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
+    string_to_array($7::text, E'\x1f', ''), $8::text[],
+    string_to_array($9::text, E'\x1f', ''), string_to_array($10::text, E'\x1f', ''),
+    $11::text[], $13::int[]
+  ) as input (
+    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
+    ttl_seconds
+  )
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id
   on conflict do nothing
@@ -51,7 +48,7 @@ with input as (
 ), receipted as (
   insert into receipts (id, resource_id, version)
   select input.receipt, input.id, input.version
-  from input
+  from unnest($12::text[], $1::text[], $6::int[]) as input (receipt, id, version)
   join created on created.id = input.id
   where input.receipt is not null
 ), reborn as (
@@ -63,9 +60,7 @@ with input as (
 ), fed_woken as (
   select pg_notify('changes', '') from created having count(*) > 0
 )
-select input.position::int as position, created.created_at, consumer.id is not null as is_known_consumer
-from input
-left join created on created.id = input.id
-left join consumers consumer on consumer.name = input.consumer_name
+select created.id
+from created
 left join woken on true
 left join fed_woken on true;

@@ -9,10 +9,10 @@
 -- $1 ids
 -- $2 sources
 -- $3 versions
--- $4 specs
+-- $4 specs joined
 -- $5 spec_hashes
--- $6 spec_events
--- $7 metadatas
+-- $6 spec_events joined
+-- $7 metadatas joined
 -- $8 data_types
 -- $9 types null keeps the stored one
 -- $10 lives when the resource that is meant was created; null for whichever has the id
@@ -23,7 +23,8 @@
 with input as (
   select *
   from unnest(
-    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $1::text[], $2::text[], $3::int[], string_to_array($4::text, E'\x1f', ''), $5::text[],
+    string_to_array($6::text, E'\x1f', ''), string_to_array($7::text, E'\x1f', ''), $8::text[],
     $9::text[], $10::timestamptz[], $11::text[], $12::int[]
   ) with ordinality as input (
     id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, life, receipt,

@@ -1,23 +1,11 @@
 /** From the outside world into the database: creates, updates and deletions of resources. */
 
-import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { parseEventType } from "../wire/event_type.ts";
-import { encodeStructured } from "../wire/structured.ts";
-import {
-  alreadyExists,
-  foreign,
-  notFound,
-  staleVersion,
-  underDeletion,
-  unknownConsumer,
-} from "./refusals.ts";
-import { specHash } from "./spec_hash.ts";
-import { ttlOf } from "./ttl.ts";
+import { asError, createAll, deleteAll, RACED, updateAll } from "./accept_statements.ts";
 
 export interface NewResource {
   id: string;
@@ -98,7 +86,8 @@ export function createAcceptor(db: Db): Acceptor {
   });
   return {
     create: async (resource) => {
-      await accept({ action: "create", id: resource.id, input: resource });
+      const { id } = resource;
+      await insist("create", id, () => accept({ action: "create", id, input: resource }));
     },
     update: (update) =>
       insist("update", update.id, () => accept({ action: "update", id: update.id, input: update })),
@@ -112,11 +101,7 @@ export function createAcceptor(db: Db): Acceptor {
   };
 }
 
-/** Somebody else's change came between the reading and the writing of one statement: look again. */
-const RACED = 0;
 const ATTEMPTS = 10;
-/** A deletion that has nothing left to ask for. */
-const DONE = -1;
 
 async function insist(verb: string, id: string, attempt: () => Promise<number>): Promise<number> {
   for (let count = 0; count < ATTEMPTS; count++) {
@@ -175,108 +160,6 @@ async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(numb
   }
 }
 
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
 function idAt(entries: Entry[], at: number): string {
   return entries[at]?.id ?? "";
-}
-
-async function createAll(db: Db, resources: NewResource[]): Promise<(number | Error)[]> {
-  const rows = await q.resourceCreate(
-    db,
-    resources.map(({ id }) => id),
-    resources.map(({ name }) => name),
-    resources.map(({ source }) => source),
-    resources.map(({ consumerName }) => consumerName),
-    resources.map(({ type }) => type),
-    resources.map(({ version }) => version),
-    resources.map(({ spec }) => spec),
-    resources.map(specHash),
-    resources.map(({ event }) => storedEvent(event)),
-    resources.map(({ metadata }) => metadata ?? null),
-    resources.map(dataTypeOf),
-    resources.map(({ receipt }) => receipt ?? null),
-    resources.map((resource) => ttlOf(resource) ?? null),
-  );
-  return inOrder(resources, rows, (resource, row) => {
-    if (row?.created_at) return resource.version;
-    return row?.is_known_consumer ? alreadyExists() : unknownConsumer(resource.consumerName);
-  });
-}
-
-async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | Error)[]> {
-  const rows = await q.resourceUpdate(
-    db,
-    updates.map(({ id }) => id),
-    updates.map(({ source }) => source ?? null),
-    updates.map(({ version }) => version),
-    updates.map(({ spec }) => spec),
-    updates.map(specHash),
-    updates.map(({ event }) => storedEvent(event)),
-    updates.map(({ metadata }) => metadata ?? null),
-    updates.map(dataTypeOf),
-    updates.map(({ type }) => type ?? null),
-    updates.map(({ life }) => life ?? null),
-    updates.map(({ receipt }) => receipt ?? null),
-    updates.map((update) => ttlOf(update) ?? null),
-  );
-  return inOrder(updates, rows, (update, row) => {
-    if (row?.new_version) return row.new_version;
-    if (!row?.version) return notFound(update.id);
-    if (update.source !== undefined && row.source !== update.source) {
-      return foreign(update.id, row.source, update.source);
-    }
-    if (row.is_deleting) return underDeletion(update.id);
-    if (isSuperseded(update, { ...row, version: row.version })) return staleVersion(row.version);
-    return row.is_same ? row.version : RACED;
-  });
-}
-
-async function deleteAll(db: Db, deletions: ResourceDeletion[]): Promise<(number | Error)[]> {
-  const rows = await q.resourceDelete(
-    db,
-    deletions.map(({ id }) => id),
-    deletions.map(({ source }) => source ?? null),
-    deletions.map(({ version }) => version ?? 0),
-    deletions.map(({ life }) => life ?? null),
-    deletions.map(({ receipt }) => receipt ?? null),
-  );
-  return inOrder(deletions, rows, (deletion, row) => {
-    const { id, source } = deletion;
-    if (!row?.source || !row.version) return DONE;
-    if (source !== undefined && row.source !== source) return foreign(id, row.source, source);
-    // What is being deleted already is what the caller wants, whatever it has seen.
-    if (row.is_marked || row.is_deleting) return DONE;
-    const { version } = row;
-    return isSuperseded(deletion, { ...row, version }) ? staleVersion(version) : RACED;
-  });
-}
-
-/** True if the caller has seen something else than what is stored. */
-function isSuperseded(
-  { version = 0 }: { version?: number },
-  stored: { version: number; is_other_life: boolean },
-): boolean {
-  return stored.is_other_life || (version !== 0 && version !== stored.version);
-}
-
-function inOrder<In, Row extends { position: number }>(
-  inputs: In[],
-  rows: Row[],
-  answer: (input: In, row: Row | undefined) => number | Error,
-): (number | Error)[] {
-  const byPosition = new Map(rows.map((row) => [row.position, row]));
-  return inputs.map((input, index) => answer(input, byPosition.get(index + 1)));
-}
-
-function dataTypeOf({ event }: { event: CloudEvent }): string {
-  return parseEventType(event.type).dataType;
-}
-
-/** Of the event only what is not stored elsewhere: no data, no metadata. */
-function storedEvent(event: CloudEvent): string {
-  const { metadata: _, ...extensions } = event.extensions;
-  return encodeStructured({ ...event, extensions, data: undefined });
 }
