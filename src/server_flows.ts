@@ -4,6 +4,7 @@ import type { Authenticate } from "./lib/access/caller.ts";
 import type { ServerConfig } from "./lib/config.ts";
 import type { Db } from "./lib/db/connect.ts";
 import { startListening } from "./lib/db/listen.ts";
+import { createWakes } from "./lib/db/wakes.ts";
 import type { AgentDoor } from "./lib/grpc/agents.ts";
 import { createSourceDoor, type SourceDoor } from "./lib/grpc/sources.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
@@ -15,6 +16,7 @@ import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
 import { expireResources } from "./lib/spec/ttl.ts";
 import { createFeed, type Feed } from "./lib/status/feed.ts";
+import { readForPump } from "./lib/status/feed_pace.ts";
 import { startFollowing } from "./lib/status/follow.ts";
 import { toFeedEvent } from "./lib/status/status_teller.ts";
 import { keepFeed, purgeTombstones } from "./lib/status/upkeep.ts";
@@ -55,17 +57,19 @@ export interface FlowParts {
 /** Starts both flows; `stack` ends them. */
 export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts): Promise<Flows> {
   const { db, config, log, listen = startListening } = parts;
-  const down = await startDown(stack, parts);
-  const up = startUp(stack, parts, down.acceptor);
-  // Notifications only wake. After a lost connection whatever was missed is looked for.
-  const channels = {
-    spec_events: {
-      heard: (names: string) => down.wake(names.split(",").filter(down.isConnected)),
-      caughtUp: () => down.wake([]),
+  // Wakes come from here and from other servers. None of them is needed: every loop also runs by a timer.
+  const sleepers = {
+    specs(consumerNames: string[]) {
+      down.wake(consumerNames.filter(down.isConnected));
+      up.wakeForSpecs();
     },
-    changes: { heard: up.wake, caughtUp: up.wake },
+    statuses: () => up.wake(),
   };
-  stack.use(listen(db, channels, log));
+  const wakes = stack.use(createWakes(db, sleepers, log));
+  const acceptor = createAcceptor(db, wakes.specs);
+  const up = startUp(stack, parts, acceptor);
+  const down = await startDown(stack, parts, wakes.statuses);
+  stack.use(listen(db, wakes.channels, log));
   startUpkeep(stack, db, log);
   if (config["ttl-after-finished"]) {
     const expire = () => expireResources(db, log);
@@ -75,7 +79,7 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
   const readiness = () => cutOff() ?? down.readiness();
   log.debug("the flows run", { source: config["source-id"] });
   return {
-    acceptor: down.acceptor,
+    acceptor,
     agents: down.agents,
     sources: up.sources,
     feed: up.feed,
@@ -85,18 +89,20 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
 }
 
 /** Down: from the outbox to the agents. */
-async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
+async function startDown(stack: AsyncDisposableStack, parts: FlowParts, reported: () => void) {
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
-  const acceptor = createAcceptor(db);
   const wake = (consumerNames: string[]) => {
     publisher.hint(consumerNames);
     publishing.wake();
   };
-  const road = await openRoad(stack, parts, (consumerNames) => {
-    wake(consumerNames);
-    redelivery.hint(consumerNames);
-    redelivering.wake();
+  const road = await openRoad(stack, parts, {
+    wake(consumerNames) {
+      wake(consumerNames);
+      redelivery.hint(consumerNames);
+      redelivering.wake();
+    },
+    reported,
   });
   const { publish, ready } = road;
   const publisher = createSpecPublisher(db, publish, log, { sourceId, ready, sweepMs: SWEEP_MS });
@@ -108,7 +114,7 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
   const redelivering = stack.use(
     startPump(redelivery.run, { name: "spec-redelivery", intervalMs: REDELIVER_MS, log }),
   );
-  return { ...road, acceptor, wake };
+  return { ...road, wake };
 }
 
 /** Up: from the change feed to the sources. */
@@ -141,9 +147,12 @@ function startUp(
     end: (error) => sources.restart(error.message),
   });
   const telling = stack.use(
-    startPump(feed.read, { name: "status-feed", intervalMs: SWEEP_MS, log }),
+    startPump(readForPump(feed), { name: "status-feed", intervalMs: SWEEP_MS, log }),
   );
-  return { sources, feed, wake: telling.wake };
+  const wakeForSpecs = () => {
+    if (feed.wantsSpecs()) telling.wake();
+  };
+  return { sources, feed, wake: telling.wake, wakeForSpecs };
 }
 
 /** Drops what nobody needs any more, a bounded number of rows at a time. */

@@ -62,6 +62,7 @@ import tombstoneGetText from "../../sql/queries/tombstone/get.sql" with { type: 
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
 import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
+import wakeTellText from "../../sql/queries/wake/tell.sql" with { type: "text" };
 
 /** A row of `change/cursor.sql`. */
 export interface ChangeCursorRow {
@@ -151,6 +152,7 @@ export interface ChangeReadRow {
   next_xid: string;
   is_too_old: boolean;
   is_ahead: boolean;
+  is_held: boolean;
   xid: string | null;
   id: string | null;
   kind: string | null;
@@ -195,7 +197,7 @@ export interface ChangeReadRow {
  * would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
  * first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
  *
- * `sources`: null for everybody's
+ * `sources`: null for everybody's, and for specs as well
  */
 export function changeRead(
   db: Db,
@@ -672,6 +674,7 @@ export function resourceCreate(
 export interface ResourceDeleteRow {
   position: number;
   source: string | null;
+  consumer_name: string | null;
   is_marked: boolean | null;
   version: number | null;
   is_deleting: boolean;
@@ -1030,6 +1033,7 @@ export interface ResourceUpdateRow {
   position: number;
   version: number | null;
   source: string | null;
+  consumer_name: string | null;
   is_deleting: boolean;
   is_same: boolean;
   is_other_life: boolean;
@@ -1404,4 +1408,18 @@ export function tombstonePurge(
   limitCount: number,
 ): Promise<TombstonePurgeRow[]> {
   return query<TombstonePurgeRow>(db, tombstonePurgeText, [ageSeconds, limitCount]);
+}
+
+/** A row of `wake/tell.sql`. */
+export interface WakeTellRow {
+  pg_notify: string | null;
+}
+
+/** Notifies other servers, in a transaction that stores nothing and so waits for no disk. */
+export function wakeTell(
+  db: Db,
+  channels: readonly (string | null)[],
+  texts: readonly (string | null)[],
+): Promise<WakeTellRow[]> {
+  return query<WakeTellRow>(db, wakeTellText, [channels, texts]);
 }

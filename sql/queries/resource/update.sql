@@ -19,7 +19,7 @@
 -- $11 receipts null for a change that needs none
 -- $12 ttls seconds that it stays once it is done; null for ever
 -- not null: position, is_deleting, is_same, is_other_life
--- null: version, source, new_version
+-- null: version, source, consumer_name, new_version
 with input as (
   select *
   from unnest(
@@ -86,20 +86,12 @@ with input as (
         and resource.spec_hash = input.spec_hash
       )
     )
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from updated
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from updated having count(*) > 0
 )
-select input.position::int as position, resource.version, resource.source,
+select input.position::int as position, resource.version, resource.source, resource.consumer_name,
   resource.deleted_at is not null as is_deleting,
   coalesce(resource.spec_hash = input.spec_hash, false) as is_same,
   coalesce(resource.created_at <> input.life, false) as is_other_life,
   updated.version as new_version
 from input
 left join resources resource on resource.id = input.id
-left join updated on updated.id = input.id
-left join woken on true
-left join fed_woken on true;
+left join updated on updated.id = input.id;

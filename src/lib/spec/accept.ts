@@ -5,7 +5,14 @@ import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { asError, createAll, deleteAll, RACED, updateAll } from "./accept_statements.ts";
+import {
+  asError,
+  createAll,
+  deleteAll,
+  RACED,
+  type Stored,
+  updateAll,
+} from "./accept_statements.ts";
 
 export interface NewResource {
   id: string;
@@ -77,9 +84,12 @@ const BATCH = {
   meetsAll,
 };
 
-/** Starts an acceptor. Calls that arrive together share a statement; for one id they keep their order. */
-export function createAcceptor(db: Db): Acceptor {
-  const accept = createBatch((entries: Entry[]) => run(db, entries), {
+/**
+ * Starts an acceptor. Calls that arrive together share a statement; for one id they keep their order. After each commit
+ * `stored` is told for whom it was.
+ */
+export function createAcceptor(db: Db, stored: Stored = () => {}): Acceptor {
+  const accept = createBatch((entries: Entry[]) => run(db, stored, entries), {
     ...BATCH,
     name: "accept a resource",
     key: (entry) => entry.id,
@@ -120,26 +130,30 @@ type Entry =
   | { action: "delete"; id: string; input: ResourceDeletion };
 
 /** One statement per action that occurs; the answers in the order of the entries. */
-async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
+async function run(db: Db, stored: Stored, entries: Entry[]): Promise<(number | Error)[]> {
   const answers: (number | Error)[] = entries.map(() => RACED);
   const groups = [
     { action: "create", run: createAll },
     { action: "update", run: updateAll },
     { action: "delete", run: deleteAll },
   ] as const;
+  const tellIfAny = (consumerNames: string[]) => {
+    if (consumerNames.length > 0) stored(consumerNames);
+  };
   for (const group of groups) {
     const positions = entries.flatMap(({ action }, at) => action === group.action ? [at] : []);
     if (positions.length === 0) continue;
     // Sorted by id, so that two servers lock rows in the same order.
     positions.sort((a, b) => (idAt(entries, a) < idAt(entries, b) ? -1 : 1));
     const inputs = positions.map((at) => entries[at]?.input);
-    const results = await settle(group.run as GroupRun, db, inputs);
+    const runGroup = group.run as GroupRun;
+    const results = await settle((some) => runGroup(db, some, tellIfAny), inputs);
     results.forEach((result, index) => (answers[positions[index] ?? 0] = result));
   }
   return answers;
 }
 
-type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
+type GroupRun = (db: Db, inputs: unknown[], stored: Stored) => Promise<(number | Error)[]>;
 
 /**
  * A statement that fails fails its own entries one by one, never those of another action.
@@ -147,14 +161,17 @@ type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
  * But not one whose answer was lost: it may have been committed, and tried again it would be refused, as what it
  * creates exists. Its callers hear that the outcome is open.
  */
-async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(number | Error)[]> {
+async function settle(
+  group: (inputs: unknown[]) => Promise<(number | Error)[]>,
+  inputs: unknown[],
+): Promise<(number | Error)[]> {
   try {
-    return await group(db, inputs);
+    return await group(inputs);
   } catch (error) {
     if (inputs.length === 1 || meetsAll(error)) return inputs.map(() => asError(error));
     const answers: (number | Error)[] = [];
     for (const input of inputs) {
-      answers.push(...await group(db, [input]).catch((error) => [asError(error)]));
+      answers.push(...await group([input]).catch((error) => [asError(error)]));
     }
     return answers;
   }

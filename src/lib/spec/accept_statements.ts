@@ -23,8 +23,15 @@ export const RACED = 0;
 /** A deletion that has nothing left to ask for. */
 const DONE = -1;
 
+/** Told of the consumers for whom something new was stored. */
+export type Stored = (consumerNames: string[]) => void;
+
 /** Answers with the version of each, or why it was not created. */
-export async function createAll(db: Db, resources: NewResource[]): Promise<(number | Error)[]> {
+export async function createAll(
+  db: Db,
+  resources: NewResource[],
+  stored: Stored,
+): Promise<(number | Error)[]> {
   const rows = await q.resourceCreate(
     db,
     resources.map(({ id }) => id),
@@ -43,6 +50,7 @@ export async function createAll(db: Db, resources: NewResource[]): Promise<(numb
   );
   const created = new Set(rows.map(({ id }) => id));
   const others = resources.filter(({ id }) => !created.has(id));
+  stored(resources.flatMap(({ id, consumerName }) => created.has(id) ? [consumerName] : []));
   // If that cannot be told, those that were created still are.
   const reasons = others.length === 0 ? NONE : await whyNotCreated(db, others).catch(asError);
   return resources.map(({ id, version }) => {
@@ -71,7 +79,11 @@ async function whyNotCreated(db: Db, resources: NewResource[]): Promise<Reasons>
 }
 
 /** Answers with the version that is stored now, or why it was not updated. */
-export async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | Error)[]> {
+export async function updateAll(
+  db: Db,
+  updates: ResourceUpdate[],
+  stored: Stored,
+): Promise<(number | Error)[]> {
   const rows = await q.resourceUpdate(
     db,
     updates.map(({ id }) => id),
@@ -87,6 +99,7 @@ export async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(num
     updates.map(({ receipt }) => receipt ?? null),
     updates.map((update) => ttlOf(update) ?? null),
   );
+  stored(rows.flatMap((row) => row.new_version ? row.consumer_name ?? [] : []));
   return inOrder(updates, rows, (update, row) => {
     if (row?.new_version) return row.new_version;
     if (!row?.version) return notFound(update.id);
@@ -103,6 +116,7 @@ export async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(num
 export async function deleteAll(
   db: Db,
   deletions: ResourceDeletion[],
+  stored: Stored,
 ): Promise<(number | Error)[]> {
   const rows = await q.resourceDelete(
     db,
@@ -112,6 +126,7 @@ export async function deleteAll(
     deletions.map(({ life }) => life ?? null),
     deletions.map(({ receipt }) => receipt ?? null),
   );
+  stored(rows.flatMap((row) => row.is_marked ? row.consumer_name ?? [] : []));
   return inOrder(deletions, rows, (deletion, row) => {
     const { id, source } = deletion;
     if (!row?.source || !row.version) return DONE;
