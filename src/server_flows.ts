@@ -26,6 +26,7 @@ import { openRoad } from "./server_road.ts";
 /** A lost notification costs this much; faults.md asks for two seconds. */
 const SWEEP_MS = 1_000;
 const REDELIVER_MS = 5_000;
+const EXPIRE_MS = 5_000;
 const PURGE_MS = 60_000;
 const FEED_RETENTION_SECONDS = 24 * 3600;
 /** A transaction that holds the feed back for longer is reported. */
@@ -73,7 +74,7 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
   startUpkeep(stack, db, log);
   if (config["ttl-after-finished"]) {
     const expire = () => expireResources(db, log);
-    stack.use(startPump(expire, { name: "ttl-after-finished", intervalMs: SWEEP_MS, log }));
+    stack.use(startPump(expire, { name: "ttl-after-finished", intervalMs: EXPIRE_MS, log }));
   }
   const cutOff = () => db.watch?.reason();
   const readiness = () => cutOff() ?? down.readiness();
