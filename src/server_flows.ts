@@ -4,7 +4,7 @@ import type { Authenticate } from "./lib/access/caller.ts";
 import type { ServerConfig } from "./lib/config.ts";
 import type { Db } from "./lib/db/connect.ts";
 import { startListening } from "./lib/db/listen.ts";
-import { createWakes } from "./lib/db/wakes.ts";
+import { createWakes, type Sleepers } from "./lib/db/wakes.ts";
 import type { AgentDoor } from "./lib/grpc/agents.ts";
 import { createSourceDoor, type SourceDoor } from "./lib/grpc/sources.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
@@ -14,6 +14,7 @@ import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
 import { createSpecPublisher } from "./lib/spec/publish.ts";
 import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
+import { createSender } from "./lib/spec/send.ts";
 import { expireResources } from "./lib/spec/ttl.ts";
 import { createFeed, type Feed } from "./lib/status/feed.ts";
 import { readForPump } from "./lib/status/feed_pace.ts";
@@ -59,17 +60,18 @@ export interface FlowParts {
 export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts): Promise<Flows> {
   const { db, config, log, listen = startListening } = parts;
   // Wakes come from here and from other servers. None of them is needed: every loop also runs by a timer.
+  let up: ReturnType<typeof startUp> | undefined;
   const sleepers = {
     specs(consumerNames: string[]) {
       down.wake(consumerNames.filter(down.isConnected));
-      up.wakeForSpecs();
+      up?.wakeForSpecs();
     },
-    statuses: () => up.wake(),
+    // Agents may report before anybody can have subscribed.
+    statuses: () => up?.wake(),
   };
   const wakes = stack.use(createWakes(db, sleepers, log));
-  const acceptor = createAcceptor(db, wakes.specs);
-  const up = startUp(stack, parts, acceptor);
-  const down = await startDown(stack, parts, wakes.statuses);
+  const down = await startDown(stack, parts, wakes);
+  up = startUp(stack, parts, down.acceptor);
   stack.use(listen(db, wakes.channels, log));
   startUpkeep(stack, db, log);
   if (config["ttl-after-finished"]) {
@@ -80,7 +82,7 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
   const readiness = () => cutOff() ?? down.readiness();
   log.debug("the flows run", { source: config["source-id"] });
   return {
-    acceptor,
+    acceptor: down.acceptor,
     agents: down.agents,
     sources: up.sources,
     feed: up.feed,
@@ -90,7 +92,7 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
 }
 
 /** Down: from the outbox to the agents. */
-async function startDown(stack: AsyncDisposableStack, parts: FlowParts, reported: () => void) {
+async function startDown(stack: AsyncDisposableStack, parts: FlowParts, wakes: Sleepers) {
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
   const wake = (consumerNames: string[]) => {
@@ -103,9 +105,11 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts, reported
       redelivery.hint(consumerNames);
       redelivering.wake();
     },
-    reported,
+    reported: wakes.statuses,
   });
-  const { publish, ready } = road;
+  const { publish, ready, isReady } = road;
+  const sender = createSender(isReady, publish, log, sourceId);
+  const acceptor = createAcceptor(db, sender, wakes.specs);
   const publisher = createSpecPublisher(db, publish, log, { sourceId, ready, sweepMs: SWEEP_MS });
   const publishing = stack.use(
     startPump(publisher.run, { name: "spec-publisher", intervalMs: SWEEP_MS, log }),
@@ -115,7 +119,7 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts, reported
   const redelivering = stack.use(
     startPump(redelivery.run, { name: "spec-redelivery", intervalMs: REDELIVER_MS, log }),
   );
-  return { ...road, wake };
+  return { ...road, acceptor, wake };
 }
 
 /** Up: from the change feed to the sources. */

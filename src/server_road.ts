@@ -25,6 +25,8 @@ export interface Road {
   publish: Publish;
   /** Who can be sent to now. */
   ready: () => Ready;
+  /** True if this consumer can be sent to now. */
+  isReady: (consumerName: string) => boolean;
   /** True if this server may reach the consumer. */
   isConnected: (consumerName: string) => boolean;
   /** Why agents cannot be reached; undefined if they can. */
@@ -101,8 +103,8 @@ export async function openRoad(
     () => checkStatuses(db, sendTo, inPages([...agents.ready().keys()]), options),
     { name: "status-check", intervalMs, log },
   ));
-  const { isConnected, publish, ready } = agents;
-  return { agents, publish, ready, isConnected, readiness: () => undefined };
+  const { isConnected, isReady, publish, ready } = agents;
+  return { agents, publish, ready, isReady, isConnected, readiness: () => undefined };
 }
 
 /** A page is one statement. */
@@ -133,5 +135,9 @@ async function openMqtt(
     log,
   }));
   stack.use(startPump(() => pulse.write(), { name: "pulse", intervalMs: PULSE_MS, log }));
-  return { agents: undefined, publish, ready, isConnected: () => true, readiness };
+  const isReady = (name: string) => {
+    const now = ready();
+    return now instanceof Map ? now.has(name) : now.isReady(name);
+  };
+  return { agents: undefined, publish, ready, isReady, isConnected: () => true, readiness };
 }

@@ -631,6 +631,8 @@ export function resourceClaimResync(
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   id: string;
+  created_at: string;
+  sent_at: string | null;
 }
 
 /**
@@ -641,6 +643,9 @@ export interface ResourceCreateRow {
  * that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
  * the change has been made.
  *
+ * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+ * nobody else is told.
+ *
  * `specs`: joined
  *
  * `specEvents`: joined
@@ -650,6 +655,8 @@ export interface ResourceCreateRow {
  * `receipts`: null for a change that needs none
  *
  * `ttls`: seconds that it stays once it is done; null for ever
+ *
+ * `sends`: true for what its server sends
  */
 export function resourceCreate(
   db: Db,
@@ -666,8 +673,9 @@ export function resourceCreate(
   dataTypes: readonly (string | null)[],
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
+  sends: readonly (boolean | null)[],
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls, sends]);
 }
 
 /** A row of `resource/delete.sql`. */
@@ -1033,11 +1041,13 @@ export interface ResourceUpdateRow {
   position: number;
   version: number | null;
   source: string | null;
-  consumer_name: string | null;
   is_deleting: boolean;
   is_same: boolean;
   is_other_life: boolean;
   new_version: number | null;
+  consumer_name: string | null;
+  created_at: string | null;
+  sent_at: string | null;
 }
 
 /**
@@ -1048,6 +1058,9 @@ export interface ResourceUpdateRow {
  * another source or is the same already stays as it is; the answer tells which, as seen before the update.
  * A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
  * that exists fails the statement: the change has been made.
+ *
+ * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+ * nobody else is told.
  *
  * `specs`: joined
  *
@@ -1062,6 +1075,8 @@ export interface ResourceUpdateRow {
  * `receipts`: null for a change that needs none
  *
  * `ttls`: seconds that it stays once it is done; null for ever
+ *
+ * `sendTos`: the consumer to which its server sends, if it is of that; else null
  */
 export function resourceUpdate(
   db: Db,
@@ -1077,8 +1092,9 @@ export function resourceUpdate(
   lives: readonly (string | null)[] | null,
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
+  sendTos: readonly (string | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls, sendTos]);
 }
 
 /** A row of `resource/why_not_created.sql`. */

@@ -8,7 +8,7 @@ import { createDatabase, type TestDatabase, testLogger } from "../harness/postgr
 
 interface Server extends AsyncDisposable {
   wakes: Wakes;
-  /** The consumers that it was woken for, and a star for each wake for statuses. */
+  /** The consumers that it was woken for, a dash if nobody was named, and a star for each wake for statuses. */
   woken: string[];
 }
 
@@ -16,7 +16,7 @@ async function startServer({ db }: TestDatabase): Promise<Server> {
   await using stack = new AsyncDisposableStack();
   const woken: string[] = [];
   const sleepers = {
-    specs: (names: string[]) => void woken.push(...names),
+    specs: (names: string[]) => void woken.push(...names.length === 0 ? ["-"] : names),
     statuses: () => void woken.push("*"),
   };
   const wakes = stack.use(createWakes(db, sleepers, testLogger()));
@@ -49,6 +49,18 @@ test("a server wakes itself at once, and others by a notification that it passes
   expect(atOnce).toEqual(["a", "b", "*"]);
   expect(apart(one)).toEqual(["*", "a", "b"]);
   expect(apart(other)).toEqual(["*", "a", "b"]);
+});
+
+test("specs that have been sent wake those who watch, here and on other servers", async () => {
+  await using database = await createDatabase();
+  await using one = await startServer(database);
+  await using other = await startServer(database);
+
+  one.wakes.specs([]);
+  await settle([one, other]);
+
+  const apart = ({ woken }: Server) => woken.filter((name) => name !== "last");
+  expect([one, other].map(apart)).toEqual([["-"], ["-"]]);
 });
 
 test("more consumers than one notification can name are all woken", async () => {

@@ -42,8 +42,8 @@ with input as (
   where input.receipt is not null
     and (marked.id is not null or resource.id is null or resource.deleted_at is not null)
 )
-select input.position::int as position, resource.source, resource.consumer_name, marked.id is not null as is_marked,
-  resource.version, resource.deleted_at is not null as is_deleting,
+select input.position::int as position, resource.source, resource.consumer_name,
+  marked.id is not null as is_marked, resource.version, resource.deleted_at is not null as is_deleting,
   coalesce(resource.created_at <> input.life, false) as is_other_life
 from input
 left join resources resource on resource.id = input.id

@@ -13,7 +13,7 @@ import type { Channel } from "./listen.ts";
 
 /** What is woken, by this server or by others. */
 export interface Sleepers {
-  /** Specs wait for these consumers; none means that they may for all. */
+  /** Specs were stored, and wait for these consumers: none if they have been sent, or nobody knows. */
   specs(consumerNames: string[]): void;
   /** There is more in the feed. */
   statuses(): void;
@@ -34,17 +34,19 @@ const OWN = "@";
 /** Makes one for a server. Nothing waits for its notifications, and nothing comes of it if one fails. */
 export function createWakes(db: Db, sleepers: Sleepers, log: Logger): Wakes {
   const me = `${OWN}${crypto.randomUUID()}`;
-  let names = new Set<string>();
-  let isChanged = false;
+  /** For whom specs wait; undefined if none were stored. */
+  let names: Set<string> | undefined;
+  let isReported = false;
   let telling: Promise<void> | undefined;
 
   /** Whatever comes while one notification is on its way goes with the next. */
   const tell = async () => {
-    while (names.size > 0 || isChanged) {
-      const texts = [...inTexts(me, names)].map((text) => [SPECS, text] as const);
-      const all = isChanged ? [...texts, [STATUSES, me] as const] : texts;
-      names = new Set();
-      isChanged = false;
+    while (names !== undefined || isReported) {
+      const texts = names === undefined ? [] : [...inTexts(me, names)];
+      const told = texts.map((text) => [SPECS, text] as const);
+      const all = isReported ? [...told, [STATUSES, me] as const] : told;
+      names = undefined;
+      isReported = false;
       await q.wakeTell(db, all.map(([channel]) => channel), all.map(([, text]) => text));
     }
   };
@@ -58,12 +60,13 @@ export function createWakes(db: Db, sleepers: Sleepers, log: Logger): Wakes {
   return {
     specs(consumerNames) {
       sleepers.specs(consumerNames);
+      names ??= new Set();
       for (const name of consumerNames) names.add(name);
       start();
     },
     statuses() {
       sleepers.statuses();
-      isChanged = true;
+      isReported = true;
       start();
     },
     channels: {
@@ -96,5 +99,5 @@ function* inTexts(me: string, names: Iterable<string>): Generator<string> {
     }
     text += `,${name}`;
   }
-  if (text !== me) yield text;
+  yield text;
 }

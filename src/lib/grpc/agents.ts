@@ -57,6 +57,8 @@ export interface AgentDoor {
   methods: Methods;
   /** The consumers that can take events now. */
   ready(): Map<string, ReadyConsumer>;
+  /** True if this consumer is one of them. */
+  isReady(consumerName: string): boolean;
   /** The consumers whose agents are connected here, whether or not they can take events. */
   connected(): Iterable<string>;
   /** True if an agent of this consumer is connected here. */
@@ -182,6 +184,10 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
       },
     },
     ready: () => readyConsumers(consumers),
+    isReady(consumerName) {
+      const connected = consumers.get(consumerName);
+      return connected !== undefined && isReady(connected);
+    },
     connected: () => consumers.keys(),
     isConnected: (consumerName) => consumers.has(consumerName),
     publish,
@@ -191,12 +197,15 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
 
 function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyConsumer> {
   const ready = new Map<string, ReadyConsumer>();
-  for (const [name, { streams, connectedAt }] of consumers) {
-    // One of each type is enough: another may be a connection that has died and is not yet known to have.
-    const isReady = [...streams.values()].every((stream) => [...stream].some((one) => one.isReady));
-    if (isReady) ready.set(name, { name, connectedAt });
+  for (const [name, connected] of consumers) {
+    if (isReady(connected)) ready.set(name, { name, connectedAt: connected.connectedAt });
   }
   return ready;
+}
+
+/** One of each type is enough: another may be a connection that has died and is not yet known to have. */
+function isReady({ streams }: Connected): boolean {
+  return [...streams.values()].every((stream) => [...stream].some((one) => one.isReady));
 }
 
 function textOf(value: unknown): string | undefined {

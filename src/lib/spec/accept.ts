@@ -5,10 +5,12 @@ import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import type { CloudEvent } from "../wire/event.ts";
+import type { Sender } from "./send.ts";
 import {
   asError,
   createAll,
   deleteAll,
+  type Hearers,
   RACED,
   type Stored,
   updateAll,
@@ -85,11 +87,13 @@ const BATCH = {
 };
 
 /**
- * Starts an acceptor. Calls that arrive together share a statement; for one id they keep their order. After each commit
- * `stored` is told for whom it was.
+ * Starts an acceptor. With a sender, what is for consumers that can be sent to now leaves as soon as it is committed;
+ * the rest is left to the publishers. Calls that arrive together share a statement; for one id they keep their order.
+ * `stored` is to wake whoever has work after a commit.
  */
-export function createAcceptor(db: Db, stored: Stored = () => {}): Acceptor {
-  const accept = createBatch((entries: Entry[]) => run(db, stored, entries), {
+export function createAcceptor(db: Db, sender?: Sender, stored: Stored = () => {}): Acceptor {
+  const hearers = { sender, stored };
+  const accept = createBatch((entries: Entry[]) => run(db, entries, hearers), {
     ...BATCH,
     name: "accept a resource",
     key: (entry) => entry.id,
@@ -130,30 +134,30 @@ type Entry =
   | { action: "delete"; id: string; input: ResourceDeletion };
 
 /** One statement per action that occurs; the answers in the order of the entries. */
-async function run(db: Db, stored: Stored, entries: Entry[]): Promise<(number | Error)[]> {
+async function run(
+  db: Db,
+  entries: Entry[],
+  hearers: Hearers,
+): Promise<(number | Error)[]> {
   const answers: (number | Error)[] = entries.map(() => RACED);
   const groups = [
     { action: "create", run: createAll },
     { action: "update", run: updateAll },
     { action: "delete", run: deleteAll },
   ] as const;
-  const tellIfAny = (consumerNames: string[]) => {
-    if (consumerNames.length > 0) stored(consumerNames);
-  };
   for (const group of groups) {
     const positions = entries.flatMap(({ action }, at) => action === group.action ? [at] : []);
     if (positions.length === 0) continue;
     // Sorted by id, so that two servers lock rows in the same order.
     positions.sort((a, b) => (idAt(entries, a) < idAt(entries, b) ? -1 : 1));
     const inputs = positions.map((at) => entries[at]?.input);
-    const runGroup = group.run as GroupRun;
-    const results = await settle((some) => runGroup(db, some, tellIfAny), inputs);
+    const results = await settle(group.run as GroupRun, db, inputs, hearers);
     results.forEach((result, index) => (answers[positions[index] ?? 0] = result));
   }
   return answers;
 }
 
-type GroupRun = (db: Db, inputs: unknown[], stored: Stored) => Promise<(number | Error)[]>;
+type GroupRun = (db: Db, inputs: unknown[], hearers: Hearers) => Promise<(number | Error)[]>;
 
 /**
  * A statement that fails fails its own entries one by one, never those of another action.
@@ -162,16 +166,18 @@ type GroupRun = (db: Db, inputs: unknown[], stored: Stored) => Promise<(number |
  * creates exists. Its callers hear that the outcome is open.
  */
 async function settle(
-  group: (inputs: unknown[]) => Promise<(number | Error)[]>,
+  group: GroupRun,
+  db: Db,
   inputs: unknown[],
+  hearers: Hearers,
 ): Promise<(number | Error)[]> {
   try {
-    return await group(inputs);
+    return await group(db, inputs, hearers);
   } catch (error) {
     if (inputs.length === 1 || meetsAll(error)) return inputs.map(() => asError(error));
     const answers: (number | Error)[] = [];
     for (const input of inputs) {
-      answers.push(...await group([input]).catch((error) => [asError(error)]));
+      answers.push(...await group(db, [input], hearers).catch((error) => [asError(error)]));
     }
     return answers;
   }
