@@ -62,6 +62,7 @@ import tombstoneGetText from "../../sql/queries/tombstone/get.sql" with { type: 
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
 import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
+import wakeTellText from "../../sql/queries/wake/tell.sql" with { type: "text" };
 
 /** A row of `change/cursor.sql`. */
 export interface ChangeCursorRow {
@@ -151,6 +152,7 @@ export interface ChangeReadRow {
   next_xid: string;
   is_too_old: boolean;
   is_ahead: boolean;
+  is_held: boolean;
   xid: string | null;
   id: string | null;
   kind: string | null;
@@ -195,7 +197,7 @@ export interface ChangeReadRow {
  * would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
  * first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
  *
- * `sources`: null for everybody's
+ * `sources`: null for everybody's, and for specs as well
  */
 export function changeRead(
   db: Db,
@@ -555,6 +557,7 @@ export interface ResourceClaimDueRow {
  *
  * What another server takes at the same time is passed over. What is sent since its consumer has connected
  * anew starts with a short pause again: how long an earlier connection was silent says nothing of this one.
+ * Nobody waits for the marks to reach the disk: what loses its mark is sent once more.
  *
  * `connectedAts`: of the consumer of each
  */
@@ -679,6 +682,7 @@ export function resourceCreate(
 export interface ResourceDeleteRow {
   position: number;
   source: string | null;
+  consumer_name: string | null;
   is_marked: boolean | null;
   version: number | null;
   is_deleting: boolean;
@@ -1133,6 +1137,9 @@ export interface SpecEventClaimRow {
  * skipped, not waited for. A resource that was sent at this version already is not sent again, but its
  * event counts: the first row tells how many were taken, even if there is nothing to send.
  *
+ * Nobody waits for its commit to reach the disk. If a crash of the database takes it, it takes all of it, and
+ * nothing that was committed before: the event is there again and is sent once more.
+ *
  * A plan may have been made while the outbox and the pending resources were few, as they mostly are,
  * and must still do when there are many. So rows are found by their place and by a list of ids, and
  * the condition is written in a way that the index of pending resources does not fit.
@@ -1417,4 +1424,18 @@ export function tombstonePurge(
   limitCount: number,
 ): Promise<TombstonePurgeRow[]> {
   return query<TombstonePurgeRow>(db, tombstonePurgeText, [ageSeconds, limitCount]);
+}
+
+/** A row of `wake/tell.sql`. */
+export interface WakeTellRow {
+  pg_notify: string | null;
+}
+
+/** Notifies other servers, in a transaction that stores nothing and so waits for no disk. */
+export function wakeTell(
+  db: Db,
+  channels: readonly (string | null)[],
+  texts: readonly (string | null)[],
+): Promise<WakeTellRow[]> {
+  return query<WakeTellRow>(db, wakeTellText, [channels, texts]);
 }

@@ -3,13 +3,14 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
+import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import type { Doom } from "../harness/die_in_publish.ts";
 import type { LastAccept } from "../harness/die_after_accept.ts";
 import { openDoors } from "../harness/doors.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
 import { openPublisher, publish, subscribe } from "../harness/grpc.ts";
-import { createDatabase, type TestDatabase } from "../harness/postgres.ts";
+import { createDatabase, type TestDatabase, testLogger } from "../harness/postgres.ts";
 import { startServer } from "../harness/programs.ts";
 
 const DOOMED = join(import.meta.dir, "../harness/die_in_publish.ts");
@@ -135,7 +136,9 @@ test("M2: with every notification lost, a status reaches its source within a swe
   const source = await subscribe(doors.sources, { source: "tests" });
   const id = await acceptOnly(doors.database, consumerName);
 
-  await publish(doors.agents, statusEvent({ id, consumerName }));
+  // As another server does, which wakes none but itself.
+  const report = readReport(statusEvent({ id, consumerName }), "maestro");
+  await createReportAcceptor(doors.db, testLogger())(report);
 
   await source.waitFor((event) => event.extensions.resourceid === id, SWEEP);
   source.close();

@@ -65,15 +65,6 @@ with created as (
   where input.receipt is not null
 ), reborn as (
   delete from tombstones using created where tombstones.id = created.id
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from created
-  where sent_at is null
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from created having count(*) > 0
 )
 select created.id, created.created_at, created.sent_at
-from created
-left join woken on true
-left join fed_woken on true;
+from created;

@@ -102,13 +102,6 @@ with input as (
         and resource.spec_hash = input.spec_hash
       )
     )
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from updated
-  where sent_at is null
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from updated having count(*) > 0
 )
 select input.position::int as position, resource.version, resource.source,
   resource.deleted_at is not null as is_deleting,
@@ -117,6 +110,4 @@ select input.position::int as position, resource.version, resource.source,
   updated.version as new_version, updated.consumer_name, updated.created_at, updated.sent_at
 from input
 left join resources resource on resource.id = input.id
-left join updated on updated.id = input.id
-left join woken on true
-left join fed_woken on true;
+left join updated on updated.id = input.id;

@@ -33,6 +33,8 @@ export interface ReceptionOptions {
   roll: Roll;
   /** Called with each sign of life of an agent. */
   heard: (consumerName: string, agentVersion?: string) => void;
+  /** Called when reports have been stored. */
+  reported: () => void;
   log: Logger;
 }
 
@@ -62,7 +64,7 @@ type Question = NotedRequest & {
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
   const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
-  const acceptReport = createReportAcceptor(db, log);
+  const acceptReport = createReportAcceptor(db, log, options.reported);
   const questions = new Map<string, Question>();
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();

@@ -25,11 +25,23 @@ export const RACED = 0;
 /** A deletion that has nothing left to ask for. */
 const DONE = -1;
 
+/**
+ * Called after a commit that has stored something, with the consumers for whom something is left to the publishers:
+ * none if all of it was sent.
+ */
+export type Stored = (consumerNames: string[]) => void;
+
+/** Who hears of a commit: the sender sends what it can. */
+export interface Hearers {
+  sender?: Sender | undefined;
+  stored: Stored;
+}
+
 /** Answers with the version of each, or why it was not created. */
 export async function createAll(
   db: Db,
   resources: NewResource[],
-  sender?: Sender,
+  { sender, stored }: Hearers,
 ): Promise<(number | Error)[]> {
   const events = resources.map(({ event }) => storedEvent(event));
   const rows = await q.resourceCreate(
@@ -55,6 +67,12 @@ export async function createAll(
     const row = created.get(resource.id);
     return toSent(resource, events[index], { ...row, version, consumer_name });
   }));
+  if (rows.length > 0) {
+    stored(resources.flatMap(({ id, consumerName }) => {
+      const row = created.get(id);
+      return row !== undefined && row.sent_at === null ? [consumerName] : [];
+    }));
+  }
   const others = resources.filter(({ id }) => !created.has(id));
   // If that cannot be told, those that were created still are.
   const reasons = others.length === 0 ? NONE : await whyNotCreated(db, others).catch(asError);
@@ -87,7 +105,7 @@ async function whyNotCreated(db: Db, resources: NewResource[]): Promise<Reasons>
 export async function updateAll(
   db: Db,
   updates: ResourceUpdate[],
-  sender?: Sender,
+  { sender, stored }: Hearers,
 ): Promise<(number | Error)[]> {
   const events = updates.map(({ event }) => storedEvent(event));
   const rows = await q.resourceUpdate(
@@ -111,6 +129,8 @@ export async function updateAll(
     const row = byPosition.get(index + 1);
     return toSent(update, events[index], { ...row, version: row?.new_version });
   }));
+  const updated = rows.filter(({ new_version }) => new_version !== null);
+  if (updated.length > 0) stored(left(updated));
   return inOrder(updates, rows, (update, row) => {
     if (row?.new_version) return row.new_version;
     if (!row?.version) return notFound(update.id);
@@ -127,6 +147,7 @@ export async function updateAll(
 export async function deleteAll(
   db: Db,
   deletions: ResourceDeletion[],
+  { stored }: Hearers,
 ): Promise<(number | Error)[]> {
   const rows = await q.resourceDelete(
     db,
@@ -136,6 +157,8 @@ export async function deleteAll(
     deletions.map(({ life }) => life ?? null),
     deletions.map(({ receipt }) => receipt ?? null),
   );
+  const marked = rows.filter(({ is_marked }) => is_marked);
+  if (marked.length > 0) stored(left(marked));
   return inOrder(deletions, rows, (deletion, row) => {
     const { id, source } = deletion;
     if (!row?.source || !row.version) return DONE;
@@ -144,6 +167,13 @@ export async function deleteAll(
     if (row.is_marked || row.is_deleting) return DONE;
     const { version } = row;
     return isSuperseded(deletion, { ...row, version }) ? staleVersion(version) : RACED;
+  });
+}
+
+/** The consumers of what was not sent. */
+function left(rows: { consumer_name: string | null; sent_at?: string | null }[]): string[] {
+  return rows.flatMap(({ consumer_name, sent_at }) => {
+    return consumer_name === null || sent_at ? [] : [consumer_name];
   });
 }
 

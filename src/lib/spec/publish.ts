@@ -54,7 +54,8 @@ export async function publishSpecEvents(
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
   sendSpecs(rows.filter(isSent), publish, log, options.sourceId);
-  return (rows[0]?.taken_count ?? 0) > 0;
+  // Only who had a whole turn may have more.
+  return (rows[0]?.taken_count ?? 0) >= turn;
 }
 
 /** Events were taken whose resources need no sending: then there is one row, with nothing in it but the count. */
