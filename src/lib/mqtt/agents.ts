@@ -194,6 +194,7 @@ export function openMqttAgentDoor(
       await checkStatuses(db, send, allConsumers(db), {
         ...{ sourceId, bytesMax, roll },
         isProbing: true,
+        signal: connection.signal,
       });
     },
     { name: "status-check", intervalMs: options.checkIntervalMs, log },
