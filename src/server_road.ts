@@ -33,19 +33,27 @@ export interface Road {
 /** How often it is looked for pulses to write; each is written once a minute. */
 const PULSE_MS = 1_000;
 
-/** Opens the road; `wake` is called when these consumers, or those that wait, can take more. */
+interface RoadOptions {
+  /** Called when these consumers, or those that wait, can take more. */
+  wake: (consumerNames: string[]) => void;
+  /** Called when reports have been stored. */
+  reported: () => void;
+}
+
+/** Opens the road. */
 export async function openRoad(
   stack: AsyncDisposableStack,
   parts: FlowParts,
-  wake: (consumerNames: string[]) => void,
+  called: RoadOptions,
 ): Promise<Road> {
-  if (parts.config["message-broker-type"] === "mqtt") return await openMqtt(stack, parts, wake);
+  if (parts.config["message-broker-type"] === "mqtt") return await openMqtt(stack, parts, called);
+  const { wake, reported } = called;
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
   const pulse = createPulse(db, () => performance.now());
   const roll = createRoll(() => performance.now());
   const agents = createAgentDoor({
-    acceptReport: createReportAcceptor(db, log),
+    acceptReport: createReportAcceptor(db, log, reported),
     answerResync: (...asked) => answerResync(...asked),
     now: createClock(db),
     heard(consumerName, agentVersion) {
@@ -79,7 +87,13 @@ export async function openRoad(
   // Before the check ends, which may rest.
   stack.defer(() => stop.abort());
   const { isConnected, publish, ready } = agents;
-  return { agents, publish, ready, isConnected, readiness: () => undefined };
+  return {
+    agents,
+    publish,
+    ready,
+    isConnected,
+    readiness: () => undefined,
+  };
 }
 
 /** A page is one statement. */
@@ -92,7 +106,7 @@ async function* inPages(names: string[]): AsyncGenerator<string[]> {
 async function openMqtt(
   stack: AsyncDisposableStack,
   { db, config, log }: FlowParts,
-  wake: (consumerNames: string[]) => void,
+  { wake, reported }: RoadOptions,
 ): Promise<Road> {
   // Imported late: the first run needs no MQTT.
   const { readMqttConfig } = await import("./lib/mqtt/config.ts");
@@ -105,6 +119,7 @@ async function openMqtt(
     tlsRefreshMs: config["certificate-refresh-interval"],
     checkIntervalMs: config["status-check-interval"],
     heard: pulse.heard,
+    reported,
     wake,
     log,
   }));

@@ -37,6 +37,11 @@ export function isHere(ready: Ready): ready is Here {
   return "keys" in ready;
 }
 
+/** True if the consumer can be sent to now. */
+export function isReadyNow(ready: Ready, consumerName: string): boolean {
+  return isHere(ready) ? ready.has(consumerName) : ready.isReady(consumerName);
+}
+
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 
@@ -60,12 +65,13 @@ export async function publishSpecEvents(
   const { ready, hinted } = options;
   const names = hinted === undefined
     ? (await withEvents(db, ready)).names
-    : [...hinted].filter((name) => isHere(ready) ? ready.has(name) : ready.isReady(name));
+    : [...hinted].filter((name) => isReadyNow(ready, name));
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
   sendSpecs(rows.filter(isSent), publish, log, options.sourceId);
-  return (rows[0]?.taken_count ?? 0) > 0;
+  // Only who had a whole turn may have more.
+  return (rows[0]?.taken_count ?? 0) >= turn;
 }
 
 /** Events were taken whose resources need no sending: then there is one row, with nothing in it but the count. */
