@@ -6,8 +6,12 @@ import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 export interface GrpcClient {
   /** Publishes a framed message. Rejects with what the server says. */
   publish(framed: Uint8Array): Promise<void>;
-  /** Subscribes and resolves once the server has let us in. */
-  subscribe(framed: Uint8Array, hear: (message: Uint8Array) => void): Promise<void>;
+  /** Subscribes and resolves once the server has let us in. `ended` is called when the stream is over. */
+  subscribe(
+    framed: Uint8Array,
+    hear: (message: Uint8Array) => void,
+    ended?: () => void,
+  ): Promise<void>;
   close(): void;
 }
 
@@ -56,7 +60,7 @@ export async function openGrpcClient(port: number): Promise<GrpcClient> {
         stream.resume();
         stream.end(framed);
       }),
-    subscribe: (framed, hear) =>
+    subscribe: (framed, hear, ended = () => {}) =>
       new Promise((resolve, reject) => {
         const stream = request(SUBSCRIBE);
         stream.on("response", (headers) => {
@@ -65,6 +69,7 @@ export async function openGrpcClient(port: number): Promise<GrpcClient> {
         });
         stream.on("error", reject);
         stream.on("data", splitFrames(hear));
+        stream.on("close", ended);
         stream.end(framed);
       }),
     close: () => session.destroy(),
