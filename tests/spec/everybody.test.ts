@@ -132,4 +132,3 @@ test("events that need no sending do not hold up those behind them", async () =>
 
   expect(sent).toEqual([specs.consumer]);
 });
-});
