@@ -5,6 +5,9 @@
 -- that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
 -- the change has been made.
 --
+-- What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+-- nobody else is told.
+--
 -- $1 ids
 -- $2 names
 -- $3 sources
@@ -18,30 +21,39 @@
 -- $11 data_types
 -- $12 receipts null for a change that needs none
 -- $13 ttls seconds that it stays once it is done; null for ever
+-- $14 sends true for what its server sends
+-- not null: id, created_at
+-- null: sent_at
 with created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
-    data_type, status_sequence, ttl_seconds, ttl_version
+    data_type, status_sequence, ttl_seconds, ttl_version, sent_version, sent_at, attempts, next_send_at
   )
   select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
-    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version
+    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version,
+    case when input.is_sent then input.version else 0 end,
+    case when input.is_sent then clock_timestamp() end,
+    case when input.is_sent then 1 else 0 end,
+    case
+      when input.is_sent then now() + interval '20 s' * (0.75 + random() * 0.5) else now()
+    end
   from unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
     string_to_array($7::text, E'\x1f', ''), $8::text[],
     string_to_array($9::text, E'\x1f', ''), string_to_array($10::text, E'\x1f', ''),
-    $11::text[], $13::int[]
+    $11::text[], $13::int[], $14::bool[]
   ) as input (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
-    ttl_seconds
+    ttl_seconds, is_sent
   )
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id
   on conflict do nothing
-  returning id, source, consumer_name, created_at
+  returning id, source, consumer_name, created_at, sent_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
-  select id, consumer_name, false from created
+  select id, consumer_name, false from created where sent_at is null
 ), fed as (
   insert into changes (kind, resource_id, source, consumer_name, resource_created_at)
   select 'spec', id, source, consumer_name, created_at from created
@@ -53,14 +65,6 @@ with created as (
   where input.receipt is not null
 ), reborn as (
   delete from tombstones using created where tombstones.id = created.id
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from created
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from created having count(*) > 0
 )
-select created.id
-from created
-left join woken on true
-left join fed_woken on true;
+select created.id, created.created_at, created.sent_at
+from created;

@@ -19,7 +19,7 @@ import type { Sent } from "../status/pipeline.ts";
 import { refuseSpec } from "../status/refuse.ts";
 import { createRoll } from "../status/roll.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
-import { encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { encodeMqtt, type ReceivedMessage } from "../wire/mqtt.ts";
 import { sourceTopics } from "../wire/topics.ts";
 import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
@@ -35,6 +35,8 @@ export interface AgentDoorOptions {
   checkIntervalMs: number;
   /** Called with each sign of life, and with who gave it if the event says so. */
   heard: (consumerName: string, agentVersion?: string) => void;
+  /** Called when reports have been stored. */
+  reported: () => void;
   /** Called when there is a connection, or it can take more again. */
   wake: (consumerNames: string[]) => void;
   log: Logger;
@@ -132,6 +134,7 @@ export function openMqttAgentDoor(
     bodyBytesMax,
     roll,
     heard: options.heard,
+    reported: options.reported,
     log,
   });
 
@@ -167,7 +170,7 @@ export function openMqttAgentDoor(
     pauseMaxMs: PAUSE_MAX_MS,
     receiveMax: RECEIVE_MAX,
     tlsRefreshMs: options.tlsRefreshMs,
-    receive: (_: string, message: MqttMessage, acknowledge) =>
+    receive: (_: string, message: ReceivedMessage, acknowledge) =>
       reception.receive(message, connection.signal, acknowledge),
     connecting() {
       connection = new AbortController();
@@ -191,6 +194,7 @@ export function openMqttAgentDoor(
       await checkStatuses(db, send, allConsumers(db), {
         ...{ sourceId, bytesMax, roll },
         isProbing: true,
+        signal: connection.signal,
       });
     },
     { name: "status-check", intervalMs: options.checkIntervalMs, log },

@@ -5,7 +5,16 @@ import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { asError, createAll, deleteAll, RACED, updateAll } from "./accept_statements.ts";
+import type { Sender } from "./send.ts";
+import {
+  asError,
+  createAll,
+  deleteAll,
+  type Hearers,
+  RACED,
+  type Stored,
+  updateAll,
+} from "./accept_statements.ts";
 
 export interface NewResource {
   id: string;
@@ -77,9 +86,14 @@ const BATCH = {
   meetsAll,
 };
 
-/** Starts an acceptor. Calls that arrive together share a statement; for one id they keep their order. */
-export function createAcceptor(db: Db): Acceptor {
-  const accept = createBatch((entries: Entry[]) => run(db, entries), {
+/**
+ * Starts an acceptor. With a sender, what is for consumers that can be sent to now leaves as soon as it is committed;
+ * the rest is left to the publishers. Calls that arrive together share a statement; for one id they keep their order.
+ * `stored` is to wake whoever has work after a commit.
+ */
+export function createAcceptor(db: Db, sender?: Sender, stored: Stored = () => {}): Acceptor {
+  const hearers = { sender, stored };
+  const accept = createBatch((entries: Entry[]) => run(db, entries, hearers), {
     ...BATCH,
     name: "accept a resource",
     key: (entry) => entry.id,
@@ -120,7 +134,11 @@ type Entry =
   | { action: "delete"; id: string; input: ResourceDeletion };
 
 /** One statement per action that occurs; the answers in the order of the entries. */
-async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
+async function run(
+  db: Db,
+  entries: Entry[],
+  hearers: Hearers,
+): Promise<(number | Error)[]> {
   const answers: (number | Error)[] = entries.map(() => RACED);
   const groups = [
     { action: "create", run: createAll },
@@ -133,13 +151,13 @@ async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
     // Sorted by id, so that two servers lock rows in the same order.
     positions.sort((a, b) => (idAt(entries, a) < idAt(entries, b) ? -1 : 1));
     const inputs = positions.map((at) => entries[at]?.input);
-    const results = await settle(group.run as GroupRun, db, inputs);
+    const results = await settle(group.run as GroupRun, db, inputs, hearers);
     results.forEach((result, index) => (answers[positions[index] ?? 0] = result));
   }
   return answers;
 }
 
-type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
+type GroupRun = (db: Db, inputs: unknown[], hearers: Hearers) => Promise<(number | Error)[]>;
 
 /**
  * A statement that fails fails its own entries one by one, never those of another action.
@@ -147,14 +165,19 @@ type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
  * But not one whose answer was lost: it may have been committed, and tried again it would be refused, as what it
  * creates exists. Its callers hear that the outcome is open.
  */
-async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(number | Error)[]> {
+async function settle(
+  group: GroupRun,
+  db: Db,
+  inputs: unknown[],
+  hearers: Hearers,
+): Promise<(number | Error)[]> {
   try {
-    return await group(db, inputs);
+    return await group(db, inputs, hearers);
   } catch (error) {
     if (inputs.length === 1 || meetsAll(error)) return inputs.map(() => asError(error));
     const answers: (number | Error)[] = [];
     for (const input of inputs) {
-      answers.push(...await group(db, [input]).catch((error) => [asError(error)]));
+      answers.push(...await group(db, [input], hearers).catch((error) => [asError(error)]));
     }
     return answers;
   }
