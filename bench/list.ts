@@ -19,6 +19,7 @@ const { values } = parseArgs({
     bundles: { type: "string", default: "6000" },
     encoding: { type: "string", default: "identity" },
     rounds: { type: "string", default: "3" },
+    profile: { type: "string" },
   },
 });
 
@@ -85,7 +86,7 @@ async function read(url: string): Promise<{ seconds: number; bytes: number; firs
   return { seconds: (performance.now() - started) / 1000, bytes, firstMs };
 }
 
-await using stage = await openStage({});
+await using stage = await openStage({ profile: values.profile });
 await query(stage.db, "insert into consumers (id, name) values ('bench', 'bench')", []);
 const bundles = Number(values.bundles);
 let growth = 0;

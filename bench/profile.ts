@@ -26,19 +26,25 @@ export async function startProfile(db: Db, directory: string | undefined): Promi
   await query(db, "create extension if not exists pg_stat_statements", []);
 }
 
-/** Writes `statements.txt`: calls, milliseconds in all, microseconds a call and a row, and the statement. */
+/** Counts from now on. */
+export async function forgetStatements(db: Db): Promise<void> {
+  await query(db, "select pg_stat_statements_reset()", []);
+}
+
+/** Writes `statements.txt`: calls and plans, milliseconds in all and of planning, microseconds a call, and what it was. */
 export async function writeStatements(db: Db, directory: string | undefined): Promise<void> {
   if (directory === undefined) return;
   const rows = await query<Record<string, string>>(db, STATEMENTS, []);
   const lines = rows.map((row) => Object.values(row).join("\t"));
   writeFileSync(
     join(directory, "statements.txt"),
-    ["calls\tms\tus/call\trows\twal KB\tstatement", ...lines, ""].join("\n"),
+    ["calls\tplans\tms\tplan ms\tus/call\trows\twal KB\tstatement", ...lines, ""].join("\n"),
   );
 }
 
 const STATEMENTS = `
-  select calls::text, round(total_exec_time + total_plan_time)::text as ms,
+  select calls::text, plans::text, round(total_exec_time + total_plan_time)::text as ms,
+    round(total_plan_time)::text as plan_ms,
     round((total_exec_time + total_plan_time) / calls * 1000)::text as us, rows::text,
     round(wal_bytes / 1024)::text as wal,
     left(regexp_replace(regexp_replace(query, '--[^\\n]*', '', 'g'), '\\s+', ' ', 'g'), 160) as statement

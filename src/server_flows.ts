@@ -4,17 +4,20 @@ import type { Authenticate } from "./lib/access/caller.ts";
 import type { ServerConfig } from "./lib/config.ts";
 import type { Db } from "./lib/db/connect.ts";
 import { startListening } from "./lib/db/listen.ts";
+import { createWakes, type Sleepers } from "./lib/db/wakes.ts";
 import type { AgentDoor } from "./lib/grpc/agents.ts";
 import { createSourceDoor, type SourceDoor } from "./lib/grpc/sources.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
-import { createSpecPublisher } from "./lib/spec/publish.ts";
+import { createSpecPublisher, isReadyNow } from "./lib/spec/publish.ts";
 import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
+import { createSender } from "./lib/spec/send.ts";
 import { expireResources } from "./lib/spec/ttl.ts";
 import { createFeed, type Feed } from "./lib/status/feed.ts";
+import { readForPump } from "./lib/status/feed_pace.ts";
 import { startFollowing } from "./lib/status/follow.ts";
 import { toFeedEvent } from "./lib/status/status_teller.ts";
 import { keepFeed, purgeTombstones } from "./lib/status/upkeep.ts";
@@ -24,6 +27,7 @@ import { openRoad } from "./server_road.ts";
 /** A lost notification costs this much; faults.md asks for two seconds. */
 const SWEEP_MS = 1_000;
 const REDELIVER_MS = 5_000;
+const EXPIRE_MS = 5_000;
 const PURGE_MS = 60_000;
 const FEED_RETENTION_SECONDS = 24 * 3600;
 /** A transaction that holds the feed back for longer is reported. */
@@ -55,21 +59,24 @@ export interface FlowParts {
 /** Starts both flows; `stack` ends them. */
 export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts): Promise<Flows> {
   const { db, config, log, listen = startListening } = parts;
-  const down = await startDown(stack, parts);
-  const up = startUp(stack, parts, down.acceptor);
-  // Notifications only wake. After a lost connection whatever was missed is looked for.
-  const channels = {
-    spec_events: {
-      heard: (names: string) => down.wake(names.split(",").filter(down.isConnected)),
-      caughtUp: () => down.wake([]),
+  // Wakes come from here and from other servers. None of them is needed: every loop also runs by a timer.
+  let up: ReturnType<typeof startUp> | undefined;
+  const sleepers = {
+    specs(consumerNames: string[]) {
+      down.wake(consumerNames.filter(down.isConnected));
+      up?.wakeForSpecs();
     },
-    changes: { heard: up.wake, caughtUp: up.wake },
+    // Agents may report before anybody can have subscribed.
+    statuses: () => up?.wake(),
   };
-  stack.use(listen(db, channels, log));
+  const wakes = stack.use(createWakes(db, sleepers, log));
+  const down = await startDown(stack, parts, wakes);
+  up = startUp(stack, parts, down.acceptor);
+  stack.use(listen(db, wakes.channels, log));
   startUpkeep(stack, db, log);
   if (config["ttl-after-finished"]) {
     const expire = () => expireResources(db, log);
-    stack.use(startPump(expire, { name: "ttl-after-finished", intervalMs: SWEEP_MS, log }));
+    stack.use(startPump(expire, { name: "ttl-after-finished", intervalMs: EXPIRE_MS, log }));
   }
   const cutOff = () => db.watch?.reason();
   const readiness = () => cutOff() ?? down.readiness();
@@ -85,20 +92,25 @@ export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts):
 }
 
 /** Down: from the outbox to the agents. */
-async function startDown(stack: AsyncDisposableStack, parts: FlowParts) {
+async function startDown(stack: AsyncDisposableStack, parts: FlowParts, wakes: Sleepers) {
   const { db, config, log } = parts;
   const sourceId = config["source-id"];
-  const acceptor = createAcceptor(db);
   const wake = (consumerNames: string[]) => {
     publisher.hint(consumerNames);
     publishing.wake();
   };
-  const road = await openRoad(stack, parts, (consumerNames) => {
-    wake(consumerNames);
-    redelivery.hint(consumerNames);
-    redelivering.wake();
+  const road = await openRoad(stack, parts, {
+    wake(consumerNames) {
+      wake(consumerNames);
+      redelivery.hint(consumerNames);
+      redelivering.wake();
+    },
+    reported: wakes.statuses,
   });
   const { publish, ready } = road;
+  const isReady = (name: string) => isReadyNow(ready(), name);
+  const sender = createSender(isReady, publish, log, sourceId);
+  const acceptor = createAcceptor(db, sender, wakes.specs);
   const publisher = createSpecPublisher(db, publish, log, { sourceId, ready, sweepMs: SWEEP_MS });
   const publishing = stack.use(
     startPump(publisher.run, { name: "spec-publisher", intervalMs: SWEEP_MS, log }),
@@ -141,9 +153,12 @@ function startUp(
     end: (error) => sources.restart(error.message),
   });
   const telling = stack.use(
-    startPump(feed.read, { name: "status-feed", intervalMs: SWEEP_MS, log }),
+    startPump(readForPump(feed), { name: "status-feed", intervalMs: SWEEP_MS, log }),
   );
-  return { sources, feed, wake: telling.wake };
+  const wakeForSpecs = () => {
+    if (feed.wantsSpecs()) telling.wake();
+  };
+  return { sources, feed, wake: telling.wake, wakeForSpecs };
 }
 
 /** Drops what nobody needs any more, a bounded number of rows at a time. */

@@ -66,6 +66,8 @@ export function reportStamp(consumerName: string, road: Road = "grpc"): Stamp {
       originalsource: "maestro",
       sequenceid: SEQUENCE,
       statushash: "0123456789abcdef".repeat(4),
+      // As ours, which are told digests.
+      agentversion: "bench",
     },
     data: statusText(),
   };

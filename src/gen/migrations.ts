@@ -14,6 +14,7 @@ import m9 from "../../sql/migrations/0009_feed.sql" with { type: "text" };
 import m10 from "../../sql/migrations/0010_idempotency.sql" with { type: "text" };
 import m11 from "../../sql/migrations/0011_searches.sql" with { type: "text" };
 import m12 from "../../sql/migrations/0012_ttl.sql" with { type: "text" };
+import m13 from "../../sql/migrations/0013_storage.sql" with { type: "text" };
 
 /** Every migration, oldest first. */
 export const MIGRATIONS: readonly { id: string; text: string }[] = [
@@ -29,4 +30,5 @@ export const MIGRATIONS: readonly { id: string; text: string }[] = [
   { id: "0010_idempotency", text: m10 },
   { id: "0011_searches", text: m11 },
   { id: "0012_ttl", text: m12 },
+  { id: "0013_storage", text: m13 },
 ];

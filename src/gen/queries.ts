@@ -47,6 +47,7 @@ import resourcePendingConsumersText from "../../sql/queries/resource/pending_con
 import resourcePendingConsumersAfterText from "../../sql/queries/resource/pending_consumers_after.sql" with { type: "text" };
 import resourceReadListedText from "../../sql/queries/resource/read_listed.sql" with { type: "text" };
 import resourceUpdateText from "../../sql/queries/resource/update.sql" with { type: "text" };
+import resourceWhyNotCreatedText from "../../sql/queries/resource/why_not_created.sql" with { type: "text" };
 import specEventClaimText from "../../sql/queries/spec_event/claim.sql" with { type: "text" };
 import specEventConsumersText from "../../sql/queries/spec_event/consumers.sql" with { type: "text" };
 import specEventConsumersAfterText from "../../sql/queries/spec_event/consumers_after.sql" with { type: "text" };
@@ -61,6 +62,7 @@ import tombstoneGetText from "../../sql/queries/tombstone/get.sql" with { type: 
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
 import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
 import tombstonePurgeText from "../../sql/queries/tombstone/purge.sql" with { type: "text" };
+import wakeTellText from "../../sql/queries/wake/tell.sql" with { type: "text" };
 
 /** A row of `change/cursor.sql`. */
 export interface ChangeCursorRow {
@@ -150,6 +152,7 @@ export interface ChangeReadRow {
   next_xid: string;
   is_too_old: boolean;
   is_ahead: boolean;
+  is_held: boolean;
   xid: string | null;
   id: string | null;
   kind: string | null;
@@ -194,7 +197,7 @@ export interface ChangeReadRow {
  * would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
  * first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
  *
- * `sources`: null for everybody's
+ * `sources`: null for everybody's, and for specs as well
  */
 export function changeRead(
   db: Db,
@@ -554,6 +557,7 @@ export interface ResourceClaimDueRow {
  *
  * What another server takes at the same time is passed over. What is sent since its consumer has connected
  * anew starts with a short pause again: how long an earlier connection was silent says nothing of this one.
+ * Nobody waits for the marks to reach the disk: what loses its mark is sent once more.
  *
  * `connectedAts`: of the consumer of each
  */
@@ -580,19 +584,26 @@ export interface ResourceClaimPendingRow {
 }
 
 /**
- * Marks the next pending resources of a consumer as sent, and returns them, but those that are on their way.
+ * Marks the next pending resources of these consumers as sent, and returns them, but those that are on their way.
  *
- * For an agent that holds what it is believed to hold: nothing else is due. On its way is what was sent to this
- * connection and not reported since; so the next call goes on with the others.
+ * For agents that hold what they are believed to hold: nothing else is due. On its way is what was sent to this
+ * connection and not reported since. In each lane it goes on after an id, so that all calls together look at each
+ * pending resource once; so the rows come in the order of their ids.
+ *
+ * `afterIds`: of creates and updates
+ *
+ * `turnCount`: rows for each consumer and lane
  */
 export function resourceClaimPending(
   db: Db,
-  consumerName: string,
-  limitCount: number,
-  connectedAt: string,
-  dataType: string,
+  consumerNames: readonly (string | null)[],
+  connectedAts: readonly (string | null)[],
+  dataTypes: readonly (string | null)[],
+  afterIds: readonly (string | null)[],
+  afterDeletionIds: readonly (string | null)[],
+  turnCount: number,
 ): Promise<ResourceClaimPendingRow[]> {
-  return query<ResourceClaimPendingRow>(db, resourceClaimPendingText, [consumerName, limitCount, connectedAt, dataType]);
+  return query<ResourceClaimPendingRow>(db, resourceClaimPendingText, [consumerNames, connectedAts, dataTypes, afterIds, afterDeletionIds, turnCount]);
 }
 
 /** A row of `resource/claim_resync.sql`. */
@@ -626,22 +637,33 @@ export function resourceClaimResync(
 
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
-  position: number;
-  created_at: string | null;
-  is_known_consumer: boolean;
+  id: string;
+  created_at: string;
+  sent_at: string | null;
 }
 
 /**
  * Stores new resources, each with the note that its agent must be told and an entry in the change feed, in one
  * statement.
  *
- * An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
- * which. A resource that is created again takes over the last sequence of its earlier life. A receipt that exists
- * fails the statement: the change has been made.
+ * An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
+ * that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
+ * the change has been made.
+ *
+ * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+ * nobody else is told.
+ *
+ * `specs`: joined
+ *
+ * `specEvents`: joined
+ *
+ * `metadatas`: joined
  *
  * `receipts`: null for a change that needs none
  *
  * `ttls`: seconds that it stays once it is done; null for ever
+ *
+ * `sends`: true for what its server sends
  */
 export function resourceCreate(
   db: Db,
@@ -651,21 +673,23 @@ export function resourceCreate(
   consumerNames: readonly (string | null)[],
   types: readonly (string | null)[],
   versions: readonly (number | null)[],
-  specs: readonly (string | null)[],
+  specs: string,
   specHashes: readonly (string | null)[],
-  specEvents: readonly (string | null)[],
-  metadatas: readonly (string | null)[],
+  specEvents: string,
+  metadatas: string,
   dataTypes: readonly (string | null)[],
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
+  sends: readonly (boolean | null)[],
 ): Promise<ResourceCreateRow[]> {
-  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls]);
+  return query<ResourceCreateRow>(db, resourceCreateText, [ids, names, sources, consumerNames, types, versions, specs, specHashes, specEvents, metadatas, dataTypes, receipts, ttls, sends]);
 }
 
 /** A row of `resource/delete.sql`. */
 export interface ResourceDeleteRow {
   position: number;
   source: string | null;
+  consumer_name: string | null;
   is_marked: boolean | null;
   version: number | null;
   is_deleting: boolean;
@@ -1028,6 +1052,9 @@ export interface ResourceUpdateRow {
   is_same: boolean;
   is_other_life: boolean;
   new_version: number | null;
+  consumer_name: string | null;
+  created_at: string | null;
+  sent_at: string | null;
 }
 
 /**
@@ -1039,6 +1066,15 @@ export interface ResourceUpdateRow {
  * A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
  * that exists fails the statement: the change has been made.
  *
+ * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+ * nobody else is told.
+ *
+ * `specs`: joined
+ *
+ * `specEvents`: joined
+ *
+ * `metadatas`: joined
+ *
  * `types`: null keeps the stored one
  *
  * `lives`: when the resource that is meant was created; null for whichever has the id
@@ -1046,23 +1082,43 @@ export interface ResourceUpdateRow {
  * `receipts`: null for a change that needs none
  *
  * `ttls`: seconds that it stays once it is done; null for ever
+ *
+ * `sendTos`: the consumer to which its server sends, if it is of that; else null
  */
 export function resourceUpdate(
   db: Db,
   ids: readonly (string | null)[],
   sources: readonly (string | null)[],
   versions: readonly (number | null)[],
-  specs: readonly (string | null)[],
+  specs: string,
   specHashes: readonly (string | null)[],
-  specEvents: readonly (string | null)[],
-  metadatas: readonly (string | null)[],
+  specEvents: string,
+  metadatas: string,
   dataTypes: readonly (string | null)[],
   types: readonly (string | null)[] | null,
   lives: readonly (string | null)[] | null,
   receipts: readonly (string | null)[] | null,
   ttls: readonly (number | null)[] | null,
+  sendTos: readonly (string | null)[] | null,
 ): Promise<ResourceUpdateRow[]> {
-  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls]);
+  return query<ResourceUpdateRow>(db, resourceUpdateText, [ids, sources, versions, specs, specHashes, specEvents, metadatas, dataTypes, types, lives, receipts, ttls, sendTos]);
+}
+
+/** A row of `resource/why_not_created.sql`. */
+export interface ResourceWhyNotCreatedRow {
+  id: string;
+  is_taken: boolean;
+  is_known_consumer: boolean;
+}
+
+/** Tells why resources were not created. Neither reason: what was in the way has gone meanwhile. */
+export function resourceWhyNotCreated(
+  db: Db,
+  ids: readonly (string | null)[],
+  names: readonly (string | null)[],
+  consumerNames: readonly (string | null)[],
+): Promise<ResourceWhyNotCreatedRow[]> {
+  return query<ResourceWhyNotCreatedRow>(db, resourceWhyNotCreatedText, [ids, names, consumerNames]);
 }
 
 /** A row of `spec_event/claim.sql`. */
@@ -1087,6 +1143,9 @@ export interface SpecEventClaimRow {
  * crash after it leaves a pending row that redelivery finds. Events that another server holds are
  * skipped, not waited for. A resource that was sent at this version already is not sent again, but its
  * event counts: the first row tells how many were taken, even if there is nothing to send.
+ *
+ * Nobody waits for its commit to reach the disk. If a crash of the database takes it, it takes all of it, and
+ * nothing that was committed before: the event is there again and is sent once more.
  *
  * A plan may have been made while the outbox and the pending resources were few, as they mostly are,
  * and must still do when there are many. So rows are found by their place and by a list of ids, and
@@ -1372,4 +1431,18 @@ export function tombstonePurge(
   limitCount: number,
 ): Promise<TombstonePurgeRow[]> {
   return query<TombstonePurgeRow>(db, tombstonePurgeText, [ageSeconds, limitCount]);
+}
+
+/** A row of `wake/tell.sql`. */
+export interface WakeTellRow {
+  pg_notify: string | null;
+}
+
+/** Notifies other servers, in a transaction that stores nothing and so waits for no disk. */
+export function wakeTell(
+  db: Db,
+  channels: readonly (string | null)[],
+  texts: readonly (string | null)[],
+): Promise<WakeTellRow[]> {
+  return query<WakeTellRow>(db, wakeTellText, [channels, texts]);
 }

@@ -8,6 +8,9 @@ export interface Pump extends AsyncDisposable {
   wake(): void;
 }
 
+/** What a run says of the next one. */
+export type Run = boolean | number | void;
+
 export interface PumpOptions {
   name: string;
   /** The longest pause between two runs, in milliseconds. A lost wake costs this much. */
@@ -20,19 +23,20 @@ export interface PumpOptions {
 /**
  * Runs `run` again and again: at once, when woken, and at the latest after `intervalMs`.
  *
- * A run that resolves to `true` has more to do and is followed by the next without a pause. A run that
+ * A run that resolves to `true` has more to do and is followed by the next without a pause; one that resolves to a
+ * number wants the next after so many milliseconds, if nothing wakes it before. A run that
  * throws is logged (an outage in one line, and only its first of the same kind) and tried again after a pause; a wake does not shorten that, so a
  * failing dependency is not hammered. Disposing waits for the run under way.
  */
-export function startPump(run: () => Promise<boolean | void>, options: PumpOptions): Pump {
+export function startPump(run: () => Promise<Run>, options: PumpOptions): Pump {
   let stopped = false;
   let woken = false;
   let endPause: (() => void) | undefined;
 
-  const pause = (kind: "wakeable" | "fixed") =>
+  const { intervalMs, retryMs = intervalMs } = options;
+  const pause = (kind: "wakeable" | "fixed", ms: number) =>
     new Promise<void>((resolve) => {
-      const { intervalMs, retryMs = intervalMs } = options;
-      const timer = setTimeout(end, kind === "fixed" ? retryMs : intervalMs);
+      const timer = setTimeout(end, ms);
       function end() {
         clearTimeout(timer);
         endPause = undefined;
@@ -58,18 +62,21 @@ export function startPump(run: () => Promise<boolean | void>, options: PumpOptio
     while (!stopped) {
       woken = false;
       try {
-        const hasMore = await run();
+        const result = await run();
         outage = undefined;
-        if (hasMore === true || woken) {
+        if (result === true || woken) {
           // Timers and sockets get their turn even if there is always more to do.
           await new Promise<void>((resolve) => setImmediate(resolve));
           continue;
         }
-        await pause("wakeable");
+        await pause(
+          "wakeable",
+          Math.min(intervalMs, typeof result === "number" ? result : Infinity),
+        );
       } catch (error) {
         if (stopped) return;
         tell(error);
-        await pause("fixed");
+        await pause("fixed", retryMs);
       }
     }
   };

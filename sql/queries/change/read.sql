@@ -11,14 +11,15 @@
 --
 -- $1 after_xid
 -- $2 after_id
--- $3 sources null for everybody's
--- not null: epoch, next_xid, is_too_old, is_ahead, is_current, is_creation, page_count
+-- $3 sources null for everybody's, and for specs as well
+-- not null: epoch, next_xid, is_too_old, is_ahead, is_held, is_current, is_creation, page_count
 -- null: xid, id, kind, source, resource_id, consumer_name, labels_before, name, type, data_type, version, spec, metadata, status, status_event, status_version, status_sequence, created_at, updated_at, deleted_at, observed_version, applied_version, sent_version, sent_at, attempts, next_send_at, silent_seconds
 with page as materialized (
   select *
   from changes
   where (xid, id) > ($1::text::xid8, $2::bigint)
     and xid < pg_snapshot_xmin(pg_current_snapshot())
+    and (kind <> 'spec' or $3::text[] is null)
   order by xid, id
   limit 500
 ), marked as (
@@ -82,6 +83,11 @@ select (select feed_epoch()) as epoch,
     true
   ) as is_too_old,
   $1::text::xid8 > pg_snapshot_xmax(pg_current_snapshot()) as is_ahead,
+  case
+    when pg_snapshot_xmin(pg_current_snapshot()) < pg_snapshot_xmax(pg_current_snapshot())
+    then exists (select from changes where xid >= pg_snapshot_xmin(pg_current_snapshot()))
+    else false
+  end as is_held,
   told.xid::text as xid, told.id, told.kind, told.source, told.resource_id, told.consumer_name,
   told.labels_before, coalesce(told.is_current, false) as is_current,
   coalesce(told.is_creation, false) as is_creation, told.name, told.type,

@@ -2,6 +2,7 @@
 --
 -- What another server takes at the same time is passed over. What is sent since its consumer has connected
 -- anew starts with a short pause again: how long an earlier connection was silent says nothing of this one.
+-- Nobody waits for the marks to reach the disk: what loses its mark is sent once more.
 --
 -- $1 ids
 -- $2 connected_ats of the consumer of each
@@ -35,6 +36,7 @@ set sent_version = resource.version,
     else least(interval '20 s' * 2 ^ least(resource.attempts, 10), interval '1 h')
   end
 from fresh
+cross join set_config('synchronous_commit', 'off', true)
 where resource.id = any (array(select due.id from due))
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at,

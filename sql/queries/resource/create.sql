@@ -1,9 +1,12 @@
 -- Stores new resources, each with the note that its agent must be told and an entry in the change feed, in one
 -- statement.
 --
--- An id or name that is taken, and a consumer that is not known, leave nothing behind; the answer tells
--- which. A resource that is created again takes over the last sequence of its earlier life. A receipt that exists
--- fails the statement: the change has been made.
+-- An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
+-- that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
+-- the change has been made.
+--
+-- What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+-- nobody else is told.
 --
 -- $1 ids
 -- $2 names
@@ -11,61 +14,57 @@
 -- $4 consumer_names
 -- $5 types
 -- $6 versions
--- $7 specs
+-- $7 specs joined
 -- $8 spec_hashes
--- $9 spec_events
--- $10 metadatas
+-- $9 spec_events joined
+-- $10 metadatas joined
 -- $11 data_types
 -- $12 receipts null for a change that needs none
 -- $13 ttls seconds that it stays once it is done; null for ever
--- not null: position, is_known_consumer
--- null: created_at
-with input as (
-  select *
-  from unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::int[]
-  ) with ordinality as input (
-    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
-    receipt, ttl_seconds, position
-  )
-), created as (
+-- $14 sends true for what its server sends
+-- not null: id, created_at
+-- null: sent_at
+with created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
-    data_type, status_sequence, ttl_seconds, ttl_version
+    data_type, status_sequence, ttl_seconds, ttl_version, sent_version, sent_at, attempts, next_send_at
   )
   select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
-    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version
-  from input
+    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version,
+    case when input.is_sent then input.version else 0 end,
+    case when input.is_sent then clock_timestamp() end,
+    case when input.is_sent then 1 else 0 end,
+    case
+      when input.is_sent then now() + interval '20 s' * (0.75 + random() * 0.5) else now()
+    end
+  from unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[],
+    string_to_array($7::text, E'\x1f', ''), $8::text[],
+    string_to_array($9::text, E'\x1f', ''), string_to_array($10::text, E'\x1f', ''),
+    $11::text[], $13::int[], $14::bool[]
+  ) as input (
+    id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata, data_type,
+    ttl_seconds, is_sent
+  )
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id
   on conflict do nothing
-  returning id, source, consumer_name, created_at
+  returning id, source, consumer_name, created_at, sent_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
-  select id, consumer_name, false from created
+  select id, consumer_name, false from created where sent_at is null
 ), fed as (
   insert into changes (kind, resource_id, source, consumer_name, resource_created_at)
   select 'spec', id, source, consumer_name, created_at from created
 ), receipted as (
   insert into receipts (id, resource_id, version)
   select input.receipt, input.id, input.version
-  from input
+  from unnest($12::text[], $1::text[], $6::int[]) as input (receipt, id, version)
   join created on created.id = input.id
   where input.receipt is not null
 ), reborn as (
   delete from tombstones using created where tombstones.id = created.id
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from created
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from created having count(*) > 0
 )
-select input.position::int as position, created.created_at, consumer.id is not null as is_known_consumer
-from input
-left join created on created.id = input.id
-left join consumers consumer on consumer.name = input.consumer_name
-left join woken on true
-left join fed_woken on true;
+select created.id, created.created_at, created.sent_at
+from created;

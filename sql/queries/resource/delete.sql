@@ -11,7 +11,7 @@
 -- $4 lives when the resource that is meant was created; null for whichever has the id
 -- $5 receipts null for a change that needs none
 -- not null: position, is_deleting, is_other_life
--- null: source, is_marked, version
+-- null: source, consumer_name, is_marked, version
 with input as (
   select *
   from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[]) with ordinality
@@ -41,18 +41,10 @@ with input as (
   left join marked on marked.id = input.id
   where input.receipt is not null
     and (marked.id is not null or resource.id is null or resource.deleted_at is not null)
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from marked
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from marked having count(*) > 0
 )
-select input.position::int as position, resource.source, marked.id is not null as is_marked,
-  resource.version, resource.deleted_at is not null as is_deleting,
+select input.position::int as position, resource.source, resource.consumer_name,
+  marked.id is not null as is_marked, resource.version, resource.deleted_at is not null as is_deleting,
   coalesce(resource.created_at <> input.life, false) as is_other_life
 from input
 left join resources resource on resource.id = input.id
-left join marked on marked.id = input.id
-left join woken on true
-left join fed_woken on true;
+left join marked on marked.id = input.id;

@@ -6,28 +6,33 @@
 -- A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
 -- that exists fails the statement: the change has been made.
 --
+-- What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
+-- nobody else is told.
+--
 -- $1 ids
 -- $2 sources
 -- $3 versions
--- $4 specs
+-- $4 specs joined
 -- $5 spec_hashes
--- $6 spec_events
--- $7 metadatas
+-- $6 spec_events joined
+-- $7 metadatas joined
 -- $8 data_types
 -- $9 types null keeps the stored one
 -- $10 lives when the resource that is meant was created; null for whichever has the id
 -- $11 receipts null for a change that needs none
 -- $12 ttls seconds that it stays once it is done; null for ever
+-- $13 send_tos the consumer to which its server sends, if it is of that; else null
 -- not null: position, is_deleting, is_same, is_other_life
--- null: version, source, new_version
+-- null: version, source, new_version, consumer_name, created_at, sent_at
 with input as (
   select *
   from unnest(
-    $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::timestamptz[], $11::text[], $12::int[]
+    $1::text[], $2::text[], $3::int[], string_to_array($4::text, E'\x1f', ''), $5::text[],
+    string_to_array($6::text, E'\x1f', ''), string_to_array($7::text, E'\x1f', ''), $8::text[],
+    $9::text[], $10::timestamptz[], $11::text[], $12::int[], $13::text[]
   ) with ordinality as input (
     id, source, version, spec, spec_hash, spec_event, metadata, data_type, type, life, receipt,
-    ttl_seconds, position
+    ttl_seconds, send_to, position
   )
 ), updated as (
   update resources resource
@@ -48,8 +53,19 @@ with input as (
     ttl_seconds = input.ttl_seconds,
     ttl_version = resource.version + 1,
     expires_at = null,
-    attempts = 0,
-    next_send_at = now(),
+    sent_version = case
+      when resource.consumer_name = input.send_to then resource.version + 1
+      else resource.sent_version
+    end,
+    sent_at = case
+      when resource.consumer_name = input.send_to then clock_timestamp() else resource.sent_at
+    end,
+    attempts = case when resource.consumer_name = input.send_to then 1 else 0 end,
+    next_send_at = case
+      when resource.consumer_name = input.send_to
+      then now() + interval '20 s' * (0.75 + random() * 0.5)
+      else now()
+    end,
     updated_at = now()
   from input
   where resource.id = input.id
@@ -59,10 +75,11 @@ with input as (
     and resource.created_at = coalesce(input.life, resource.created_at)
     and resource.spec_hash <> input.spec_hash
   returning resource.id, resource.source, resource.consumer_name, resource.version,
-    resource.labels_before, resource.created_at
+    resource.labels_before, resource.created_at,
+    case when resource.consumer_name = input.send_to then resource.sent_at end as sent_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
-  select id, consumer_name, false from updated
+  select id, consumer_name, false from updated where sent_at is null
 ), fed as (
   insert into changes (
     kind, resource_id, source, consumer_name, labels_before, resource_created_at
@@ -85,20 +102,12 @@ with input as (
         and resource.spec_hash = input.spec_hash
       )
     )
-), woken as (
-  select pg_notify('spec_events', left(string_agg(distinct consumer_name, ','), 7000))
-  from updated
-  having count(*) > 0
-), fed_woken as (
-  select pg_notify('changes', '') from updated having count(*) > 0
 )
 select input.position::int as position, resource.version, resource.source,
   resource.deleted_at is not null as is_deleting,
   coalesce(resource.spec_hash = input.spec_hash, false) as is_same,
   coalesce(resource.created_at <> input.life, false) as is_other_life,
-  updated.version as new_version
+  updated.version as new_version, updated.consumer_name, updated.created_at, updated.sent_at
 from input
 left join resources resource on resource.id = input.id
-left join updated on updated.id = input.id
-left join woken on true
-left join fed_woken on true;
+left join updated on updated.id = input.id;

@@ -5,6 +5,9 @@
 -- skipped, not waited for. A resource that was sent at this version already is not sent again, but its
 -- event counts: the first row tells how many were taken, even if there is nothing to send.
 --
+-- Nobody waits for its commit to reach the disk. If a crash of the database takes it, it takes all of it, and
+-- nothing that was committed before: the event is there again and is sent once more.
+--
 -- A plan may have been made while the outbox and the pending resources were few, as they mostly are,
 -- and must still do when there are many. So rows are found by their place and by a list of ids, and
 -- the condition is written in a way that the index of pending resources does not fit.
@@ -50,4 +53,5 @@ with turn as materialized (
 select total.taken_count, sent.id, sent.consumer_name, sent.data_type, sent.version, sent.spec,
   sent.spec_event, sent.metadata, sent.created_at, sent.deleted_at, sent.sent_at
 from (select count(*)::int as taken_count from taken) as total
+cross join set_config('synchronous_commit', 'off', true)
 left join sent on true;

@@ -59,9 +59,6 @@ with report as (
   select 'deleted', id, source, consumer_name, sequence, spec, metadata, status::json,
     status_event::json, created_at, deleted_at, name, type, data_type, version
   from gone
-), woken as (
-  select pg_notify('changes', '') from gone having count(*) > 0
 )
 select gone.position::int as position
-from gone
-left join woken on true;
+from gone;

@@ -50,9 +50,6 @@ with report as (
 ), fed as (
   insert into changes (kind, resource_id, source, consumer_name, sequence, resource_created_at)
   select 'status', id, source, consumer_name, status_sequence, created_at from stored
-), woken as (
-  select pg_notify('changes', '') from stored having count(*) > 0
 )
 select stored.position::int as position
-from stored
-left join woken on true;
+from stored;

@@ -26,6 +26,8 @@ export interface ConnectSettings {
   connectTimeoutMs?: number;
   /** A statement waits for a free connection, and never behind another on the same one. No `begin` then. */
   isOneByOne?: boolean;
+  /** Plans are made for the parameters of each execution, and not kept. */
+  isPlannedEachTime?: boolean;
   /** Gets the notifications of the channels that a connection listens to. */
   heard?: (channel: string, text: string) => void;
   /** Called when a connection has ended. */
@@ -46,19 +48,44 @@ const NEVER_MS = Infinity;
 /** The driver's own. */
 const PIPELINE_MAX = 100;
 
-const opened = new WeakMap<Db, { to: DatabaseAddress; sockets: Sockets }>();
+interface Opened {
+  to: DatabaseAddress;
+  settings: ConnectSettings;
+  sockets: Sockets;
+  /** The pool for what is planned each time; most never need one. */
+  searches?: Db;
+}
+
+const opened = new WeakMap<Db, Opened>();
 
 /** Throws away the pool's connections that have owed an answer for so long; with 0 all of them. */
 export function dropSilent(db: Db, silentMs: number): void {
-  opened.get(db)?.sockets.drop(silentMs);
+  const pool = opened.get(db);
+  pool?.sockets.drop(silentMs);
+  if (pool?.searches !== undefined) dropSilent(pool.searches, silentMs);
 }
 
 /** Prepares another pool for the same database. */
 export function connectBeside(db: Db, settings: ConnectSettings): Db {
-  const beside = opened.get(db);
-  if (beside === undefined) throw new Error("Cannot connect beside what is no pool");
-  return connect(beside.to, settings);
+  return connect(openedPool(db).to, settings);
 }
+
+/** The pool beside this one whose statements are planned each time, for their parameters. Both end together. */
+export function searchesBeside(db: Db): Db {
+  const pool = openedPool(db);
+  const maxConnections = Math.min(pool.settings.maxConnections, SEARCHES_MAX);
+  pool.searches ??= connect(pool.to, { ...pool.settings, maxConnections, isPlannedEachTime: true });
+  return pool.searches;
+}
+
+function openedPool(db: Db): Opened {
+  const pool = opened.get(db);
+  if (pool === undefined) throw new Error("Cannot connect beside what is no pool");
+  return pool;
+}
+
+/** Searches under way at once: each may keep a core busy. */
+const SEARCHES_MAX = 4;
 
 /**
  * A plan is made once and kept, often while a table is all but empty: then reading the whole table looks cheapest, and
@@ -66,6 +93,8 @@ export function connectBeside(db: Db, settings: ConnectSettings): Db {
  * Older PostgreSQL counts a forbidden step as so dear that it would compile the statement each time.
  */
 const PLANNING = { enable_seqscan: "off", jit: "off" };
+/** Left to itself PostgreSQL plans again for each short list of rows, which costs more than the rows do. */
+const KEPT_PLANS = { plan_cache_mode: "force_generic_plan" };
 
 /** Prepares a pool; the first query opens the first connection. */
 export function connect(address: string | DatabaseAddress, settings: ConnectSettings): Db {
@@ -75,6 +104,7 @@ export function connect(address: string | DatabaseAddress, settings: ConnectSett
     TimeZone: "UTC",
     DateStyle: "ISO, MDY",
     ...PLANNING,
+    ...(settings.isPlannedEachTime ? {} : KEPT_PLANS),
   };
   if (settings.statementTimeoutMs !== undefined) {
     connection.statement_timeout = settings.statementTimeoutMs;
@@ -110,6 +140,11 @@ export function connect(address: string | DatabaseAddress, settings: ConnectSett
     ...(settings.heard === undefined ? {} : { onnotify: settings.heard }),
     ...(settings.closed === undefined ? {} : { onclose: settings.closed }),
   });
-  opened.set(db, { to, sockets });
+  const pool: Opened = { to, settings, sockets };
+  opened.set(db, pool);
+  const end = db.end.bind(db);
+  db.end = async (options) => {
+    await Promise.all([end(options), pool.searches?.end(options)]);
+  };
   return db;
 }

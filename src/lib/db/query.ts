@@ -2,7 +2,7 @@
 
 import postgres from "postgres";
 import { MaestroError } from "../errors.ts";
-import type { Db } from "./connect.ts";
+import { type Db, searchesBeside } from "./connect.ts";
 import { isCollision, isPassing } from "./loss.ts";
 import { encodeText, type Parameter } from "./types.ts";
 
@@ -63,7 +63,8 @@ function run(
   const encoded = parameters.map((value) => value === null ? null : encodeText(value));
   // Without `simple: false` a query that has no parameters is never prepared.
   const options = { prepare, simple: false };
-  return attempt(db, () => db.unsafe(text, encoded, options));
+  const pool = prepare ? db : searchesBeside(db);
+  return attempt(db, () => pool.unsafe(text, encoded, options));
 }
 
 /**

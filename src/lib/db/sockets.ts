@@ -53,12 +53,27 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
     }
   };
   const look = () => {
-    for (const one of watched) if (one.silentMs !== undefined) one.silentMs += LOOK_MS;
-    drop(limits.silentMsMax);
+    let isOwed = false;
+    for (const one of watched) {
+      if (one.silentMs === undefined) continue;
+      isOwed = true;
+      one.silentMs += LOOK_MS;
+    }
+    if (isOwed) drop(limits.silentMsMax);
+    else stopLooking();
+  };
+  /** While nothing is owed there is nothing to look at. */
+  const stopLooking = () => {
+    clearInterval(looking);
+    looking = undefined;
+  };
+  const owe = (one: Watched) => {
+    one.silentMs ??= 0;
+    looking ??= setInterval(look, LOOK_MS).unref();
   };
   const watch = (socket: Socket) => {
     // While it connects, an answer is owed too.
-    const one: Watched = { socket, silentMs: 0, tail: Buffer.alloc(0) };
+    const one: Watched = { socket, silentMs: undefined, tail: Buffer.alloc(0) };
     // A driver that gives up lets go of its socket, whose failure would then end the process.
     socket.on("error", () => {});
     socket.on("data", (bytes: Buffer) => {
@@ -70,12 +85,10 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
     });
     socket.once("close", () => {
       watched.delete(one);
-      if (watched.size > 0) return;
-      clearInterval(looking);
-      looking = undefined;
+      if (watched.size === 0) stopLooking();
     });
     watched.add(one);
-    looking ??= setInterval(look, LOOK_MS).unref();
+    owe(one);
     return one;
   };
 
@@ -88,14 +101,14 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
         // Not before the driver listens: a failure may come within this turn, and nobody would hear it. Nor after the
         // driver has given the socket up, which would bring it back to life with nobody to look after it.
         setImmediate(() => {
-          if (!one.socket.destroyed) noteWrites(one, dial(one.socket, to));
+          if (!one.socket.destroyed) noteWrites(dial(one.socket, to), () => owe(one));
         });
         return one.socket;
       }
       const socket = dial(new Socket(), to);
       try {
         const one = watch(await secure(socket, to, tls, limits.connectTimeoutMs));
-        noteWrites(one, one.socket);
+        noteWrites(one.socket, () => owe(one));
         return one.socket;
       } catch (error) {
         socket.destroy();
@@ -106,10 +119,10 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
 }
 
 /** Once it connects, since a socket that begins to connect takes its own `write` back. */
-function noteWrites(one: Watched, socket: Socket): void {
+function noteWrites(socket: Socket, note: () => void): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   socket.write = (...args: unknown[]) => {
-    one.silentMs ??= 0;
+    note();
     return write(...args);
   };
 }

@@ -35,6 +35,8 @@ export interface AgentDoorOptions {
   checkIntervalMs: number;
   /** Called with each sign of life, and with who gave it if the event says so. */
   heard: (consumerName: string, agentVersion?: string) => void;
+  /** Called when reports have been stored. */
+  reported: () => void;
   /** Called when there is a connection, or it can take more again. */
   wake: (consumerNames: string[]) => void;
   log: Logger;
@@ -132,6 +134,7 @@ export function openMqttAgentDoor(
     bodyBytesMax,
     roll,
     heard: options.heard,
+    reported: options.reported,
     log,
   });
 
@@ -191,6 +194,7 @@ export function openMqttAgentDoor(
       await checkStatuses(db, send, allConsumers(db), {
         ...{ sourceId, bytesMax, roll },
         isProbing: true,
+        signal: connection.signal,
       });
     },
     { name: "status-check", intervalMs: options.checkIntervalMs, log },

@@ -6,7 +6,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { answerBriefResync } from "../spec/brief_resync.ts";
+import { createBriefResync } from "../spec/brief_resync.ts";
 import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { askAfterResync } from "../status/check.ts";
@@ -33,6 +33,8 @@ export interface ReceptionOptions {
   roll: Roll;
   /** Called with each sign of life of an agent. */
   heard: (consumerName: string, agentVersion?: string) => void;
+  /** Called when reports have been stored. */
+  reported: () => void;
   log: Logger;
 }
 
@@ -62,7 +64,8 @@ type Question = NotedRequest & {
 /** Makes the receiving half of the door. */
 export function createReception(db: Db, options: ReceptionOptions): Reception {
   const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
-  const acceptReport = createReportAcceptor(db, log);
+  const acceptReport = createReportAcceptor(db, log, options.reported);
+  const brief = createBriefResync(db, log);
   const questions = new Map<string, Question>();
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();
@@ -85,22 +88,19 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     };
     const delivery = { push: pipeline.push, room };
     const { consumerName, dataType, statusDigest, versionDigest, range } = request;
-    const asked = { consumerName, sourceId, dataType, statusDigest, bytesMax: bodyBytesMax() };
+    const question = { consumerName, sourceId, dataType, statusDigest, bytesMax: bodyBytesMax() };
     // After either the statuses: the agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (versionDigest !== undefined) {
-      const brief = { ...request, versionDigest };
-      const { isRight, statusDigest: storedDigest } = await answerBriefResync(
-        db,
-        delivery,
-        log,
-        brief,
-      );
+      const asked = { ...request, versionDigest };
+      const believed = await brief.compare(asked);
+      await brief.answer(delivery, asked, believed);
       await pipeline.finish();
-      if (isRight) await askAfterResync(db, send, { ...asked, storedDigest });
+      const { isRight, statusDigest: storedDigest } = believed;
+      if (isRight) await askAfterResync(db, send, { ...question, storedDigest });
     } else {
       await answerSpecResync(db, delivery, log, request);
       await pipeline.finish();
-      if (range.through === undefined) await askAfterResync(db, send, asked);
+      if (range.through === undefined) await askAfterResync(db, send, question);
     }
     // A newer question of the same agent may have come meanwhile; then this key runs again.
     if (questions.get(key) === request) forget(key);

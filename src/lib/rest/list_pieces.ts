@@ -20,7 +20,7 @@ export interface ListContent {
 }
 
 /** As PostgreSQL keeps it: JSON is a few times as large, and a hundred times at the very most. */
-const PIECE_BYTES = 32 * 1024;
+const PIECE_BYTES = 128 * 1024;
 /** A list of no more rows is short, unless they are large. */
 export const PIECE_ROWS = 500;
 

@@ -1,23 +1,20 @@
 /** From the outside world into the database: creates, updates and deletions of resources. */
 
-import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
 import { MaestroError } from "../errors.ts";
 import type { CloudEvent } from "../wire/event.ts";
-import { parseEventType } from "../wire/event_type.ts";
-import { encodeStructured } from "../wire/structured.ts";
+import type { Sender } from "./send.ts";
 import {
-  alreadyExists,
-  foreign,
-  notFound,
-  staleVersion,
-  underDeletion,
-  unknownConsumer,
-} from "./refusals.ts";
-import { specHash } from "./spec_hash.ts";
-import { ttlOf } from "./ttl.ts";
+  asError,
+  createAll,
+  deleteAll,
+  type Hearers,
+  RACED,
+  type Stored,
+  updateAll,
+} from "./accept_statements.ts";
 
 export interface NewResource {
   id: string;
@@ -89,16 +86,22 @@ const BATCH = {
   meetsAll,
 };
 
-/** Starts an acceptor. Calls that arrive together share a statement; for one id they keep their order. */
-export function createAcceptor(db: Db): Acceptor {
-  const accept = createBatch((entries: Entry[]) => run(db, entries), {
+/**
+ * Starts an acceptor. With a sender, what is for consumers that can be sent to now leaves as soon as it is committed;
+ * the rest is left to the publishers. Calls that arrive together share a statement; for one id they keep their order.
+ * `stored` is to wake whoever has work after a commit.
+ */
+export function createAcceptor(db: Db, sender?: Sender, stored: Stored = () => {}): Acceptor {
+  const hearers = { sender, stored };
+  const accept = createBatch((entries: Entry[]) => run(db, entries, hearers), {
     ...BATCH,
     name: "accept a resource",
     key: (entry) => entry.id,
   });
   return {
     create: async (resource) => {
-      await accept({ action: "create", id: resource.id, input: resource });
+      const { id } = resource;
+      await insist("create", id, () => accept({ action: "create", id, input: resource }));
     },
     update: (update) =>
       insist("update", update.id, () => accept({ action: "update", id: update.id, input: update })),
@@ -112,11 +115,7 @@ export function createAcceptor(db: Db): Acceptor {
   };
 }
 
-/** Somebody else's change came between the reading and the writing of one statement: look again. */
-const RACED = 0;
 const ATTEMPTS = 10;
-/** A deletion that has nothing left to ask for. */
-const DONE = -1;
 
 async function insist(verb: string, id: string, attempt: () => Promise<number>): Promise<number> {
   for (let count = 0; count < ATTEMPTS; count++) {
@@ -135,7 +134,11 @@ type Entry =
   | { action: "delete"; id: string; input: ResourceDeletion };
 
 /** One statement per action that occurs; the answers in the order of the entries. */
-async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
+async function run(
+  db: Db,
+  entries: Entry[],
+  hearers: Hearers,
+): Promise<(number | Error)[]> {
   const answers: (number | Error)[] = entries.map(() => RACED);
   const groups = [
     { action: "create", run: createAll },
@@ -148,13 +151,13 @@ async function run(db: Db, entries: Entry[]): Promise<(number | Error)[]> {
     // Sorted by id, so that two servers lock rows in the same order.
     positions.sort((a, b) => (idAt(entries, a) < idAt(entries, b) ? -1 : 1));
     const inputs = positions.map((at) => entries[at]?.input);
-    const results = await settle(group.run as GroupRun, db, inputs);
+    const results = await settle(group.run as GroupRun, db, inputs, hearers);
     results.forEach((result, index) => (answers[positions[index] ?? 0] = result));
   }
   return answers;
 }
 
-type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
+type GroupRun = (db: Db, inputs: unknown[], hearers: Hearers) => Promise<(number | Error)[]>;
 
 /**
  * A statement that fails fails its own entries one by one, never those of another action.
@@ -162,121 +165,24 @@ type GroupRun = (db: Db, inputs: unknown[]) => Promise<(number | Error)[]>;
  * But not one whose answer was lost: it may have been committed, and tried again it would be refused, as what it
  * creates exists. Its callers hear that the outcome is open.
  */
-async function settle(group: GroupRun, db: Db, inputs: unknown[]): Promise<(number | Error)[]> {
+async function settle(
+  group: GroupRun,
+  db: Db,
+  inputs: unknown[],
+  hearers: Hearers,
+): Promise<(number | Error)[]> {
   try {
-    return await group(db, inputs);
+    return await group(db, inputs, hearers);
   } catch (error) {
     if (inputs.length === 1 || meetsAll(error)) return inputs.map(() => asError(error));
     const answers: (number | Error)[] = [];
     for (const input of inputs) {
-      answers.push(...await group(db, [input]).catch((error) => [asError(error)]));
+      answers.push(...await group(db, [input], hearers).catch((error) => [asError(error)]));
     }
     return answers;
   }
 }
 
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
 function idAt(entries: Entry[], at: number): string {
   return entries[at]?.id ?? "";
-}
-
-async function createAll(db: Db, resources: NewResource[]): Promise<(number | Error)[]> {
-  const rows = await q.resourceCreate(
-    db,
-    resources.map(({ id }) => id),
-    resources.map(({ name }) => name),
-    resources.map(({ source }) => source),
-    resources.map(({ consumerName }) => consumerName),
-    resources.map(({ type }) => type),
-    resources.map(({ version }) => version),
-    resources.map(({ spec }) => spec),
-    resources.map(specHash),
-    resources.map(({ event }) => storedEvent(event)),
-    resources.map(({ metadata }) => metadata ?? null),
-    resources.map(dataTypeOf),
-    resources.map(({ receipt }) => receipt ?? null),
-    resources.map((resource) => ttlOf(resource) ?? null),
-  );
-  return inOrder(resources, rows, (resource, row) => {
-    if (row?.created_at) return resource.version;
-    return row?.is_known_consumer ? alreadyExists() : unknownConsumer(resource.consumerName);
-  });
-}
-
-async function updateAll(db: Db, updates: ResourceUpdate[]): Promise<(number | Error)[]> {
-  const rows = await q.resourceUpdate(
-    db,
-    updates.map(({ id }) => id),
-    updates.map(({ source }) => source ?? null),
-    updates.map(({ version }) => version),
-    updates.map(({ spec }) => spec),
-    updates.map(specHash),
-    updates.map(({ event }) => storedEvent(event)),
-    updates.map(({ metadata }) => metadata ?? null),
-    updates.map(dataTypeOf),
-    updates.map(({ type }) => type ?? null),
-    updates.map(({ life }) => life ?? null),
-    updates.map(({ receipt }) => receipt ?? null),
-    updates.map((update) => ttlOf(update) ?? null),
-  );
-  return inOrder(updates, rows, (update, row) => {
-    if (row?.new_version) return row.new_version;
-    if (!row?.version) return notFound(update.id);
-    if (update.source !== undefined && row.source !== update.source) {
-      return foreign(update.id, row.source, update.source);
-    }
-    if (row.is_deleting) return underDeletion(update.id);
-    if (isSuperseded(update, { ...row, version: row.version })) return staleVersion(row.version);
-    return row.is_same ? row.version : RACED;
-  });
-}
-
-async function deleteAll(db: Db, deletions: ResourceDeletion[]): Promise<(number | Error)[]> {
-  const rows = await q.resourceDelete(
-    db,
-    deletions.map(({ id }) => id),
-    deletions.map(({ source }) => source ?? null),
-    deletions.map(({ version }) => version ?? 0),
-    deletions.map(({ life }) => life ?? null),
-    deletions.map(({ receipt }) => receipt ?? null),
-  );
-  return inOrder(deletions, rows, (deletion, row) => {
-    const { id, source } = deletion;
-    if (!row?.source || !row.version) return DONE;
-    if (source !== undefined && row.source !== source) return foreign(id, row.source, source);
-    // What is being deleted already is what the caller wants, whatever it has seen.
-    if (row.is_marked || row.is_deleting) return DONE;
-    const { version } = row;
-    return isSuperseded(deletion, { ...row, version }) ? staleVersion(version) : RACED;
-  });
-}
-
-/** True if the caller has seen something else than what is stored. */
-function isSuperseded(
-  { version = 0 }: { version?: number },
-  stored: { version: number; is_other_life: boolean },
-): boolean {
-  return stored.is_other_life || (version !== 0 && version !== stored.version);
-}
-
-function inOrder<In, Row extends { position: number }>(
-  inputs: In[],
-  rows: Row[],
-  answer: (input: In, row: Row | undefined) => number | Error,
-): (number | Error)[] {
-  const byPosition = new Map(rows.map((row) => [row.position, row]));
-  return inputs.map((input, index) => answer(input, byPosition.get(index + 1)));
-}
-
-function dataTypeOf({ event }: { event: CloudEvent }): string {
-  return parseEventType(event.type).dataType;
-}
-
-/** Of the event only what is not stored elsewhere: no data, no metadata. */
-function storedEvent(event: CloudEvent): string {
-  const { metadata: _, ...extensions } = event.extensions;
-  return encodeStructured({ ...event, extensions, data: undefined });
 }

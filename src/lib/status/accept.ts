@@ -107,10 +107,17 @@ function readAppliedVersion(status: BundleStatus): number {
 // Agents send again what was refused, which costs a slow database more than their waiting.
 const BATCH = { sizeMax: 64, concurrency: 4, waitingMax: 20_000, stallMsMax: 5_000, meetsAll };
 
-/** Starts accepting reports. Those that arrive together share a statement; one resource's keep their order. */
-export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
+/**
+ * Starts accepting reports. Those that arrive together share a statement; one resource's keep their order. `stored` is
+ * called after each commit that brings something new.
+ */
+export function createReportAcceptor(
+  db: Db,
+  log: Logger,
+  stored: () => void = () => {},
+): AcceptReport {
   const overtake = createOvertake(db, log);
-  return createBatch((reports: Report[]) => run(db, log, overtake, reports), {
+  return createBatch((reports: Report[]) => run(db, log, { overtake, stored }, reports), {
     ...BATCH,
     name: "store a report",
     key: (report) => report.resourceId,
@@ -120,14 +127,16 @@ export function createReportAcceptor(db: Db, log: Logger): AcceptReport {
 async function run(
   db: Db,
   log: Logger,
-  overtake: Overtake,
+  after: { overtake: Overtake; stored: () => void },
   reports: Report[],
 ): Promise<("stored" | "deleted" | "stale")[]> {
   // Sorted by id, so that two servers lock rows in the same order.
   const sorted = [...reports].sort((a, b) => (a.resourceId < b.resourceId ? -1 : 1));
   const stored = await store(db, sorted.filter((report) => !report.isDeleted));
+  if (stored.size > 0) after.stored();
   const gone = await confirm(db, sorted.filter((report) => report.isDeleted));
-  await overtake(sorted.filter((report) => !stored.has(report) && !gone.has(report)));
+  if (gone.size > 0) after.stored();
+  await after.overtake(sorted.filter((report) => !stored.has(report) && !gone.has(report)));
   return reports.map((report) => {
     if (stored.has(report)) return "stored";
     if (gone.has(report)) return "deleted";

@@ -31,6 +31,10 @@ export interface Feed {
   open(): Promise<void>;
   /** Tells subscribers what is new; resolves to true if there may be more. */
   read(): Promise<boolean>;
+  /** True if there was more, the last time, that a transaction under way holds back. */
+  isHeld(): boolean;
+  /** True if somebody wants to know of specs, and not of statuses alone. */
+  wantsSpecs(): boolean;
   /** Subscribes for as long as the server runs. After a gap it goes on from a new place. */
   attach(subscriber: FeedSubscriber): void;
   /**
@@ -57,6 +61,7 @@ export function createFeed(db: Db): Feed {
   const members = new Set<Member>();
   const turns = createTurns();
   let cursor: Cursor | undefined;
+  let isHeld = false;
 
   const tell = (changes: readonly Change[], next: Cursor) => {
     for (const { subscriber, seen } of members) {
@@ -80,6 +85,7 @@ export function createFeed(db: Db): Feed {
 
   const read = async () => {
     const interest = interestOf(members);
+    isHeld = false;
     if (!interest.isAny) cursor = undefined;
     const from = cursor;
     if (from === undefined) {
@@ -97,18 +103,24 @@ export function createFeed(db: Db): Feed {
     if (page instanceof Error || !isPage(page)) throw page;
     const { changes, next, isLast } = page;
     // Let in while the statement ran, which therefore brought no states for it: read again from there.
-    const missed = missedBy(interestOf(members), interest);
+    const now = interestOf(members);
+    // Of what it has left out there may be nothing to see.
+    if (now.sources === undefined && interest.sources !== undefined) return true;
+    const missed = missedBy(now, interest);
     const stop = changes.findIndex((change) => missed(change.source));
     const told = stop < 0 ? changes : changes.slice(0, stop);
     const last = told.at(-1);
     cursor = stop < 0 ? next : last === undefined ? from : placeOf(last, from);
     if (told.length > 0 || stop < 0) tell(told, cursor);
+    isHeld = page.isHeld;
     return stop >= 0 || !isLast;
   };
 
   return {
     open,
     read: () => turns.alone(read),
+    isHeld: () => isHeld,
+    wantsSpecs: () => interestOf(members).sources === undefined,
     inTurn: turns.together,
     attach: (subscriber) => void members.add({ subscriber, seen: undefined }),
     join(subscriber, seen) {
@@ -150,7 +162,6 @@ function interestOf(members: ReadonlySet<Member>): Interest {
 
 function missedBy(now: Interest, before: Interest): (source: string) => boolean {
   if (before.sources === undefined) return () => false;
-  if (now.sources === undefined) return (source) => !before.sources?.includes(source);
-  const newcomers = new Set(now.sources.filter((source) => !before.sources?.includes(source)));
+  const newcomers = new Set(now.sources?.filter((source) => !before.sources?.includes(source)));
   return (source) => newcomers.has(source);
 }

@@ -21,6 +21,8 @@ export interface FeedPage {
   next: Cursor;
   /** True if there was no more when it was read. */
   isLast: boolean;
+  /** True if there was more behind a transaction that still runs. */
+  isHeld: boolean;
 }
 
 /** As `read.sql` has it. */
@@ -34,7 +36,7 @@ export async function readNow(db: Db): Promise<Cursor> {
 }
 
 /**
- * Reads what follows the cursor, with the states of these sources or, without them, of all. Throws `gone` if that
+ * Reads what follows the cursor, with the states of these sources or, without them, of all and the specs. Throws `gone` if that
  * would leave out anything: entries that were dropped, another feed, a place that is yet to come.
  */
 export async function readPage(
@@ -56,5 +58,5 @@ export async function readPage(
   const next = isLast || last === undefined
     ? { epoch, xid: first.next_xid, id: "0" }
     : { epoch, xid: last.xid, id: last.id };
-  return { changes, next, isLast };
+  return { changes, next, isLast, isHeld: first.is_held };
 }
