@@ -2,7 +2,8 @@
 
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import type { Header } from "./hpack.ts";
-import { openHttp2, plainHeader, type StreamEvents } from "./http2.ts";
+import { plainHeader } from "./frames.ts";
+import { openHttp2, type StreamEvents } from "./http2.ts";
 
 export interface GrpcClient {
   /** Publishes a framed message. Rejects if the server does not take it. */

@@ -4,10 +4,18 @@ import { type Agents, receivedSoFar, startAgents } from "./agents.ts";
 import { create, type Creates, report, type Reports } from "./calls.ts";
 import { type FedReports, fedReports } from "./fed_reports.ts";
 import { type RoundTrips, roundTrips } from "./round_trips.ts";
+import { publishSpecs, type Specs } from "./specs.ts";
 import { type Outcome, summary } from "./summary.ts";
 
 /** What a load generator can be told. */
-export type Task = Creates | Reports | FedReports | RoundTrips | Agents | { task: "received" };
+export type Task =
+  | Creates
+  | Reports
+  | FedReports
+  | RoundTrips
+  | Agents
+  | Specs
+  | { task: "received"; what?: "messages" };
 
 async function run(task: Task): Promise<Outcome> {
   switch (task.task) {
@@ -21,8 +29,10 @@ async function run(task: Task): Promise<Outcome> {
       return await roundTrips(task);
     case "agents":
       return await startAgents(task);
+    case "specs":
+      return await publishSpecs(task);
     case "received":
-      return receivedSoFar();
+      return receivedSoFar(task.what);
   }
 }
 
