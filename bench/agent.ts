@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isObject, type JsonObject, parseJsonObject } from "../src/lib/json.ts";
 import type { CloudEvent } from "../src/lib/wire/event.ts";
+import { cpuMs } from "../tests/harness/cpu.ts";
 import { eventually } from "../tests/harness/eventually.ts";
 import { specEvent } from "../tests/harness/events.ts";
 import { type Kubernetes, startKubernetes } from "../tests/harness/kubernetes.ts";
@@ -26,7 +27,6 @@ import { agentCalls, AUDITED } from "./agent_calls.ts";
 import { type Ears, overMqtt } from "./agent_ears.ts";
 import { type BenchWork, mixedWork, singleWork } from "./agent_works.ts";
 import { printFigure } from "./figure.ts";
-import { cpuMs } from "./stage.ts";
 
 const { values } = parseArgs({
   options: {

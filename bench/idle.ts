@@ -13,10 +13,10 @@ import { type DatabaseAddress, formatDatabaseUrl } from "../src/lib/db/address.t
 import { connect } from "../src/lib/db/connect.ts";
 import { startEmbeddedPostgres } from "../src/lib/db/embedded.ts";
 import { createLogger } from "../src/lib/log.ts";
+import { cpuMs } from "../tests/harness/cpu.ts";
 import { freePort } from "../tests/harness/kubernetes.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
 import { median, printFigure } from "./figure.ts";
-import { cpuMs } from "./stage.ts";
 
 const { values } = parseArgs({
   options: {

@@ -8,7 +8,7 @@
 import { parseArgs } from "node:util";
 import { openSession, type Session } from "../src/lib/mqtt/session.ts";
 import { MANIFEST_BUNDLES } from "../src/lib/wire/event.ts";
-import { decodeMqtt, encodeMqtt, type MqttMessage } from "../src/lib/wire/mqtt.ts";
+import { decodeMqtt, encodeMqtt, type ReceivedMessage } from "../src/lib/wire/mqtt.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
 import { type Figure, printFigure } from "./figure.ts";
 
@@ -42,7 +42,7 @@ const event = {
 function connect(
   port: number,
   clientId: string,
-  receive: (message: MqttMessage) => void,
+  receive: (message: ReceivedMessage) => void,
 ): Promise<Session> {
   return openSession({
     host: "127.0.0.1",

@@ -26,6 +26,11 @@ export async function startProfile(db: Db, directory: string | undefined): Promi
   await query(db, "create extension if not exists pg_stat_statements", []);
 }
 
+/** Counts from now on. */
+export async function forgetStatements(db: Db): Promise<void> {
+  await query(db, "select pg_stat_statements_reset()", []);
+}
+
 /** Writes `statements.txt`: calls and plans, milliseconds in all and of planning, microseconds a call, and what it was. */
 export async function writeStatements(db: Db, directory: string | undefined): Promise<void> {
   if (directory === undefined) return;

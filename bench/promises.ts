@@ -169,6 +169,31 @@ export const BENCHES: readonly Bench[] = [
     ],
   },
   {
+    command: "bench/slopes.ts",
+    isLong: true,
+    promises: [
+      {
+        id: "slope-agents",
+        what: "CPU for a change, 10,000 agents to 10",
+        ...atMost(1.5, "times"),
+      },
+      {
+        id: "slope-resources",
+        what: "CPU for a change, 1,000,000 resources to 10,000",
+        ...atMost(1.5, "times"),
+      },
+    ],
+  },
+  {
+    command: "bench/soak.ts",
+    isLong: true,
+    promises: [
+      { id: "soak-server", what: "growth of the server, one hour", ...atMost(10, "MB/h") },
+      { id: "soak-agent", what: "growth of 50 agents, one hour", ...atMost(10, "MB/h") },
+      { id: "soak-postgres", what: "growth of PostgreSQL, one hour", ...atMost(20, "MB/h") },
+    ],
+  },
+  {
     command: "bench/return.ts",
     isLong: true,
     promises: [{ id: "return", what: "10,000 agents return at once", ...atMost(30, "s") }],

@@ -1,6 +1,6 @@
 /** What a bench runs on: PostgreSQL, the server and load generators, each a process of its own. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseAddress } from "../src/lib/db/address.ts";
@@ -9,6 +9,7 @@ import { query } from "../src/lib/db/query.ts";
 import { startEmbeddedPostgres } from "../src/lib/db/embedded.ts";
 import { migrate } from "../src/lib/db/migrate.ts";
 import { createLogger } from "../src/lib/log.ts";
+import { cpuMs, familyCpuMs } from "../tests/harness/cpu.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
 import { brokerFile } from "../tests/mqtt/hub.ts";
@@ -21,8 +22,9 @@ import type { Outcome } from "./load/summary.ts";
 export interface Stage extends AsyncDisposable {
   db: Db;
   address: DatabaseAddress;
-  /** The process of the server. */
+  /** The process of the server, and the first one of PostgreSQL. */
   pid: number;
+  postgresPid: number;
   rest: string;
   /** The ports of the gRPC doors. */
   sources: number;
@@ -53,7 +55,6 @@ const DOORS = [
 ];
 /** When we end, the kernel closes the pipe, and this shell ends the server. */
 const GUARD = 'cat; kill -TERM "$0" 2>/dev/null';
-const CLOCK_TICK_MS = 10;
 const CONSUMER_COUNT = 10;
 
 /** Starts PostgreSQL with its default durability on a disk, and the server from source. */
@@ -98,6 +99,7 @@ export async function openStage(
     ...server,
     db,
     address: postgres.address,
+    postgresPid: postgres.pid,
     road: broker === undefined ? "grpc" : "mqtt",
     roadPort: broker?.port ?? server.agents,
     conditions: {
@@ -282,31 +284,3 @@ const FILL = `
     $4::text::json, '', json_build_object('specversion', '1.0', 'id', id, 'source', $3::text, 'type', 't'),
     jsonb_build_object('name', id), 1
   from unnest($1::text[]) with ordinality as input (id, position)`;
-
-/** PostgreSQL is a process for each connection; one that has ended counts for its parent. */
-function familyCpuMs(parent: number): number {
-  let total = cpuMs(parent, "with ended children");
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const fields = statFields(Number(name));
-    if (fields !== undefined && Number(fields[1]) === parent) total += cpuMs(Number(name));
-  }
-  return total;
-}
-
-/** The CPU time that a process has used so far. */
-export function cpuMs(pid: number, which: "alone" | "with ended children" = "alone"): number {
-  const fields = statFields(pid) ?? [];
-  const ticks = fields.slice(11, which === "alone" ? 13 : 15);
-  return ticks.reduce((sum, text) => sum + Number(text), 0) * CLOCK_TICK_MS;
-}
-
-/** The fields of /proc/<pid>/stat from the third on; undefined if the process has ended. */
-function statFields(pid: number): string[] | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return undefined;
-  }
-}

@@ -11,7 +11,7 @@ import { heartbeatMs } from "./lib/grpc_config.ts";
 import type { Logger } from "./lib/log.ts";
 import { startPump } from "./lib/pump.ts";
 import { type Acceptor, createAcceptor } from "./lib/spec/accept.ts";
-import { createSpecPublisher } from "./lib/spec/publish.ts";
+import { createSpecPublisher, isReadyNow } from "./lib/spec/publish.ts";
 import { purgeRequestKeys } from "./lib/spec/request_keys.ts";
 import { createSpecRedelivery } from "./lib/spec/redeliver.ts";
 import { createSender } from "./lib/spec/send.ts";
@@ -107,7 +107,8 @@ async function startDown(stack: AsyncDisposableStack, parts: FlowParts, wakes: S
     },
     reported: wakes.statuses,
   });
-  const { publish, ready, isReady } = road;
+  const { publish, ready } = road;
+  const isReady = (name: string) => isReadyNow(ready(), name);
   const sender = createSender(isReady, publish, log, sourceId);
   const acceptor = createAcceptor(db, sender, wakes.specs);
   const publisher = createSpecPublisher(db, publish, log, { sourceId, ready, sweepMs: SWEEP_MS });

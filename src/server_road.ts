@@ -1,18 +1,17 @@
 /** The server's way to its agents: its own gRPC broker, or an MQTT broker, as the flags say. */
 
 import { hostname } from "node:os";
-import * as q from "./gen/queries.ts";
 import { createPulse } from "./lib/consumer/pulse.ts";
+import { createClock } from "./lib/db/clock.ts";
 import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
 import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
-import { answerBriefResync } from "./lib/spec/brief_resync.ts";
-import { answerSpecResync, noteSpecResync } from "./lib/spec/resync.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
-import { askAfterResync, checkStatuses } from "./lib/status/check.ts";
+import { checkStatuses } from "./lib/status/check.ts";
 import type { Send } from "./lib/status/pipeline.ts";
 import { createRoll } from "./lib/status/roll.ts";
+import { createResyncAnswer } from "./server_resync.ts";
 import type { FlowParts } from "./server_flows.ts";
 
 /** Go servers send no larger questions. */
@@ -25,8 +24,6 @@ export interface Road {
   publish: Publish;
   /** Who can be sent to now. */
   ready: () => Ready;
-  /** True if this consumer can be sent to now. */
-  isReady: (consumerName: string) => boolean;
   /** True if this server may reach the consumer. */
   isConnected: (consumerName: string) => boolean;
   /** Why agents cannot be reached; undefined if they can. */
@@ -57,29 +54,8 @@ export async function openRoad(
   const roll = createRoll(() => performance.now());
   const agents = createAgentDoor({
     acceptReport: createReportAcceptor(db, log, reported),
-    answerResync: async (
-      delivery,
-      { name: consumerName, connectedAt },
-      { statusDigest, versionDigest, ...request },
-    ) => {
-      const { dataType } = request;
-      const whole = { consumerName, connectedAt, sourceId, ...request };
-      const asked = { consumerName, sourceId, dataType, statusDigest };
-      const question = { ...asked, bytesMax: QUESTION_BYTES_MAX };
-      if (versionDigest !== undefined) {
-        const brief = { ...whole, versionDigest };
-        const believed = await answerBriefResync(db, delivery, log, brief);
-        const storedDigest = believed.statusDigest;
-        if (believed.isRight) await askAfterResync(db, sendTo, { ...question, storedDigest });
-        return;
-      }
-      await answerSpecResync(db, delivery, log, await noteSpecResync(db, whole));
-      if (request.range.through === undefined) await askAfterResync(db, sendTo, question);
-    },
-    now: async () => {
-      const [row] = await q.clockNow(db);
-      return row?.now ?? new Date().toISOString();
-    },
+    answerResync: (...asked) => answerResync(...asked),
+    now: createClock(db),
     heard(consumerName, agentVersion) {
       pulse.heard(consumerName, agentVersion);
       if (agents.isConnected(consumerName)) {
@@ -96,15 +72,28 @@ export async function openRoad(
   stack.use(startPump(beat, { name: "pulse", intervalMs: PULSE_MS, log }));
   const sendTo: Send = async (consumerName, event) =>
     await agents.deliver(consumerName, event) ? "received" : "disconnected";
+  const answerResync = createResyncAnswer(db, sendTo, log, {
+    ...{ sourceId, questionBytesMax: QUESTION_BYTES_MAX },
+  });
   const intervalMs = config["status-check-interval"];
-  const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false };
+  const stop = new AbortController();
+  const { signal } = stop;
+  const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false, signal };
   stack.use(startPump(
     // Who is slow has enough on its way, and is told the next time.
     () => checkStatuses(db, sendTo, inPages([...agents.ready().keys()]), options),
     { name: "status-check", intervalMs, log },
   ));
-  const { isConnected, isReady, publish, ready } = agents;
-  return { agents, publish, ready, isReady, isConnected, readiness: () => undefined };
+  // Before the check ends, which may rest.
+  stack.defer(() => stop.abort());
+  const { isConnected, publish, ready } = agents;
+  return {
+    agents,
+    publish,
+    ready,
+    isConnected,
+    readiness: () => undefined,
+  };
 }
 
 /** A page is one statement. */
@@ -135,9 +124,5 @@ async function openMqtt(
     log,
   }));
   stack.use(startPump(() => pulse.write(), { name: "pulse", intervalMs: PULSE_MS, log }));
-  const isReady = (name: string) => {
-    const now = ready();
-    return now instanceof Map ? now.has(name) : now.isReady(name);
-  };
-  return { agents: undefined, publish, ready, isReady, isConnected: () => true, readiness };
+  return { agents: undefined, publish, ready, isConnected: () => true, readiness };
 }

@@ -1,6 +1,7 @@
 /** Agents that take what they are sent, over either road, and may answer with a status. */
 
 import { MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import type { ReceivedMessage } from "../../src/lib/wire/mqtt.ts";
 import { encodeSubscription } from "../../src/lib/wire/protobuf.ts";
 import { createSequence } from "../../src/lib/wire/sequence.ts";
 import { idOf, reportStamp, type Road } from "./events.ts";
@@ -37,7 +38,7 @@ export async function startAgents({ road, port, consumers, answers }: Agents): P
       ? await listenOverGrpc(port, consumer, hear)
       : await openMqttClient(port, {
         topic: `sources/maestro/consumers/${consumer}/sourceevents`,
-        hear: ({ properties }) => hear(resourceIdOf(properties)),
+        hear: (message) => hear(resourceIdOf(message)),
       });
   }
   return summary([], now());
@@ -54,9 +55,8 @@ async function listenOverGrpc(
   return client;
 }
 
-function resourceIdOf(properties: unknown): string | undefined {
-  const { userProperties } = properties as { userProperties?: Record<string, string> };
-  return userProperties?.["ce-resourceid"];
+function resourceIdOf({ userProperties }: ReceivedMessage): string | undefined {
+  return userProperties.find(([name]) => name === "ce-resourceid")?.[1];
 }
 
 /** How many different resources they have got, and when the last one came. */

@@ -5,7 +5,7 @@
  */
 
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
-import { generate } from "mqtt-packet";
+import { encodePublish } from "../../src/lib/mqtt/publish_packet.ts";
 import { encodeMqtt } from "../../src/lib/wire/mqtt.ts";
 import { encodePublishRequest } from "../../src/lib/wire/protobuf.ts";
 import { frame } from "./grpc_client.ts";
@@ -66,21 +66,14 @@ export function reportStamp(consumerName: string, road: Road = "grpc"): Stamp {
       originalsource: "maestro",
       sequenceid: SEQUENCE,
       statushash: "0123456789abcdef".repeat(4),
+      // As ours, which are told digests.
+      agentversion: "bench",
     },
     data: statusText(),
   };
   if (road === "grpc") return stamp(framed(event));
-  const { userProperties, payload, contentType } = encodeMqtt(event);
-  return stamp(generate({
-    cmd: "publish",
-    topic: `sources/maestro/consumers/${consumerName}/agentevents`,
-    payload: Buffer.from(payload),
-    qos: 1,
-    messageId: 1,
-    dup: false,
-    retain: false,
-    properties: { userProperties, ...(contentType === undefined ? {} : { contentType }) },
-  }, { protocolVersion: 5 }));
+  const topic = `sources/maestro/consumers/${consumerName}/agentevents`;
+  return stamp(encodePublish(topic, encodeMqtt(event), 1).bytes);
 }
 
 function framed(event: CloudEvent): Buffer {

@@ -1,6 +1,10 @@
 /** An MQTT 5 client on a bare socket, light enough not to be what is measured. */
 
-import { generate, parser } from "mqtt-packet";
+import { generate, type Packet } from "mqtt-packet";
+import { createPacketReader } from "../../src/lib/mqtt/packet_reader.ts";
+import { encodePubacks } from "../../src/lib/mqtt/publish_packet.ts";
+import type { ReceivedMessage } from "../../src/lib/wire/mqtt.ts";
+import { openLoadSocket } from "./socket.ts";
 
 export interface MqttClient {
   /** Sends a PUBLISH with QoS 1 (a copy, whose packet id is written here); resolves when the broker has it. */
@@ -13,48 +17,45 @@ const PACKET_IDS = 65_535;
 /** As many as mosquitto takes at once by its defaults. */
 const UNDER_WAY_MAX = 20;
 
-/** Connects, and subscribes to a topic if one is given; `hear` gets the payloads with their user properties. */
+/** Connects, and subscribes to a topic if one is given; `hear` gets what comes. */
 export async function openMqttClient(
   port: number,
-  subscription?: { topic: string; hear: (packet: { properties: unknown }) => void },
+  subscription?: { topic: string; hear: (message: ReceivedMessage) => void },
 ): Promise<MqttClient> {
   const ready = Promise.withResolvers<void>();
   const acknowledged = new Map<number, () => void>();
   const room: (() => void)[] = [];
-  const reader = parser(V5);
-  reader.on("packet", (packet) => {
-    if (packet.cmd === "connack") {
-      if (subscription === undefined) return ready.resolve();
-      const subscriptions = [{ topic: subscription.topic, qos: 1 as const }];
-      socket.write(generate({ cmd: "subscribe", messageId: 1, subscriptions }, V5));
-    } else if (packet.cmd === "suback") ready.resolve();
-    else if (packet.cmd === "puback") {
-      acknowledged.get(packet.messageId ?? 0)?.();
-      acknowledged.delete(packet.messageId ?? 0);
-      room.shift()?.();
-    } else if (packet.cmd === "publish") {
-      socket.write(generate({ cmd: "puback", messageId: packet.messageId ?? 0 }, V5));
-      subscription?.hear(packet as { properties: unknown });
-    }
-  });
-  let rest: Uint8Array = new Uint8Array();
-  const flush = () => {
-    if (rest.length === 0) return;
-    const written = socket.write(rest);
-    rest = rest.subarray(Math.max(written, 0));
+  let heard: number[] = [];
+  const settle = (messageId: number) => {
+    acknowledged.get(messageId)?.();
+    acknowledged.delete(messageId);
+    room.shift()?.();
   };
-  const socket = await Bun.connect({
-    hostname: "127.0.0.1",
-    port,
-    socket: {
-      data: (_, chunk) => void reader.parse(chunk),
-      drain: flush,
-      close: () => ready.reject(new Error("The broker has closed the connection")),
-      error: (_, error) => ready.reject(error),
+  const read = createPacketReader({
+    publish({ messageId, message }) {
+      if (messageId !== undefined) heard.push(messageId);
+      subscription?.hear(message);
     },
+    acknowledged: settle,
+    packet(packet: Packet) {
+      if (packet.cmd === "puback") settle(packet.messageId ?? 0);
+      else if (packet.cmd === "suback") ready.resolve();
+      else if (packet.cmd === "connack") {
+        if (subscription === undefined) return ready.resolve();
+        const subscriptions = [{ topic: subscription.topic, qos: 1 as const }];
+        socket.write(generate({ cmd: "subscribe", messageId: 1, subscriptions }, V5));
+      }
+    },
+    failed: ready.reject,
   });
-  const isEager = true;
-  socket.setNoDelay(isEager);
+  const socket = await openLoadSocket(port, {
+    received(piece) {
+      read(piece);
+      if (heard.length > 0) socket.write(encodePubacks(heard));
+      heard = [];
+    },
+    closed: () => ready.reject(new Error("The broker has closed the connection")),
+  });
   socket.write(generate({
     cmd: "connect",
     clientId: crypto.randomUUID(),
@@ -74,11 +75,10 @@ export async function openMqttClient(
       const [id, done] = [last, Promise.withResolvers<void>()];
       acknowledged.set(id, done.resolve);
       writePacketId(packet, id);
-      rest = rest.length === 0 ? packet : Buffer.concat([rest, packet]);
-      flush();
+      socket.write(packet);
       await done.promise;
     },
-    close: () => socket.end(),
+    close: () => socket.close(),
   };
 }
 

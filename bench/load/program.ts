@@ -3,11 +3,14 @@
 import { type Agents, receivedSoFar, startAgents } from "./agents.ts";
 import { create, type Creates, report, type Reports } from "./calls.ts";
 import { type FedReports, fedReports } from "./fed_reports.ts";
+import { type Lives, lives } from "./lives.ts";
 import { type RoundTrips, roundTrips } from "./round_trips.ts";
 import { type Outcome, summary } from "./summary.ts";
 
 /** What a load generator can be told. */
-export type Task = Creates | Reports | FedReports | RoundTrips | Agents | { task: "received" };
+export type Task = Creates | Reports | FedReports | RoundTrips | Lives | Agents | {
+  task: "received";
+};
 
 async function run(task: Task): Promise<Outcome> {
   switch (task.task) {
@@ -19,6 +22,8 @@ async function run(task: Task): Promise<Outcome> {
       return await fedReports(task);
     case "round_trip":
       return await roundTrips(task);
+    case "lives":
+      return await lives(task);
     case "agents":
       return await startAgents(task);
     case "received":

@@ -584,19 +584,26 @@ export interface ResourceClaimPendingRow {
 }
 
 /**
- * Marks the next pending resources of a consumer as sent, and returns them, but those that are on their way.
+ * Marks the next pending resources of these consumers as sent, and returns them, but those that are on their way.
  *
- * For an agent that holds what it is believed to hold: nothing else is due. On its way is what was sent to this
- * connection and not reported since; so the next call goes on with the others.
+ * For agents that hold what they are believed to hold: nothing else is due. On its way is what was sent to this
+ * connection and not reported since. In each lane it goes on after an id, so that all calls together look at each
+ * pending resource once; so the rows come in the order of their ids.
+ *
+ * `afterIds`: of creates and updates
+ *
+ * `turnCount`: rows for each consumer and lane
  */
 export function resourceClaimPending(
   db: Db,
-  consumerName: string,
-  limitCount: number,
-  connectedAt: string,
-  dataType: string,
+  consumerNames: readonly (string | null)[],
+  connectedAts: readonly (string | null)[],
+  dataTypes: readonly (string | null)[],
+  afterIds: readonly (string | null)[],
+  afterDeletionIds: readonly (string | null)[],
+  turnCount: number,
 ): Promise<ResourceClaimPendingRow[]> {
-  return query<ResourceClaimPendingRow>(db, resourceClaimPendingText, [consumerName, limitCount, connectedAt, dataType]);
+  return query<ResourceClaimPendingRow>(db, resourceClaimPendingText, [consumerNames, connectedAts, dataTypes, afterIds, afterDeletionIds, turnCount]);
 }
 
 /** A row of `resource/claim_resync.sql`. */

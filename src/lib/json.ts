@@ -121,12 +121,14 @@ export function rawNumber(value: unknown): string | undefined {
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (!isObject(value)) return JSON.stringify(value) ?? "null";
-  const members: string[] = [];
+  let members = "";
   for (const key of sortedKeys(value)) {
-    if (value[key] === undefined) continue;
-    members.push(`${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+    const member = value[key];
+    if (member === undefined) continue;
+    if (members !== "") members += ",";
+    members += `${JSON.stringify(key)}:${canonicalJson(member)}`;
   }
-  return `{${members.join(",")}}`;
+  return `{${members}}`;
 }
 
 /** JSON text as Go's encoder escapes it: `<`, `>`, `&`, U+2028 and U+2029 as `\u` sequences. */

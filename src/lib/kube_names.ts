@@ -51,6 +51,7 @@ export function dns1035LabelErrors(text: string): string[] {
 
 /** What is wrong with a qualified name (`name` or `example.com/name`); empty if nothing is. */
 export function qualifiedNameErrors(text: string): string[] {
+  if (text.length <= LABEL_BYTES_MAX && QUALIFIED_NAME.test(text)) return [];
   const parts = text.split("/");
   if (parts.length > 2) {
     return [

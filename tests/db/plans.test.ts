@@ -48,16 +48,18 @@ test("no statement is planned to read a whole table because it was small at that
   expect({ unknown, empty, small }).toEqual({ unknown: [], empty: [], small: [] });
 });
 
-test("what is due is found through its lane of the index, with the place where a walk goes on", async () => {
-  await using specs = await openSpecs();
-  const unknown = await plan(specs.db, "resource/find_due.sql");
-  await specs.create();
-  await specs.db.unsafe("analyze");
-  const small = await plan(specs.db, "resource/find_due.sql");
+for (const path of ["resource/find_due.sql", "resource/claim_pending.sql"]) {
+  test(`${path} finds rows through their lane of the index, from where a walk goes on`, async () => {
+    await using specs = await openSpecs();
+    const unknown = await plan(specs.db, path);
+    await specs.create();
+    await specs.db.unsafe("analyze");
+    const small = await plan(specs.db, path);
 
-  for (const text of [unknown, small]) {
-    expect(text).toContain("resources_pending_lane_idx");
-    expect(text).toMatch(/Index Cond: .*is_deletion.*after_id/);
-    expect(text).not.toContain("Sort Key: resource.id");
-  }
-});
+    for (const text of [unknown, small]) {
+      expect(text).toContain("resources_pending_lane_idx");
+      expect(text).toMatch(/Index Cond: \(.*consumer_name = .* AND .*id > /);
+      expect(text).not.toMatch(/Sort Key: (resource|pending)\.id/);
+    }
+  });
+}

@@ -2,7 +2,7 @@
 
 import { openMqttClient } from "../../src/lib/mqtt/client.ts";
 import { parseMqttConfig } from "../../src/lib/mqtt/config.ts";
-import type { MqttMessage } from "../../src/lib/wire/mqtt.ts";
+import { decodeMqtt, encodeMqtt, type MqttMessage } from "../../src/lib/wire/mqtt.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { brokerFile } from "../mqtt/hub.ts";
 import type { Dice } from "./dice.ts";
@@ -29,7 +29,7 @@ export function recordSpecs(port: number): LateSpecs {
     receiveMax: 100,
     tlsRefreshMs: 60_000,
     receive(topic, message, acknowledge) {
-      if (kept.length < KEPT_MAX) kept.push({ topic, message });
+      if (kept.length < KEPT_MAX) kept.push({ topic, message: encodeMqtt(decodeMqtt(message)) });
       acknowledge();
     },
     connecting: () => {},

@@ -48,3 +48,32 @@ test("an agent is sent what is pending, and asked about statuses or its list onl
   expect(specs()).toEqual([waiting]);
   expect(questions()).toHaveLength(2);
 });
+
+test("an agent may report only after its digest was compared, which knows nothing of the report", async () => {
+  await using doors = await openDoors();
+  const consumerName = await doors.consumer();
+  const release = Promise.withResolvers<void>();
+  const isHeld = Promise.withResolvers<void>();
+  await using agent = await subscribe(doors.agents, { clusterName: consumerName });
+  const holding = doors.db.begin(async (sql) => {
+    await sql.unsafe("lock table resources in access exclusive mode");
+    isHeld.resolve();
+    await release.promise;
+  });
+  await isHeld.promise;
+  const event = specResync(consumerName, []);
+  event.extensions[EXT.versionDigest] = versionDigest([]);
+  let isAnswered = false;
+
+  const asking = agent.publish(event).then(() => isAnswered = true);
+  const waiting = "select from pg_locks join pg_stat_activity using (pid) " +
+    "where not granted and query like '%version_digest%' and datname = current_database()";
+  await eventually(() => query(doors.db, waiting, []), ({ length }) => length === 1);
+  // Whatever was answered before this call has come by now.
+  await expect(agent.publish({ ...event, type: "nonsense" })).rejects.toBeDefined();
+
+  expect(isAnswered).toBe(false);
+  release.resolve();
+  await holding;
+  expect(await asking).toBe(true);
+});

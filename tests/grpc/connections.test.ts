@@ -237,3 +237,19 @@ function connectRefusal(port: number): Promise<string> {
     });
   });
 }
+
+test("a client may have a megabyte on its way over one connection", async () => {
+  await using server = await serveSlowly();
+  const socket = net.connect(server.port, "127.0.0.1");
+  const noSettings = "\0\0\0\x04\0\0\0\0\0";
+  socket.write(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${noSettings}`, "latin1");
+  let heard = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => heard = Buffer.concat([heard, chunk]));
+
+  const windowUpdate = Buffer.from("\0\0\x04\x08\0\0\0\0\0", "latin1");
+  await eventually(() => heard.includes(windowUpdate));
+
+  const increment = heard.readUInt32BE(heard.indexOf(windowUpdate) + windowUpdate.length);
+  expect(65_535 + increment).toBe(1024 * 1024);
+  socket.destroy();
+});

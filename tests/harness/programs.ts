@@ -38,6 +38,8 @@ export interface ServerOptions {
   databaseUrl?: string;
   /** Runs the source, which needs no build; without it the executable of `dist/`. */
   isFromSource?: boolean;
+  /** Bun's own flags, for a server from its source. */
+  runtimeFlags?: string[];
 }
 
 export interface AgentOptions {
@@ -53,15 +55,17 @@ export interface AgentOptions {
 }
 
 const REPOSITORY = join(import.meta.dir, "..", "..");
-const SOURCE = [process.execPath, join(REPOSITORY, "src", "maestro.ts")];
+const SOURCE = join(REPOSITORY, "src", "maestro.ts");
 const AGENT_SOURCE = [process.execPath, join(REPOSITORY, "src", "agent.ts")];
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 
 /** Starts `maestro server` on free ports and waits until it serves. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
-  const { databaseUrl, args = [] } = options;
-  const command = options.isFromSource ? SOURCE : executable("maestro");
+  const { databaseUrl, args = [], runtimeFlags = [] } = options;
+  const command = options.isFromSource
+    ? [process.execPath, ...runtimeFlags, SOURCE]
+    : executable("maestro");
   // Without the embedded PostgreSQL there is nothing to keep.
   const isOurs = options.stateDirectory === undefined && databaseUrl === undefined;
   const stateDirectory = isOurs

@@ -4,6 +4,7 @@ import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { newResource, newUpdate } from "../spec/specs.ts";
+import { cpuMs } from "./cpu.ts";
 import { eventually } from "./eventually.ts";
 import { bundle } from "./events.ts";
 import { memoryOf } from "./memory.ts";
@@ -14,13 +15,21 @@ export interface ReturnOptions {
   /** Processes that the agents share. */
   processes: number;
   timeoutMs: number;
+  /** Bun's own flags for the server that they come back to. */
+  runtimeFlags?: string[];
+  /** Called right before that server starts. */
+  begins?: () => Promise<void>;
 }
 
 export interface Return {
   /** From the server's start until all that was written meanwhile is applied and reported. */
   currentAfterMs: number;
+  /** From the server's start until the last agent had subscribed, by the server's log. */
+  subscribedAfterMs: number;
   /** The most that the server held meanwhile. */
   rssMegabytes: number;
+  /** What the server and all agents used of the processors meanwhile, in milliseconds. */
+  cpuMs: { server: number; agents: number };
 }
 
 const POLL = { intervalMs: 250 };
@@ -29,7 +38,7 @@ const idOf = (consumer: string) => `work-of-${consumer}`;
 /** Gives each agent a resource, kills the server, updates all, and starts the server again. */
 export async function runReturn(
   database: { db: Db; url: string },
-  { agents, processes, timeoutMs }: ReturnOptions,
+  { agents, processes, timeoutMs, runtimeFlags = [], begins }: ReturnOptions,
 ): Promise<Return> {
   const { db, url } = database;
   await using stack = new AsyncDisposableStack();
@@ -49,9 +58,10 @@ export async function runReturn(
     const id = idOf(consumer);
     return acceptor.create(newResource(consumer, { id, name: id, spec: named(consumer, "old") }));
   }));
+  const pids: number[] = [];
   for (let index = 0; index < processes; index++) {
     const simulated = names.filter((_, at) => at % processes === index).length;
-    stack.use(
+    const { pid } = stack.use(
       await startAgent({
         consumerName: `fleet-${index}`,
         isFromSource: true,
@@ -59,6 +69,7 @@ export async function runReturn(
         args: ["--simulate", String(simulated), "--log-level", "info"],
       }),
     );
+    pids.push(pid);
   }
   await untilCurrent(db, timeoutMs);
 
@@ -68,9 +79,16 @@ export async function runReturn(
       acceptor.update({ ...newUpdate(idOf(consumer), 1, ""), spec: named(consumer, "new") })
     ),
   );
-  const began = performance.now();
+  await begins?.();
+  const agentsCpuMs = () => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
+  const [began, beganAt, before] = [performance.now(), Date.now(), agentsCpuMs()];
   const server = stack.use(
-    await startServer({ databaseUrl: url, isFromSource: true, args: sameDoors(lost) }),
+    await startServer({
+      databaseUrl: url,
+      isFromSource: true,
+      args: sameDoors(lost),
+      runtimeFlags,
+    }),
   );
   let rssMegabytes = 0;
   const sampling = setInterval(() => {
@@ -78,8 +96,17 @@ export async function runReturn(
   }, 100);
   stack.defer(() => clearInterval(sampling));
   await untilCurrent(db, timeoutMs);
-  const currentAfterMs = performance.now() - began;
-  return { currentAfterMs, rssMegabytes };
+  return {
+    currentAfterMs: performance.now() - began,
+    subscribedAfterMs: lastSubscription(server.log()) - beganAt,
+    rssMegabytes,
+    cpuMs: { server: cpuMs(server.pid), agents: agentsCpuMs() - before },
+  };
+}
+
+function lastSubscription(log: string): number {
+  const line = log.split("\n").findLast((line) => line.includes('"an agent subscribed"'));
+  return line === undefined ? NaN : Date.parse(JSON.parse(line).time);
 }
 
 async function untilCurrent(db: Db, timeoutMs: number): Promise<void> {

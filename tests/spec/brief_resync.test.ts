@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
-import { answerBriefResync } from "../../src/lib/spec/brief_resync.ts";
+import { createBriefResync } from "../../src/lib/spec/brief_resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import { versionDigest } from "../../src/lib/wire/status_hash.ts";
@@ -29,7 +29,9 @@ async function ask(
     connectedAt: row?.now ?? "",
   };
   const delivery = { push: (event: CloudEvent) => void sent.push(event), room };
-  const believed = await answerBriefResync(db, delivery, log, request);
+  const brief = createBriefResync(db, log);
+  const believed = await brief.compare(request);
+  await brief.answer(delivery, request, believed);
   return { sent, ...believed };
 }
 
@@ -98,4 +100,44 @@ test("more than fits a portion is sent as well, each resource once, while there 
   const { sent: first } = await ask(specs, {}, () => Promise.resolve(isGone));
   expect(first.length).toBeGreaterThan(0);
   expect(first.length).toBeLessThan(created.length);
+});
+
+test("agents that come back together are each sent what is theirs, all of it, whoever they come with", async () => {
+  await using specs = await openSpecs();
+  const brief = createBriefResync(specs.db, log);
+  const consumers = await Promise.all(Array.from({ length: 70 }, () => specs.addConsumer()));
+  const ofConsumer = new Map<string, string[]>();
+  // With so many in a statement each gets three of a lane in one turn.
+  await Promise.all(consumers.map(async ({ name }, n) => {
+    const created = Array.from({ length: n % 9 }, () => specs.create({ consumerName: name }));
+    const made = (await Promise.all(created)).map(({ id }) => id);
+    await Promise.all(
+      made.slice(0, n % 5).map((id) => specs.acceptor.delete({ id })),
+    );
+    ofConsumer.set(name, made.toSorted());
+  }));
+  const [row] = await query<{ now: string }>(specs.db, "select clock_timestamp() as now", []);
+  const sent = new Map<string, string[]>();
+
+  await Promise.all(consumers.map(async ({ name: consumerName }) => {
+    const received: string[] = [];
+    sent.set(consumerName, received);
+    const push = (event: CloudEvent) => {
+      expect(event.extensions[EXT.clusterName]).toBe(consumerName);
+      received.push(String(event.extensions[EXT.resourceId]));
+    };
+    const room = () => Promise.resolve(Boolean("there is always room"));
+    const request = {
+      consumerName,
+      dataType: MANIFEST_BUNDLES,
+      versionDigest: versionDigest([]),
+      sourceId: "maestro",
+      connectedAt: row?.now ?? "",
+    };
+    await brief.answer({ push, room }, request, await brief.compare(request));
+  }));
+
+  for (const { name } of consumers) {
+    expect(sent.get(name)?.toSorted()).toEqual(ofConsumer.get(name));
+  }
 });

@@ -17,6 +17,7 @@ const DOOMED = join(import.meta.dir, "../harness/die_in_publish.ts");
 const SHORT_LIVED = join(import.meta.dir, "../harness/die_after_accept.ts");
 /** Below the interval of redelivery, which would find a lost create too. */
 const SWEEP = { timeoutMs: 3_000 };
+const MANY_STARTS_MS = 60_000;
 
 /** Accepts a resource in this process, which sends nothing. */
 async function acceptOnly({ db }: TestDatabase, consumerName: string): Promise<string> {
@@ -96,7 +97,7 @@ test("M1: of a server killed at any moment under load all that it accepted is se
   };
   await eventually(missing, (ids) => ids.length === 0, { timeoutMs: 20_000 });
   agent.close();
-});
+}, MANY_STARTS_MS);
 
 test("M1: a server killed after claiming and before sending loses nothing", async () => {
   await using doors = await openDoors();

@@ -42,6 +42,22 @@ test("after a reconnect a server of ours is told a digest, and a list only if it
   expect(agent.resyncs.at(-1)).toEqual(held);
 });
 
+test("a digest says what was held before the connection, not what it has just brought", async () => {
+  await using agent = await startAgent(createSimulatedKube());
+  const uid = crypto.randomUUID();
+  await apply(agent, uid, 1, READ_AT);
+  const spec = { manifests: [configMap(uid, { version: "2" })] };
+
+  await agent.reconnect(() => agent.send(uid, 2, spec, { readAt: READ_AT }));
+
+  expect(last(agent)[EXT.versionDigest]).toBe(versionDigest([{ resourceId: uid, version: 1 }]));
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+
+  await agent.reconnect();
+
+  expect(last(agent)[EXT.versionDigest]).toBe(versionDigest([{ resourceId: uid, version: 2 }]));
+});
+
 test("a Go server is told the list, also one that took the place of ours", async () => {
   await using agent = await startAgent(createSimulatedKube());
   const uid = crypto.randomUUID();

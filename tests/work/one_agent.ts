@@ -63,8 +63,8 @@ export interface AgentUnderTest extends AsyncDisposable {
   holdReports(): { reached: Promise<void>; release: () => void };
   /** Ends in order; the ids of the works whose status was not sent. */
   finish(withinMs: number): Promise<string[]>;
-  /** Takes the connection away and gives it back. */
-  reconnect(): Promise<void>;
+  /** Takes the connection away and gives it back. `early` is what comes before the agent can ask for its resync. */
+  reconnect(early?: () => Promise<void>): Promise<void>;
 }
 
 interface SendOptions {
@@ -166,8 +166,9 @@ export async function startAgent(
       };
       return { reached: reached.promise, release: released.resolve };
     },
-    async reconnect() {
+    async reconnect(early) {
       events?.disconnected("the test said so");
+      await early?.();
       await events?.subscribed({ isKept: false });
     },
   };

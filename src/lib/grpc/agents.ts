@@ -3,7 +3,7 @@
 import type { Logger } from "../log.ts";
 import type { AcceptReport } from "../status/accept.ts";
 import { readReport } from "../status/accept.ts";
-import type { ReadyConsumer } from "../spec/publish.ts";
+import type { Here, ReadyConsumer } from "../spec/publish.ts";
 import type { Delivery } from "../spec/resync.ts";
 import {
   type CloudEvent,
@@ -27,20 +27,27 @@ import type { Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
 import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
 
+/** Sends an agent what it lacks. */
+export type AnswerResync = (
+  delivery: Delivery,
+  consumer: ReadyConsumer,
+  request: {
+    dataType: string;
+    held: HeldVersion[];
+    range: ResyncRange;
+    statusDigest: string | undefined;
+    versionDigest: string | undefined;
+  },
+) => {
+  /** Resolves when the agent may report again: no report makes a difference to what it has said. */
+  compared: Promise<unknown>;
+  /** Resolves when all is sent. */
+  answered: Promise<unknown>;
+};
+
 export interface AgentDoorOptions {
   acceptReport: AcceptReport;
-  /** Sends an agent what it lacks. */
-  answerResync: (
-    delivery: Delivery,
-    consumer: ReadyConsumer,
-    request: {
-      dataType: string;
-      held: HeldVersion[];
-      range: ResyncRange;
-      statusDigest: string | undefined;
-      versionDigest: string | undefined;
-    },
-  ) => Promise<unknown>;
+  answerResync: AnswerResync;
   /** The database's clock. */
   now: () => Promise<string>;
   /** Told of everything that agents send. Ours say their version. */
@@ -55,10 +62,8 @@ export interface AgentDoorOptions {
 
 export interface AgentDoor {
   methods: Methods;
-  /** The consumers that can take events now. */
-  ready(): Map<string, ReadyConsumer>;
-  /** True if this consumer is one of them. */
-  isReady(consumerName: string): boolean;
+  /** The consumers that can take events at the time of asking. */
+  ready(): Here;
   /** The consumers whose agents are connected here, whether or not they can take events. */
   connected(): Iterable<string>;
   /** True if an agent of this consumer is connected here. */
@@ -83,6 +88,7 @@ const NO_CONTENT = new Uint8Array();
 /** Makes the methods of the broker. */
 export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const consumers = new Map<string, Connected>();
+  const ready = readyAmong(consumers);
 
   const publish = (consumerName: string, event: CloudEvent) => {
     const { dataType } = parseEventType(event.type);
@@ -99,7 +105,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     return await anyCaughtUp(consumers.get(consumerName)?.streams.get(dataType) ?? []);
   };
 
-  const resync = (event: CloudEvent, dataType: string) => {
+  const resync = async (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
     const connected = consumers.get(consumerName);
@@ -118,11 +124,13 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const versionDigest = optionalStringExtension(event, EXT.versionDigest);
     const request = { dataType, held, range, statusDigest, versionDigest };
     const consumer = { name: consumerName, connectedAt: connected.connectedAt };
+    const { compared, answered } = options.answerResync(delivery, consumer, request);
     // Answered beside the call, which has a deadline. A failure ends the streams, after which agents ask again.
-    options.answerResync(delivery, consumer, request).catch((error) => {
+    answered.catch((error) => {
       options.log.error("cannot answer a spec resync", { consumer: consumerName, error });
       for (const one of subscribers) one.restart("the resync failed");
     });
+    await compared;
   };
 
   const receive = async (message: Uint8Array) => {
@@ -135,7 +143,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
         throw new GrpcError(STATUS.invalidArgument, `unsupported event type ${event.type}`);
       }
       // Nothing of another type is held here, so there is nothing to answer.
-      if (isWorkType(dataType)) resync(event, dataType);
+      if (isWorkType(dataType)) await resync(event, dataType);
       return;
     }
     if (subresource !== "status" || !isWorkType(dataType)) {
@@ -183,11 +191,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
           subscribe(message, stream).catch((error) => Promise.reject(refuseAgent(error))),
       },
     },
-    ready: () => readyConsumers(consumers),
-    isReady(consumerName) {
-      const connected = consumers.get(consumerName);
-      return connected !== undefined && isReady(connected);
-    },
+    ready: () => ready,
     connected: () => consumers.keys(),
     isConnected: (consumerName) => consumers.has(consumerName),
     publish,
@@ -195,17 +199,25 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   };
 }
 
-function readyConsumers(consumers: Map<string, Connected>): Map<string, ReadyConsumer> {
-  const ready = new Map<string, ReadyConsumer>();
-  for (const [name, connected] of consumers) {
-    if (isReady(connected)) ready.set(name, { name, connectedAt: connected.connectedAt });
-  }
-  return ready;
+function readyAmong(consumers: ReadonlyMap<string, Connected>): Here {
+  const get = (name: string): ReadyConsumer | undefined => {
+    const connected = consumers.get(name);
+    if (connected === undefined || !isReady(connected)) return undefined;
+    return { name, connectedAt: connected.connectedAt };
+  };
+  return {
+    get,
+    has: (name) => get(name) !== undefined,
+    keys: () => consumers.keys().filter((name) => get(name) !== undefined),
+  };
 }
 
 /** One of each type is enough: another may be a connection that has died and is not yet known to have. */
 function isReady({ streams }: Connected): boolean {
-  return [...streams.values()].every((stream) => [...stream].some((one) => one.isReady));
+  for (const ofType of streams.values()) {
+    if (!ofType.values().some((one) => one.isReady)) return false;
+  }
+  return true;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -55,13 +55,16 @@ export function serveStream(
     respondStatus(stream, { code: STATUS.resourceExhausted, message });
     return;
   }
-  const closed = new Promise<void>((resolve) => stream.once("close", resolve));
-  const answered = answer(stream, headers, serving).catch((error) => {
+  // Until both: the method of a call that the client has given up still costs us.
+  let underWay = 2;
+  const over = () => {
+    if (--underWay === 0) connection.leave(stream);
+  };
+  stream.once("close", over);
+  answer(stream, headers, serving).catch((error) => {
     respondStatus(stream, toStatus(error, log, headers[":path"] ?? ""));
     connection.sent();
-  });
-  // Until both: the method of a call that the client has given up still costs us.
-  void Promise.all([closed, answered]).then(() => connection.leave(stream));
+  }).finally(over);
 }
 
 async function answer(
@@ -105,6 +108,7 @@ function readMessage(
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
     let size = 0;
+    let isRead = false;
     const timer = setTimeout(() => {
       refuse(new GrpcError(STATUS.deadlineExceeded, "the request's message did not come in time"));
     }, connectionTimeoutMs);
@@ -118,9 +122,13 @@ function readMessage(
       if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
       chunks.push(chunk);
     });
-    stream.once("close", () => refuse(new GrpcError(STATUS.cancelled, "the call was given up")));
-    stream.on("end", () => {
+    stream.once("close", () => {
+      // Every stream closes, most of them after their answer.
+      if (!isRead) refuse(new GrpcError(STATUS.cancelled, "the call was given up"));
+    });
+    stream.once("end", () => {
       clearTimeout(timer);
+      isRead = true;
       const [first] = chunks;
       const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
       try {

@@ -38,6 +38,12 @@ const REASONS: Record<DrainReason, string> = {
   cut_off: "the server cannot use its database",
 };
 
+/**
+ * What a client may have on the way, on one stream and on all of them together: by default it is 64 KiB, the second one
+ * whatever the first is, which two specs of 49 KB fill.
+ */
+export const WINDOW_BYTES = 1024 * 1024;
+
 /** What calls under way may still take. */
 const DRAIN_MS = 10_000;
 /** Time for a client to notice, and to close; a close of ours might overtake its last messages. */
@@ -65,6 +71,7 @@ export function openConnection(
   let draining: Promise<void> | undefined;
   let ending: GrpcStatus | undefined;
 
+  session.setLocalWindowSize(WINDOW_BYTES);
   watchWindows(session, () => [...calls].map(({ id }) => id ?? 0));
   const pings = startPings(session, limits);
   const greeting = setTimeout(() => {
@@ -148,7 +155,9 @@ export function openConnection(
     },
     sent(by) {
       guard.forgive();
-      if ([...streams].some((stream) => stream !== by && stream.hasUnsent)) nudge();
+      for (const stream of streams) {
+        if (stream !== by && stream.hasUnsent) return nudge();
+      }
     },
     keep(stream) {
       streams.add(stream);

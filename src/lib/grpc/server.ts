@@ -11,8 +11,9 @@ import type { SecureContextOptions } from "node:tls";
 import { describeError, MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { type Methods, serveStream } from "./call.ts";
-import { type Connection, openConnection } from "./connection.ts";
+import { type Connection, openConnection, WINDOW_BYTES } from "./connection.ts";
 import type { GrpcLimits } from "./limits.ts";
+import { gatherWrites } from "./gathered_writes.ts";
 import { exposeReads } from "./windows.ts";
 
 /** PEM texts. With a `ca`, clients must show a certificate that comes from it. */
@@ -46,7 +47,9 @@ export interface GrpcServer extends AsyncDisposable {
 export async function serveGrpc(methods: Methods, options: GrpcServerOptions): Promise<GrpcServer> {
   const { limits, log } = options;
   const { server, setTls } = createServer(options);
-  exposeReads(server, options.tls === undefined ? "connection" : "secureConnection");
+  const opened = options.tls === undefined ? "connection" : "secureConnection";
+  exposeReads(server, opened);
+  gatherWrites(server, opened);
   const connections = new Map<unknown, Connection>();
   server.on("session", (session) => {
     connections.set(session, openConnection(session, limits, log));
@@ -82,7 +85,7 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
 function createServer(
   { tls, limits, log }: GrpcServerOptions,
 ): { server: http2.Http2Server | http2.Http2SecureServer; setTls(tls: ServerTls): void } {
-  const settings = { initialWindowSize: 1024 * 1024, maxHeaderListSize: 64 * 1024 };
+  const settings = { initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 64 * 1024 };
   if (tls === undefined) return { server: http2.createServer({ settings }), setTls() {} };
   const server = http2.createSecureServer({
     ...contextOf(tls),

@@ -5,7 +5,7 @@ import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
 import { type CloudEvent, HEARTBEAT_TYPE } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
-import { decodeMqtt, encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { decodeMqtt, encodeMqtt, type ReceivedMessage } from "../wire/mqtt.ts";
 import { agentTopics } from "../wire/topics.ts";
 import type { Broker, BrokerEvents } from "../work/broker.ts";
 import { type MqttClient, openMqttClient } from "./client.ts";
@@ -41,10 +41,10 @@ export function openMqttAgentBroker(
   let connection = new AbortController();
 
   // One at a time and in order. Only what the agent has taken is acknowledged, so a crash loses nothing.
-  const receive = (_: string, message: MqttMessage, acknowledge: () => void) => {
+  const receive = (_: string, message: ReceivedMessage, acknowledge: () => void) => {
     taken = taken.then(() => take(message)).then(acknowledge);
   };
-  const take = async (message: MqttMessage) => {
+  const take = async (message: ReceivedMessage) => {
     try {
       const event = decodeMqtt(message);
       if (event.type !== HEARTBEAT_TYPE) await events.receive(event);

@@ -19,7 +19,7 @@ import type { Sent } from "../status/pipeline.ts";
 import { refuseSpec } from "../status/refuse.ts";
 import { createRoll } from "../status/roll.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
-import { encodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { encodeMqtt, type ReceivedMessage } from "../wire/mqtt.ts";
 import { sourceTopics } from "../wire/topics.ts";
 import { openMqttClient } from "./client.ts";
 import type { MqttConfig } from "./config.ts";
@@ -170,7 +170,7 @@ export function openMqttAgentDoor(
     pauseMaxMs: PAUSE_MAX_MS,
     receiveMax: RECEIVE_MAX,
     tlsRefreshMs: options.tlsRefreshMs,
-    receive: (_: string, message: MqttMessage, acknowledge) =>
+    receive: (_: string, message: ReceivedMessage, acknowledge) =>
       reception.receive(message, connection.signal, acknowledge),
     connecting() {
       connection = new AbortController();
@@ -194,6 +194,7 @@ export function openMqttAgentDoor(
       await checkStatuses(db, send, allConsumers(db), {
         ...{ sourceId, bytesMax, roll },
         isProbing: true,
+        signal: connection.signal,
       });
     },
     { name: "status-check", intervalMs: options.checkIntervalMs, log },

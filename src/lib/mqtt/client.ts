@@ -5,7 +5,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { watchFiles } from "../fresh_files.ts";
 import type { Logger } from "../log.ts";
 import { pause } from "../pause.ts";
-import type { MqttMessage } from "../wire/mqtt.ts";
+import type { MqttMessage, ReceivedMessage } from "../wire/mqtt.ts";
 import type { MqttConfig } from "./config.ts";
 import { describeReason, SESSION_TAKEN_OVER } from "./reasons.ts";
 import { openSession, type Session } from "./session.ts";
@@ -24,7 +24,7 @@ export interface ClientOptions {
   receiveMax: number;
   /** How often certificates are looked at. */
   tlsRefreshMs: number;
-  receive: (topic: string, message: MqttMessage, acknowledge: () => void) => void;
+  receive: (topic: string, message: ReceivedMessage, acknowledge: () => void) => void;
   /** Before a connection is tried, on which messages may come before `connected` is called. */
   connecting: () => void;
   /** After each subscription. `isKept`: the broker has kept what was sent to us meanwhile. */

@@ -1,8 +1,7 @@
-/** The MQTT packets that we make and take apart, besides those that are a few bytes. */
+/** What the library makes and takes apart for us: the packets that are rare. */
 
-import { generate, type Packet, writeToStream } from "mqtt-packet";
-import type { MqttMessage } from "../wire/mqtt.ts";
-import type { PublishPacket } from "./window.ts";
+import { type Packet, writeToStream } from "mqtt-packet";
+import { MalformedPacket, type Received } from "./publish_packet.ts";
 
 /** What a connection is opened with. */
 export interface ConnectOptions {
@@ -20,7 +19,7 @@ export interface ConnectOptions {
 }
 
 /** A fraction of what an attacker could make us keep; far above any event. */
-const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
+export const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 export const V5 = { protocolVersion: 5 };
 
 // By itself the library makes a buffer of each number that two bytes hold, 4 MB, at its first packet.
@@ -46,34 +45,26 @@ export function connectPacket(options: ConnectOptions): Packet {
   };
 }
 
-/** A PUBLISH. Encoded once: whether it fits, and when it may leave, is known before its identifier is. */
-export function encodePublish(
-  topic: string,
-  { contentType, userProperties, payload }: MqttMessage,
-  qos: 0 | 1,
-): PublishPacket {
-  const bytes = generate({
-    cmd: "publish",
+/** A PUBLISH that the library has read. Throws if it was too short for what it says: the library makes null of that. */
+export function toReceived(packet: Packet & { cmd: "publish" }): Received {
+  const { contentType, userProperties = {} } = packet.properties ?? {};
+  const { topic, qos, messageId = 0, payload } = packet;
+  return {
     topic,
-    qos,
-    ...(qos === 0 ? {} : { messageId: 1 }),
-    dup: false,
-    retain: false,
-    payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-    properties: { ...(contentType === undefined ? {} : { contentType }), userProperties },
-  }, V5);
-  let lengthEnd = 1;
-  while (((bytes[lengthEnd] ?? 0) & 0x80) !== 0) lengthEnd++;
-  return { bytes, idAt: lengthEnd + 1 + 2 + Buffer.byteLength(topic) };
+    messageId: qos === 0 ? undefined : messageId,
+    message: {
+      ...(contentType === undefined ? {} : { contentType: textOf(contentType) }),
+      userProperties: Object.entries(userProperties).flatMap(([name, given]) =>
+        [given].flat().map((value) => [name, textOf(value)] as const)
+      ),
+      payload: typeof payload === "string" ? Buffer.from(payload) : payload,
+    },
+  };
 }
 
-/** The parts of a PUBLISH that carry an event. */
-export function toMessage(packet: Packet & { cmd: "publish" }): MqttMessage {
-  const { contentType, userProperties = {} } = packet.properties ?? {};
-  const { payload } = packet;
-  return {
-    ...(contentType === undefined ? {} : { contentType }),
-    userProperties,
-    payload: typeof payload === "string" ? Buffer.from(payload) : payload,
-  };
+/** Of several values the last one counts. */
+function textOf(given: unknown): string {
+  const value: unknown = Array.isArray(given) ? given.at(-1) : given;
+  if (typeof value === "string") return value;
+  throw new MalformedPacket("a PUBLISH is not what its lengths say");
 }

@@ -6,7 +6,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { answerBriefResync } from "../spec/brief_resync.ts";
+import { createBriefResync } from "../spec/brief_resync.ts";
 import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { askAfterResync } from "../status/check.ts";
@@ -20,7 +20,7 @@ import {
   stringExtension,
 } from "../wire/event.ts";
 import { ACTION, parseEventType } from "../wire/event_type.ts";
-import { decodeMqtt, type MqttMessage } from "../wire/mqtt.ts";
+import { decodeMqtt, type ReceivedMessage } from "../wire/mqtt.ts";
 import { decodeSpecResync, resyncRange } from "../wire/resync.ts";
 import type { Pace } from "./pace.ts";
 
@@ -43,7 +43,7 @@ export interface Reception extends AsyncDisposable {
    * Takes a message. What cannot be stored is tried again until the connection ends, and stays the broker's. Disposing
    * waits for what is under way.
    */
-  receive(message: MqttMessage, connection: AbortSignal, acknowledge: () => void): void;
+  receive(message: ReceivedMessage, connection: AbortSignal, acknowledge: () => void): void;
 }
 
 const STORE_BACKOFF = { firstMs: 100, factor: 2, ceilingMs: 5_000 };
@@ -65,6 +65,7 @@ type Question = NotedRequest & {
 export function createReception(db: Db, options: ReceptionOptions): Reception {
   const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
   const acceptReport = createReportAcceptor(db, log, options.reported);
+  const brief = createBriefResync(db, log);
   const questions = new Map<string, Question>();
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();
@@ -87,22 +88,19 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     };
     const delivery = { push: pipeline.push, room };
     const { consumerName, dataType, statusDigest, versionDigest, range } = request;
-    const asked = { consumerName, sourceId, dataType, statusDigest, bytesMax: bodyBytesMax() };
+    const question = { consumerName, sourceId, dataType, statusDigest, bytesMax: bodyBytesMax() };
     // After either the statuses: the agent's connection was lost, and with it perhaps reports that the broker had taken.
     if (versionDigest !== undefined) {
-      const brief = { ...request, versionDigest };
-      const { isRight, statusDigest: storedDigest } = await answerBriefResync(
-        db,
-        delivery,
-        log,
-        brief,
-      );
+      const asked = { ...request, versionDigest };
+      const believed = await brief.compare(asked);
+      await brief.answer(delivery, asked, believed);
       await pipeline.finish();
-      if (isRight) await askAfterResync(db, send, { ...asked, storedDigest });
+      const { isRight, statusDigest: storedDigest } = believed;
+      if (isRight) await askAfterResync(db, send, { ...question, storedDigest });
     } else {
       await answerSpecResync(db, delivery, log, request);
       await pipeline.finish();
-      if (range.through === undefined) await askAfterResync(db, send, asked);
+      if (range.through === undefined) await askAfterResync(db, send, question);
     }
     // A newer question of the same agent may have come meanwhile; then this key runs again.
     if (questions.get(key) === request) forget(key);
@@ -140,8 +138,17 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     answers.add(key);
   };
 
-  const take = async (message: MqttMessage): Promise<void> => {
-    const event = decodeMqtt(message);
+  /** Once, and not with each attempt to store it: then the bytes around it need not be kept. */
+  const decode = (message: ReceivedMessage): CloudEvent | undefined => {
+    try {
+      return decodeMqtt(message);
+    } catch (error) {
+      log.warn("cannot use a message", { reason: describeError(error) });
+      return undefined;
+    }
+  };
+
+  const take = async (event: CloudEvent): Promise<true> => {
     const { action, subresource, dataType } = parseEventType(event.type);
     const consumerName = event.extensions[EXT.clusterName];
     if (typeof consumerName === "string") {
@@ -155,10 +162,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       await acceptReport(report);
       pace.reported(report.consumerName, report.resourceId);
     } else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
+    return true;
   };
 
-  const untilTaken = (message: MqttMessage, connection: AbortSignal) =>
-    keepTrying(() => take(message).then(() => true), {
+  const untilTaken = (event: CloudEvent, connection: AbortSignal) =>
+    keepTrying(() => take(event), {
       backoff: STORE_BACKOFF,
       signal: connection,
       failed(error, attempt) {
@@ -173,8 +181,10 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
 
   return {
     receive(message, connection, acknowledge) {
+      const event = decode(message);
+      if (event === undefined) return acknowledge();
       // Never rejects: whatever goes wrong is tried again, or logged.
-      const storing = untilTaken(message, connection).then((isTaken) => {
+      const storing = untilTaken(event, connection).then((isTaken) => {
         if (isTaken) acknowledge();
         underWay.delete(storing);
       });

@@ -1,17 +1,18 @@
 /**
  * One connection to an MQTT 5 broker, from CONNECT to its end.
  *
- * The codec is `mqtt-packet`; the rest is ours, since what arrives is acknowledged when it is stored and not
- * before, many at once, and in the order of arrival (docs/decisions/0014). Only QoS 0 and 1: every event may come
- * twice, so exactly-once would buy nothing.
+ * It is ours, since what arrives is acknowledged when it is stored and not before, many at once, and in the order of
+ * arrival (docs/decisions/0014). Only QoS 0 and 1: every event may come twice, so exactly-once would buy nothing.
  */
 
 import { isIP } from "node:net";
-import { generate, type IConnackPacket, type Packet, parser } from "mqtt-packet";
+import { generate, type IConnackPacket, type IPubackPacket, type Packet } from "mqtt-packet";
 import { MaestroError } from "../errors.ts";
-import type { MqttMessage } from "../wire/mqtt.ts";
+import type { MqttMessage, ReceivedMessage } from "../wire/mqtt.ts";
 import { createAcknowledger } from "./acknowledger.ts";
-import { type ConnectOptions, connectPacket, encodePublish, toMessage, V5 } from "./packets.ts";
+import { createPacketReader } from "./packet_reader.ts";
+import { type ConnectOptions, connectPacket, V5 } from "./packets.ts";
+import { encodePubacks, encodePublish } from "./publish_packet.ts";
 import { describeReason, isRefusal, NO_MATCHING_SUBSCRIBERS } from "./reasons.ts";
 import { openSocket, type SocketOptions } from "./socket.ts";
 import { ACKNOWLEDGE_TIMEOUT_MS, createWindow, type Delivery } from "./window.ts";
@@ -19,7 +20,7 @@ import { ACKNOWLEDGE_TIMEOUT_MS, createWindow, type Delivery } from "./window.ts
 /** What is asked of a broker besides its address. */
 export interface SessionOptions extends SocketOptions, ConnectOptions {
   /** Called for each message; `acknowledge` tells the broker that it need not keep it any longer. */
-  receive: (topic: string, message: MqttMessage, acknowledge: () => void) => void;
+  receive: (topic: string, message: ReceivedMessage, acknowledge: () => void) => void;
 }
 
 export interface Session {
@@ -63,11 +64,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   let askedAt: number | undefined;
 
   const send = (packet: Packet) => socket.write(generate(packet, V5));
-  const acknowledger = createAcknowledger((messageIds) => {
-    socket.write(
-      Buffer.concat(messageIds.map((messageId) => generate({ cmd: "puback", messageId }, V5))),
-    );
-  });
+  const acknowledger = createAcknowledger((messageIds) => socket.write(encodePubacks(messageIds)));
   // A broker that says nothing at all, for as long as a publish is unanswered, is not merely slow: whatever is handed
   // to it from now on would be lost with the connection.
   const window = createWindow(socket.write, () => {
@@ -89,38 +86,30 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   // Whoever waits for the connection gets the error; afterwards nobody does.
   connected.promise.catch(() => {});
 
-  const reader = parser(V5);
-  reader.on("packet", (packet: Packet) => {
+  const taken = (packet: Packet) => {
     if (packet.cmd === "connack") connected.resolve(packet);
-    else if (packet.cmd === "publish") {
-      const acknowledge = packet.qos === 0 ? () => {} : acknowledger.expect(packet.messageId ?? 0);
-      options.receive(packet.topic, toMessage(packet), acknowledge);
-    } else if (packet.cmd === "puback") {
-      const { reasonCode, properties } = packet;
-      window.settle(
-        packet.messageId ?? 0,
-        isRefusal(reasonCode)
-          ? new MaestroError(
-            "permission_denied",
-            `Cannot publish: ${describeReason(reasonCode, properties?.reasonString)}`,
-          )
-          : reasonCode === NO_MATCHING_SUBSCRIBERS
-          ? "nobody"
-          : "received",
-      );
-    } else if (packet.cmd === "suback") subscribed.get(packet.messageId ?? 0)?.(packet);
+    else if (packet.cmd === "puback") window.settle(packet.messageId ?? 0, answerOf(packet));
+    else if (packet.cmd === "suback") subscribed.get(packet.messageId ?? 0)?.(packet);
     else if (packet.cmd === "pingresp") askedAt = undefined;
     else if (packet.cmd === "disconnect") {
       finish(
         `the broker says: ${describeReason(packet.reasonCode, packet.properties?.reasonString)}`,
       );
     }
+  };
+  const read = createPacketReader({
+    publish({ topic, messageId, message }) {
+      const acknowledge = messageId === undefined ? () => {} : acknowledger.expect(messageId);
+      options.receive(topic, message, acknowledge);
+    },
+    acknowledged: (messageId) => window.settle(messageId, "received"),
+    packet: taken,
+    failed: (error) => finish(`the broker speaks no MQTT 5: ${error.message}`),
   });
-  reader.on("error", (error: Error) => finish(`the broker speaks no MQTT 5: ${error.message}`));
   socket.listen({
     received(bytes) {
       heardAt = performance.now();
-      reader.parse(bytes);
+      read(bytes);
     },
     closed: finish,
   });
@@ -210,6 +199,14 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       finish(reason);
     },
   };
+}
+
+/** What a PUBACK says. */
+function answerOf({ reasonCode, properties }: IPubackPacket): Delivery | MaestroError {
+  if (reasonCode === NO_MATCHING_SUBSCRIBERS) return "nobody";
+  if (!isRefusal(reasonCode)) return "received";
+  const reason = describeReason(reasonCode, properties?.reasonString);
+  return new MaestroError("permission_denied", `Cannot publish: ${reason}`);
 }
 
 function silence(ms: number): string {

@@ -1,12 +1,15 @@
 /**
- * The answer to an agent that says by a digest what it holds, and leaves out the list.
+ * The answer to agents that say by a digest what they hold, and leave out the list.
  *
- * Only ours does, and only to a server of ours (decision 0044): after a reconnect it mostly holds what the ledger says,
- * and then a list of thousands of ids would tell nothing.
+ * Only ours do, and only to a server of ours (decision 0044): after a reconnect they mostly hold what the ledger says,
+ * and then a list of thousands of ids would tell nothing. After a restart of the server all come at once, so those
+ * who come together share statements.
  */
 
 import * as q from "../../gen/queries.ts";
+import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
+import { meetsAll } from "../db/loss.ts";
 import type { Logger } from "../log.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { NOTHING, statusQuestion } from "../wire/resync.ts";
@@ -14,6 +17,7 @@ import { versionDigest as digestOf } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 import { toSpecEvent } from "./event.ts";
 import type { Delivery } from "./resync.ts";
+import { turnCount } from "./send.ts";
 
 export interface BriefRequest {
   consumerName: string;
@@ -31,45 +35,127 @@ export interface Believed {
   statusDigest: string;
 }
 
-/** Read and handed over at once; in memory they are some times as much as on disk. */
-const CLAIMED_AT_ONCE = 50;
-const NOTHING_HELD = digestOf([]);
+export interface BriefResync {
+  /**
+   * Reads what the agent is believed to hold. Until then it must not report: what it has been sent since the request
+   * would be believed as well, while its digest does not know it yet.
+   */
+  compare(request: BriefRequest): Promise<Believed>;
+  /** Sends what is pending if the agent holds what it is believed to hold; else asks it for the list. */
+  answer(delivery: Delivery, request: BriefRequest, believed: Believed): Promise<void>;
+}
 
+type Asker = Pick<BriefRequest, "consumerName" | "dataType">;
+
+/** Where an agent goes on in its pending resources. */
+interface Turn extends Asker {
+  connectedAt: string;
+  /** Of each lane the id to go on after. */
+  after: readonly [string, string];
+}
+
+interface Claimed {
+  rows: q.ResourceClaimPendingRow[];
+  /** Undefined at the end of both lanes. */
+  next: Turn | undefined;
+}
+
+const NOTHING_HELD = digestOf([]);
+const keyOf = ({ consumerName, dataType }: Asker) => `${dataType} ${consumerName}`;
 /**
- * Sends what is pending if the agent holds what it is believed to hold; else asks it for the list.
- *
- * Resolves to what was believed, for the question about statuses that follows.
+ * How many agents share a statement. A digest is made of all resources of a consumer, so two runs of a small number:
+ * who has few of them does not wait for a thousand others.
  */
-export async function answerBriefResync(
+const BATCH = {
+  key: keyOf,
+  sizeMax: 64,
+  concurrency: 2,
+  waitingMax: 100_000,
+  stallMsMax: 30_000,
+  meetsAll,
+};
+/** Two lanes: creates and updates, and deletions. */
+const LANES = 2;
+
+/** Makes the one that answers all agents of a server. */
+export function createBriefResync(db: Db, log: Logger): BriefResync {
+  const readDigest = createBatch((askers: Asker[]) => readDigests(db, askers), {
+    ...BATCH,
+    name: "compare digests",
+  });
+  const claim = createBatch((turns: Turn[]) => claimPending(db, turns), {
+    ...BATCH,
+    name: "send what is pending",
+  });
+  return {
+    async compare({ consumerName, dataType, versionDigest }) {
+      const row = await readDigest({ consumerName, dataType });
+      return {
+        isRight: (row?.version_digest ?? NOTHING_HELD) === versionDigest,
+        statusDigest: row?.digest ?? NOTHING_HELD,
+      };
+    },
+    async answer(delivery, request, { isRight }) {
+      const { consumerName, dataType, connectedAt, sourceId } = request;
+      const fields = { consumer: consumerName, data_type: dataType };
+      if (!isRight) {
+        delivery.push(listQuestion(request));
+        log.debug("asked an agent what it holds", fields);
+        return;
+      }
+      let sent = 0;
+      let turn: Turn | undefined = { consumerName, dataType, connectedAt, after: ["", ""] };
+      while (turn !== undefined) {
+        const { rows, next } = await claim(turn);
+        for (const one of rows) delivery.push(toSpecEvent(one, { sourceId, isResync: true }));
+        sent += rows.length;
+        turn = next !== undefined && await delivery.room() ? next : undefined;
+      }
+      log.debug("answered a brief resync", { ...fields, sent });
+    },
+  };
+}
+
+/** A row for each asker, undefined where nothing is stored. */
+async function readDigests(
   db: Db,
-  delivery: Delivery,
-  log: Logger,
-  request: BriefRequest,
-): Promise<Believed> {
-  const { consumerName, dataType, connectedAt, sourceId } = request;
-  const [row] = await q.statusDigests(db, [consumerName], dataType);
-  const statusDigest = row?.digest ?? NOTHING_HELD;
-  const fields = { consumer: consumerName, data_type: dataType };
-  if ((row?.version_digest ?? NOTHING_HELD) !== request.versionDigest) {
-    delivery.push(listQuestion(request));
-    log.debug("asked an agent what it holds", fields);
-    return { isRight: false, statusDigest };
+  askers: Asker[],
+): Promise<(q.StatusDigestsRow | undefined)[]> {
+  const found = new Map<string, q.StatusDigestsRow>();
+  for (const [dataType, ofType] of Map.groupBy(askers, (asker) => asker.dataType)) {
+    const names = ofType.map(({ consumerName }) => consumerName);
+    for (const row of await q.statusDigests(db, names, dataType)) {
+      found.set(keyOf({ consumerName: row.consumer_name, dataType }), row);
+    }
   }
-  let sent = 0;
-  for (;;) {
-    const rows = await q.resourceClaimPending(
-      db,
-      consumerName,
-      CLAIMED_AT_ONCE,
-      connectedAt,
-      dataType,
-    );
-    for (const claimed of rows) delivery.push(toSpecEvent(claimed, { sourceId, isResync: true }));
-    sent += rows.length;
-    if (rows.length < CLAIMED_AT_ONCE || !await delivery.room()) break;
-  }
-  log.debug("answered a brief resync", { ...fields, sent });
-  return { isRight: true, statusDigest };
+  return askers.map((asker) => found.get(keyOf(asker)));
+}
+
+/** What a lane has too much of for one turn is left for the next. */
+async function claimPending(db: Db, turns: Turn[]): Promise<Claimed[]> {
+  const laneCount = turnCount(turns.length * LANES);
+  const rows = await q.resourceClaimPending(
+    db,
+    turns.map(({ consumerName }) => consumerName),
+    turns.map(({ connectedAt }) => connectedAt),
+    turns.map(({ dataType }) => dataType),
+    turns.map(({ after: [id] }) => id),
+    turns.map(({ after: [, id] }) => id),
+    laneCount,
+  );
+  const ofAsker = Map.groupBy(
+    rows,
+    ({ consumer_name: consumerName, data_type: dataType }) => keyOf({ consumerName, dataType }),
+  );
+  return turns.map((turn) => {
+    const own = ofAsker.get(keyOf(turn)) ?? [];
+    const deletions = own.filter(({ deleted_at }) => deleted_at !== null);
+    const isOver = deletions.length < laneCount && own.length - deletions.length < laneCount;
+    if (isOver) return { rows: own, next: undefined };
+    const lastKept = own.findLast(({ deleted_at }) => deleted_at === null)?.id ?? turn.after[0];
+    const lastDeleted = deletions.at(-1)?.id ?? turn.after[1];
+    return { rows: own, next: { ...turn, after: [lastKept, lastDeleted] } };
+  });
 }
 
 /** A question for the statuses of nothing, by which our agent knows that its list is wanted. */

@@ -9,7 +9,7 @@ export interface Everybody {
   /** True if the consumer can take more now. */
   isReady(consumerName: string): boolean;
   /** The consumers to look at next that have a first sending waiting. */
-  withEvents(): Promise<string[]>;
+  withEvents(): Promise<{ names: string[]; isLast: boolean }>;
   /** The consumers to look at next that have not answered, without those that are known to be away. */
   withPending(): Promise<{ names: string[]; isLast: boolean }>;
 }
@@ -31,7 +31,10 @@ export function createEverybody(
   return {
     connectedAt,
     isReady,
-    withEvents: async () => (await withEvents()).names.filter(isReady),
+    async withEvents() {
+      const { names, isLast } = await withEvents();
+      return { names: names.filter(isReady), isLast };
+    },
     async withPending() {
       const { names, isLast } = await withPending();
       return { names: names.filter((name) => !isAway(name) && isReady(name)), isLast };

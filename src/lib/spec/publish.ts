@@ -17,6 +17,7 @@ import type { CloudEvent } from "../wire/event.ts";
 import type { SentRow } from "./event.ts";
 import type { Everybody } from "./everybody.ts";
 import { CLAIM_MAX, sendSpecs, turnCount } from "./send.ts";
+import { waitingOf } from "./waiting.ts";
 
 /** A consumer that can take more events now. */
 export interface ReadyConsumer {
@@ -25,14 +26,29 @@ export interface ReadyConsumer {
   connectedAt: string;
 }
 
+/** The consumers that are connected here and can take more events now, as a map or what can be asked as one. */
+export type Here = Pick<ReadonlyMap<string, ReadyConsumer>, "get" | "has" | "keys">;
+
 /** Those that are connected here, or whoever is behind a broker. Nobody is an empty map. */
-export type Ready = Map<string, ReadyConsumer> | Everybody;
+export type Ready = Here | Everybody;
+
+/** True for those that are connected here. */
+export function isHere(ready: Ready): ready is Here {
+  return "keys" in ready;
+}
+
+/** True if the consumer can be sent to now. */
+export function isReadyNow(ready: Ready, consumerName: string): boolean {
+  return isHere(ready) ? ready.has(consumerName) : ready.isReady(consumerName);
+}
 
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 
 /** Creates and updates are one, deletions the other. */
 const LANES = 2;
+/** Consumers in one statement, of whom each has its turn in each lane. */
+const TURN_MAX = CLAIM_MAX / LANES;
 
 /**
  * Sends what waits in the outbox for these consumers; resolves to true if there may be more.
@@ -48,8 +64,8 @@ export async function publishSpecEvents(
 ): Promise<boolean> {
   const { ready, hinted } = options;
   const names = hinted === undefined
-    ? await withEvents(db, ready)
-    : [...hinted].filter((name) => ready instanceof Map ? ready.has(name) : ready.isReady(name));
+    ? (await withEvents(db, ready)).names
+    : [...hinted].filter((name) => isReadyNow(ready, name));
   if (names.length === 0) return false;
   const turn = turnCount(names.length * LANES);
   const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
@@ -63,10 +79,13 @@ function isSent(row: q.SpecEventClaimRow): row is q.SpecEventClaimRow & SentRow 
   return row.id !== null;
 }
 
-async function withEvents(db: Db, ready: Ready): Promise<string[]> {
-  if (!(ready instanceof Map)) return await ready.withEvents();
-  if (ready.size === 0) return [];
-  return (await q.specEventConsumers(db, [...ready.keys()])).map((row) => row.consumer_name);
+async function withEvents(db: Db, ready: Ready): Promise<{ names: string[]; isLast: boolean }> {
+  if (!isHere(ready)) return await ready.withEvents();
+  const names = await waitingOf(ready, {
+    first: (count) => q.specEventConsumersAfter(db, "", count),
+    among: (all) => q.specEventConsumers(db, all),
+  });
+  return { names, isLast: true };
 }
 
 /** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
@@ -97,30 +116,34 @@ export function createSpecPublisher(
   log: Logger,
   options: { sourceId: string; ready: () => Ready; sweepMs: number },
 ): SpecPublisher {
+  /** Those who were hinted at first, first. */
   const hinted = new Set<string>();
-  let sweptAt = 0;
-  const turn = (names?: string[]) =>
-    publishSpecEvents(db, publish, log, {
-      sourceId: options.sourceId,
-      ready: options.ready(),
-      hinted: names,
-    });
+  let sweptAt = -Infinity;
+  let isSweeping = false;
+  const { sourceId } = options;
+  /** Those who had their turn, and may have more waiting, come after the others. */
+  const turn = async (ready: Ready) => {
+    const names = [...hinted].slice(0, TURN_MAX);
+    for (const name of names) hinted.delete(name);
+    if (names.length === 0) return;
+    const hasMore = await publishSpecEvents(db, publish, log, { sourceId, ready, hinted: names });
+    if (hasMore) { for (const name of names) hinted.add(name); }
+  };
   return {
     hint(consumerNames) {
       for (const name of consumerNames) hinted.add(name);
     },
     async run() {
-      if (performance.now() - sweptAt >= options.sweepMs) {
-        const hasMore = await turn();
-        if (!hasMore) sweptAt = performance.now();
-        return hasMore || hinted.size > 0;
+      const ready = options.ready();
+      const now = performance.now();
+      if (isSweeping || now - sweptAt >= options.sweepMs) {
+        sweptAt = now;
+        const { names, isLast } = await withEvents(db, ready);
+        for (const name of names) hinted.add(name);
+        isSweeping = !isLast;
       }
-      const names = [...hinted];
-      hinted.clear();
-      if (names.length === 0) return false;
-      const hasMore = await turn(names);
-      if (hasMore) { for (const name of names) hinted.add(name); }
-      return hasMore || hinted.size > 0;
+      await turn(ready);
+      return hinted.size > 0 || isSweeping;
     },
   };
 }

@@ -10,7 +10,8 @@
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
-import type { Publish, Ready } from "./publish.ts";
+import { isHere, type Publish, type Ready } from "./publish.ts";
+import { waitingOf } from "./waiting.ts";
 import { sendSpecs, turnCount } from "./send.ts";
 
 export interface SpecRedelivery {
@@ -188,13 +189,15 @@ export function createSpecRedelivery(
 
 /** Undefined for those who cannot be sent to now. */
 function connectedAtOf(ready: Ready, name: string): string | undefined {
-  if (ready instanceof Map) return ready.get(name)?.connectedAt;
+  if (isHere(ready)) return ready.get(name)?.connectedAt;
   return ready.isReady(name) ? ready.connectedAt : undefined;
 }
 
 async function withPending(db: Db, ready: Ready): Promise<{ names: string[]; isLast: boolean }> {
-  if (!(ready instanceof Map)) return await ready.withPending();
-  if (ready.size === 0) return { names: [], isLast: true };
-  const waiting = await q.resourcePendingConsumers(db, [...ready.keys()]);
-  return { names: waiting.map(({ consumer_name }) => consumer_name), isLast: true };
+  if (!isHere(ready)) return await ready.withPending();
+  const waiting = await waitingOf(ready, {
+    first: (count) => q.resourcePendingConsumersAfter(db, "", count),
+    among: (names) => q.resourcePendingConsumers(db, names),
+  });
+  return { names: waiting, isLast: true };
 }

@@ -185,9 +185,13 @@ function mapErrors(
 ): string[] {
   if (isAbsent(map)) return [];
   if (!isObject(map)) return [invalidValue(path, map, "must be an object")];
-  return Object.entries(map).flatMap(([key, value]) =>
-    typeof value === "string" ? check(key, value) : [notText(`${path}.${key}`, value)]
-  );
+  const errors: string[] = [];
+  for (const key of Object.keys(map)) {
+    const value = map[key];
+    if (typeof value !== "string") errors.push(notText(`${path}.${key}`, value));
+    else errors.push(...check(key, value));
+  }
+  return errors;
 }
 
 function textAt(manifest: JsonObject, path: string): unknown {

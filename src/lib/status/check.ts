@@ -9,6 +9,7 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
+import { pause } from "../pause.ts";
 import { EXT, MANIFEST_BUNDLES } from "../wire/event.ts";
 import { NOTHING, statusQuestion } from "../wire/resync.ts";
 import { formatTime } from "../wire/time.ts";
@@ -98,6 +99,11 @@ export async function askAfterResync(
 }
 
 const AT_ONCE = 32;
+/**
+ * After each page a rest of so many times what PostgreSQL took for it, so that a million resources cost a few percent of a
+ * processor, and a round is as long as that takes: what it looks for is rare.
+ */
+const REST = 19;
 
 /**
  * Lets each of these consumers find what was lost, on the way or by a database that has failed over.
@@ -110,11 +116,13 @@ export async function checkStatuses(
   db: Db,
   send: Send,
   consumers: AsyncIterable<string[]>,
-  { sourceId, bytesMax, roll, isProbing }: {
+  { sourceId, bytesMax, roll, isProbing, signal }: {
     sourceId: string;
     bytesMax: number;
     roll: Roll;
     isProbing: boolean;
+    /** Ends the round early. */
+    signal: AbortSignal;
   },
 ): Promise<void> {
   const dataType = MANIFEST_BUNDLES;
@@ -129,7 +137,9 @@ export async function checkStatuses(
   };
   for await (const names of consumers) {
     const present = names.filter((name) => !roll.isAway(name));
+    const began = performance.now();
     const digests = await q.statusDigests(db, present.filter(roll.knowsDigests), dataType);
+    const tookMs = performance.now() - began;
     const rows = new Map(digests.map((row) => [row.consumer_name, row]));
     const told = isProbing ? present : [...rows.keys()];
     for (let from = 0; from < told.length; from += AT_ONCE) {
@@ -140,5 +150,7 @@ export async function checkStatuses(
       roll.listed(consumerName);
       await askConsumer(db, send, { consumerName, sourceId, bytesMax });
     }
+    await pause(tookMs * REST, signal);
+    if (signal.aborted) return;
   }
 }

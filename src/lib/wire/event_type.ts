@@ -18,18 +18,22 @@ export const ACTION = {
   resyncResponse: "resync_response",
 } as const;
 
+const DATA_TYPE = /^[^.]+(?:\.[^.]+){2,}$/;
+
 /** Parses a type. Throws if it has fewer than five parts or another subresource. */
 export function parseEventType(text: string): EventType {
-  const parts = text.split(".");
-  const action = parts.pop();
-  const subresource = parts.pop();
-  if (parts.length < 3 || parts.includes("") || !action) {
+  const last = text.lastIndexOf(".");
+  const middle = text.lastIndexOf(".", last - 1);
+  const dataType = text.slice(0, middle);
+  const action = text.slice(last + 1);
+  if (middle < 0 || action === "" || !isDataType(dataType)) {
     throw invalid(text, "expected <group>.<version>.<resource>.<subresource>.<action>");
   }
+  const subresource = text.slice(middle + 1, last);
   if (subresource !== "spec" && subresource !== "status") {
     throw invalid(text, 'the subresource must be "spec" or "status"');
   }
-  return { dataType: parts.join("."), subresource, action };
+  return { dataType, subresource, action };
 }
 
 /** The text of a type. */
@@ -39,8 +43,7 @@ export function formatEventType({ dataType, subresource, action }: EventType): s
 
 /** True for a data type: at least group, version and resource. */
 export function isDataType(text: string): boolean {
-  const parts = text.split(".");
-  return parts.length >= 3 && !parts.includes("");
+  return DATA_TYPE.test(text);
 }
 
 function invalid(text: string, state: string): MaestroError {

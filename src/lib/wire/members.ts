@@ -84,8 +84,11 @@ function isExact(document: JsonObject, members: Members): boolean {
     if (!kind.is(value)) return false;
     const { members: inner } = kind;
     if (inner === undefined) continue;
-    const objects = Array.isArray(value) ? value : [value as JsonObject];
-    if (!objects.every((item: JsonObject) => isExact(item, inner))) return false;
+    if (!Array.isArray(value)) {
+      if (!isExact(value as JsonObject, inner)) return false;
+      continue;
+    }
+    for (const item of value) if (!isExact(item, inner)) return false;
   }
   return true;
 }

@@ -12,11 +12,21 @@ import { decodeStructured } from "./structured.ts";
 import { PREFIX, readAttributes } from "./text_attributes.ts";
 import { canonicalTime, isRfc3339 } from "./time.ts";
 
-/** The parts of a PUBLISH that carry an event. A repeated user property is a list. */
+/** The parts of a PUBLISH that carry an event. */
 export interface MqttMessage {
   contentType?: string;
-  userProperties: Record<string, string | string[]>;
+  userProperties: Record<string, string>;
   payload: Uint8Array;
+}
+
+/** The same as it was received: a user property may come more than once. */
+export interface ReceivedMessage extends Omit<MqttMessage, "userProperties"> {
+  userProperties: readonly (readonly [name: string, value: string])[];
+}
+
+/** The same, with a list of the values of a user property that came more than once. */
+interface GroupedMessage extends Omit<MqttMessage, "userProperties"> {
+  userProperties: Readonly<Record<string, string | string[]>>;
 }
 
 /** MQTT 5 §1.5.4: the length of a text is two bytes. */
@@ -50,15 +60,21 @@ export function encodeMqtt(event: CloudEvent): MqttMessage {
 }
 
 /** Reads a message in binary or structured mode. Throws `invalid_argument` if it is no event. */
-export function decodeMqtt({ contentType, userProperties, payload }: MqttMessage): CloudEvent {
+export function decodeMqtt(message: ReceivedMessage | GroupedMessage): CloudEvent {
+  const { contentType, userProperties, payload } = message;
   const text = decodeUtf8(payload);
   if (contentType?.toLowerCase().startsWith("application/cloudevents")) {
     return decodeStructured(text);
   }
-  const event = readAttributes(Object.entries(userProperties), undecodable);
+  const pairs = isList(userProperties) ? userProperties : Object.entries(userProperties);
+  const event = readAttributes(pairs, undecodable);
   if (contentType !== undefined) event.datacontenttype = contentType;
   if (payload.length > 0) event.data = text;
   return event;
+}
+
+function isList<T>(value: readonly T[] | object): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 function canonicalText(name: string, value: ExtensionValue): string {

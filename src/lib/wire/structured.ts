@@ -16,19 +16,22 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The JSON text of an event, `data` embedded as it is. Keys in the order that Go's SDK writes. */
 export function encodeStructured(event: CloudEvent): string {
-  const data = event.data === undefined ? "" : `,"data":${event.data}`;
-  const head: Record<string, unknown> = { specversion: "1.0", id: event.id, source: event.source };
-  head["type"] = event.type;
-  if (event.subject !== undefined) head["subject"] = event.subject;
-  if (event.datacontenttype !== undefined) head["datacontenttype"] = event.datacontenttype;
-  if (event.dataschema !== undefined) head["dataschema"] = event.dataschema;
-  if (event.time !== undefined) head["time"] = event.time;
-  const extensions = Object.keys(event.extensions).sort().map((name) => {
-    const value = event.extensions[name];
+  const { subject, datacontenttype, dataschema, time, data, extensions } = event;
+  let text = `{"specversion":"1.0","id":${JSON.stringify(event.id)}`;
+  text += `,"source":${JSON.stringify(event.source)},"type":${JSON.stringify(event.type)}`;
+  if (subject !== undefined) text += `,"subject":${JSON.stringify(subject)}`;
+  if (datacontenttype !== undefined) {
+    text += `,"datacontenttype":${JSON.stringify(datacontenttype)}`;
+  }
+  if (dataschema !== undefined) text += `,"dataschema":${JSON.stringify(dataschema)}`;
+  if (time !== undefined) text += `,"time":${JSON.stringify(time)}`;
+  if (data !== undefined) text += `,"data":${data}`;
+  for (const name of Object.keys(extensions).sort()) {
+    const value = extensions[name];
     const written = value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;
-    return `,${JSON.stringify(name)}:${JSON.stringify(written)}`;
-  });
-  return JSON.stringify(head).slice(0, -1) + data + extensions.join("") + "}";
+    text += `,${JSON.stringify(name)}:${JSON.stringify(written)}`;
+  }
+  return `${text}}`;
 }
 
 /** Reads structured JSON. Throws `invalid_argument` if a core attribute is missing or mistyped. */
@@ -38,17 +41,18 @@ export function decodeStructured(text: string): CloudEvent {
 
 /** Reads an event that is part of a parsed document. */
 export function readStructured(document: JsonObject): CloudEvent {
-  const { specversion, data, data_base64: base64, ...rest } = document;
+  const { specversion, data, data_base64: base64 } = document;
   if (specversion !== "1.0" && specversion !== "0.3") {
     throw invalid('specversion must be "1.0"');
   }
   const event: CloudEvent = { id: "", source: "", type: "", extensions: {} };
   for (const name of CORE) {
-    const value = rest[name];
+    const value = document[name];
     if (typeof value === "string") event[name] = value;
     else if (value !== undefined && value !== null) throw invalid(`${name} must be a string`);
   }
-  for (const [name, value] of Object.entries(rest)) {
+  for (const name of Object.keys(document)) {
+    const value = document[name];
     if (value === null || !isExtensionName(name)) continue;
     event.extensions[name] = extension(name, value);
   }

@@ -8,6 +8,7 @@
 
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import type { CloudEvent } from "../wire/event.ts";
 import type { EventType } from "../wire/event_type.ts";
 import { createSequence } from "../wire/sequence.ts";
 import { startAlarms } from "./alarms.ts";
@@ -158,6 +159,13 @@ export async function startWorkAgent(
   let askedAt = -Infinity;
   let isAnswered = false;
   const server: Acquaintance = { isOurs: false };
+  /**
+   * What was held before the first event of a connection, if one comes before its resync is asked for. The server does
+   * not believe that its event is held until that is reported, and would ask for the list.
+   */
+  let before: Map<string, CloudEvent | undefined> | undefined;
+  const briefRequests = () =>
+    new Map(options.dataTypes.map((type) => [type, briefResyncRequest(works, type, options)]));
   const resync = async (length: "brief" | "whole" = "whole") => {
     askedAt = performance.now();
     isAnswered = false;
@@ -166,7 +174,7 @@ export async function startWorkAgent(
       const isOnly = options.dataTypes.length === 1;
       const unclaimed = isOnly ? unclaimedIds(ledger, works) : [];
       const mayBeBrief = length === "brief" && server.isOurs && unclaimed.length === 0;
-      const brief = mayBeBrief ? briefResyncRequest(works, dataType, options) : undefined;
+      const brief = mayBeBrief ? (before ?? briefRequests()).get(dataType) : undefined;
       const { eventBytesMax } = broker;
       const requests = brief === undefined
         ? specResyncRequests(works, dataType, options, eventBytesMax, unclaimed)
@@ -219,7 +227,10 @@ export async function startWorkAgent(
     server,
   };
   const opened: BrokerEvents = {
-    receive: (event) => Promise.resolve(takeEvent(reception, event)),
+    receive(event) {
+      if (state.offline !== undefined) before ??= briefRequests();
+      return Promise.resolve(takeEvent(reception, event));
+    },
     async subscribed({ isKept }) {
       doubts.connected();
       if (!isKept) await resync("brief");
@@ -229,6 +240,7 @@ export async function startWorkAgent(
       teller.connected();
     },
     disconnected(reason) {
+      before = undefined;
       outbox.close();
       log.warn("disconnected", { server: broker.hubName, reason });
     },
