@@ -7,11 +7,11 @@
  * hour, without the first ten minutes (a third, of less than half an hour). It ends with 1 if a slope is above its promise.
  */
 
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { query } from "../src/lib/db/query.ts";
 import { childrenOf } from "../tests/harness/cpu.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
+import { startAgent } from "../tests/harness/programs.ts";
 import { printFigure, rounded } from "./figure.ts";
 import { storeConsumers } from "./load/fleet.ts";
 import { BENCHES } from "./promises.ts";
@@ -57,15 +57,14 @@ await using stack = new AsyncDisposableStack();
 const stage = stack.use(await openStage(values));
 const PREFIX = "soak";
 await storeConsumers(stage.db, `${PREFIX}-`, agents + 1);
-const child = Bun.spawn([
-  ...[process.execPath, join(import.meta.dir, "../src/agent.ts"), "--log-level", "error"],
-  ...["--simulate", String(agents), "--consumer-name", PREFIX, "--listen", "127.0.0.1:0"],
-  ...["--server", `127.0.0.1:${stage.agents}`],
-], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
-stack.defer(async () => {
-  child.kill("SIGTERM");
-  await child.exited;
-});
+const child = stack.use(
+  await startAgent({
+    consumerName: PREFIX,
+    isFromSource: true,
+    server: `127.0.0.1:${stage.agents}`,
+    args: ["--simulate", String(agents), "--log-level", "info"],
+  }),
+);
 
 const began = performance.now();
 const samples: Sample[] = [];
