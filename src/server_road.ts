@@ -16,7 +16,7 @@ import type { FlowParts } from "./server_flows.ts";
 
 /** Go servers send no larger questions. */
 const QUESTION_BYTES_MAX = 512 * 1024;
-const NAMES_MAX = 500;
+const NAMES_MAX = 100;
 
 export interface Road {
   /** The door to serve; undefined if agents are reached by MQTT. */

@@ -89,6 +89,8 @@ const NO_CONTENT = new Uint8Array();
 export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const consumers = new Map<string, Connected>();
   const ready = readyAmong(consumers);
+  /** Those whose subscription has come, and will count in a moment: agents do not wait for its headers for ever. */
+  const arriving = new Map<string, Promise<void>>();
 
   const publish = (consumerName: string, event: CloudEvent) => {
     const { dataType } = parseEventType(event.type);
@@ -108,6 +110,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const resync = async (event: CloudEvent, dataType: string) => {
     const consumerName = stringExtension(event, EXT.clusterName);
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
+    await arriving.get(consumerName);
     const connected = consumers.get(consumerName);
     const subscribers = connected?.streams.get(dataType);
     if (connected === undefined || subscribers === undefined) {
@@ -156,7 +159,13 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const subscribe = async (message: Uint8Array, stream: ResponseStream) => {
     const { consumerName, dataType } = readSubscription(message);
     // Before it can be sent anything: what is marked as sent from here on goes to this connection.
-    const connectedAt = await options.now();
+    const asked = options.now();
+    const arrived = asked.then(() => {}, () => {});
+    arriving.set(consumerName, arrived);
+    void arrived.then(() =>
+      arriving.get(consumerName) === arrived && arriving.delete(consumerName)
+    );
+    const connectedAt = await asked;
     if (stream.isClosed) return;
     const subscriber = createSubscriber(stream, {
       heartbeatMs: options.heartbeatMs,
