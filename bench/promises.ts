@@ -188,8 +188,8 @@ export const BENCHES: readonly Bench[] = [
     command: "bench/soak.ts",
     isLong: true,
     promises: [
-      { id: "soak-server", what: "growth of the server, one hour", ...atMost(5, "MB/h") },
-      { id: "soak-agent", what: "growth of an agent, one hour", ...atMost(5, "MB/h") },
+      { id: "soak-server", what: "growth of the server, one hour", ...atMost(10, "MB/h") },
+      { id: "soak-agent", what: "growth of 50 agents, one hour", ...atMost(10, "MB/h") },
       { id: "soak-postgres", what: "growth of PostgreSQL, one hour", ...atMost(20, "MB/h") },
     ],
   },

@@ -22,8 +22,9 @@ import type { Outcome } from "./load/summary.ts";
 export interface Stage extends AsyncDisposable {
   db: Db;
   address: DatabaseAddress;
-  /** The process of the server. */
+  /** The process of the server, and the first one of PostgreSQL. */
   pid: number;
+  postgresPid: number;
   rest: string;
   /** The ports of the gRPC doors. */
   sources: number;
@@ -99,6 +100,7 @@ export async function openStage(
     ...server,
     db,
     address: postgres.address,
+    postgresPid: postgres.pid,
     road: broker === undefined ? "grpc" : "mqtt",
     roadPort: broker?.port ?? server.agents,
     conditions: {
@@ -180,7 +182,11 @@ export async function startLoad(): Promise<Load> {
       if (message === "ready") ready.resolve();
       else answer.resolve(message);
     },
-    onExit: () => answer.reject(new Error("The load generator ended")),
+    onExit() {
+      const error = new Error("The load generator ended");
+      ready.reject(error);
+      answer.reject(error);
+    },
   });
   await ready.promise;
   return {

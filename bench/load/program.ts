@@ -3,6 +3,7 @@
 import { type Agents, receivedSoFar, startAgents } from "./agents.ts";
 import { create, type Creates, report, type Reports } from "./calls.ts";
 import { type FedReports, fedReports } from "./fed_reports.ts";
+import { type Lives, lives } from "./lives.ts";
 import { type RoundTrips, roundTrips } from "./round_trips.ts";
 import { publishSpecs, type Specs } from "./specs.ts";
 import { type Outcome, summary } from "./summary.ts";
@@ -13,6 +14,7 @@ export type Task =
   | Reports
   | FedReports
   | RoundTrips
+  | Lives
   | Agents
   | Specs
   | { task: "received"; what?: "messages" };
@@ -27,6 +29,8 @@ async function run(task: Task): Promise<Outcome> {
       return await fedReports(task);
     case "round_trip":
       return await roundTrips(task);
+    case "lives":
+      return await lives(task);
     case "agents":
       return await startAgents(task);
     case "specs":

@@ -13,13 +13,17 @@ export function cpuMs(pid: number, which: "alone" | "with ended children" = "alo
 
 /** Of a process and its children: PostgreSQL is one for each connection, and one that has ended counts for its parent. */
 export function familyCpuMs(parent: number): number {
-  let total = cpuMs(parent, "with ended children");
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const fields = statFields(Number(name));
-    if (fields !== undefined && Number(fields[1]) === parent) total += cpuMs(Number(name));
-  }
-  return total;
+  return childrenOf(parent).reduce(
+    (total, pid) => total + cpuMs(pid),
+    cpuMs(parent, "with ended children"),
+  );
+}
+
+/** The processes that a process has started and that run still. */
+export function childrenOf(parent: number): number[] {
+  return readdirSync("/proc").map(Number).filter((pid) =>
+    Number.isInteger(pid) && Number(statFields(pid)?.[1]) === parent
+  );
 }
 
 /** The fields of /proc/<pid>/stat from the third on; undefined if the process has ended. */

@@ -2,10 +2,17 @@
 
 import { readFileSync } from "node:fs";
 
-/** What is in memory now, and the most that ever was, in MB; not numbers once the process has ended. */
-export function memoryOf(pid: number): { now: number; peak: number } {
+/** What is in memory now, the most that ever was, and what of it is the process's own (heaps and stacks), in MB. */
+export interface Memory {
+  now: number;
+  peak: number;
+  own: number;
+}
+
+/** The memory of a process; no numbers once it has ended. */
+export function memoryOf(pid: number): Memory {
   const text = readFileSync(`/proc/${pid}/status`, "utf8");
   const megabytes = (name: string) =>
     Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1]) / 1024;
-  return { now: megabytes("VmRSS"), peak: megabytes("VmHWM") };
+  return { now: megabytes("VmRSS"), peak: megabytes("VmHWM"), own: megabytes("RssAnon") };
 }
