@@ -173,6 +173,8 @@ async function startServer(
 /** Starts a load generator of its own, for a bench that needs no stage. */
 export async function startLoad(): Promise<Load> {
   let answer = Promise.withResolvers<Outcome>();
+  // Until there is a task, nobody waits for an answer.
+  answer.promise.catch(() => {});
   const ready = Promise.withResolvers<void>();
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "load", "program.ts")], {
     stdin: "ignore",
