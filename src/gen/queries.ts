@@ -1211,14 +1211,18 @@ export interface StatusConfirmDeletionRow {
  * that the agent has removed it after all.
  *
  * `sequences`: null where the report has none
+ *
+ * `statuses`: joined
+ *
+ * `statusEvents`: joined
  */
 export function statusConfirmDeletion(
   db: Db,
   ids: readonly (string | null)[],
   consumerNames: readonly (string | null)[],
   sequences: readonly (string | bigint | null)[] | null,
-  statuses: readonly (string | null)[],
-  statusEvents: readonly (string | null)[],
+  statuses: string,
+  statusEvents: string,
 ): Promise<StatusConfirmDeletionRow[]> {
   return query<StatusConfirmDeletionRow>(db, statusConfirmDeletionText, [ids, consumerNames, sequences, statuses, statusEvents]);
 }
@@ -1338,6 +1342,10 @@ export interface StatusUpdateRow {
  * row means that it is stale, which makes a duplicate harmless wherever it arrives. One that says that all is done
  * starts the time that the resource still has, if its spec sets one; the first such word counts.
  *
+ * `statuses`: joined
+ *
+ * `statusEvents`: joined
+ *
  * `finished`: true if everything is done, in the version that is reported
  */
 export function statusUpdate(
@@ -1347,8 +1355,8 @@ export function statusUpdate(
   versions: readonly (number | null)[],
   sequences: readonly (string | bigint | null)[],
   appliedVersions: readonly (number | null)[],
-  statuses: readonly (string | null)[],
-  statusEvents: readonly (string | null)[],
+  statuses: string,
+  statusEvents: string,
   statusHashes: readonly (string | null)[],
   finished: readonly (boolean | null)[],
 ): Promise<StatusUpdateRow[]> {

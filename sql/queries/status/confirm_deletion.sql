@@ -7,13 +7,15 @@
 -- $1 ids
 -- $2 consumer_names
 -- $3 sequences null where the report has none
--- $4 statuses
--- $5 status_events
+-- $4 statuses joined
+-- $5 status_events joined
 -- not null: position
 with report as (
   select *
-  from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
-    with ordinality as report (id, consumer_name, sequence, status, status_event, position)
+  from unnest(
+    $1::text[], $2::text[], $3::bigint[], string_to_array($4::text, E'\x1f', ''),
+    string_to_array($5::text, E'\x1f', '')
+  ) with ordinality as report (id, consumer_name, sequence, status, status_event, position)
 ), gone as (
   delete from resources resource
   using report

@@ -9,15 +9,16 @@
 -- $3 versions
 -- $4 sequences
 -- $5 applied_versions
--- $6 statuses
--- $7 status_events
+-- $6 statuses joined
+-- $7 status_events joined
 -- $8 status_hashes
 -- $9 finished true if everything is done, in the version that is reported
 -- not null: position
 with report as (
   select *
   from unnest(
-    $1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[], $6::text[], $7::text[], $8::text[],
+    $1::text[], $2::text[], $3::int[], $4::bigint[], $5::int[],
+    string_to_array($6::text, E'\x1f', ''), string_to_array($7::text, E'\x1f', ''), $8::text[],
     $9::bool[]
   ) with ordinality as report (
     id, consumer_name, version, sequence, applied_version, status, status_event, status_hash,

@@ -4,6 +4,7 @@ import * as q from "../../gen/queries.ts";
 import { createBatch } from "../batch.ts";
 import type { Db } from "../db/connect.ts";
 import { meetsAll } from "../db/loss.ts";
+import { joinTexts } from "../db/texts.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import {
@@ -158,8 +159,8 @@ async function store(db: Db, reports: Report[]): Promise<Set<Report>> {
     reports.map(({ version }) => version),
     reports.map(({ sequence }) => sequence ?? null),
     reports.map(({ appliedVersion }) => appliedVersion),
-    reports.map(({ status }) => status),
-    reports.map(({ event }) => event),
+    joinTexts(reports.map(({ status }) => status)),
+    joinTexts(reports.map(({ event }) => event)),
     reports.map(({ hash }) => hash),
     reports.map(({ isFinished }) => isFinished),
   );
@@ -173,8 +174,8 @@ async function confirm(db: Db, reports: Report[]): Promise<Set<Report>> {
     reports.map(({ resourceId }) => resourceId),
     reports.map(({ consumerName }) => consumerName),
     reports.map(({ sequence }) => sequence ?? null),
-    reports.map(({ status }) => status),
-    reports.map(({ event }) => event),
+    joinTexts(reports.map(({ status }) => status)),
+    joinTexts(reports.map(({ event }) => event)),
   );
   return pick(reports, rows);
 }

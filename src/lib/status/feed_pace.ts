@@ -6,8 +6,8 @@ import type { Feed } from "./feed.ts";
 /** The commit that lets them go wakes nobody: it may be that of a claim, or of somebody who never notifies. */
 const HELD_MS = 4;
 const HELD_FACTOR = 2;
-/** Whoever holds them for longer is waited for at the pump's own pace. */
-const HELD_MS_MAX = 1_000;
+/** A reading costs a fraction of a millisecond, also while somebody holds them for long. */
+const HELD_MS_MAX = 100;
 
 /** Makes the run of a pump that reads the feed. */
 export function readForPump(feed: Pick<Feed, "read" | "isHeld">): () => Promise<Run> {
