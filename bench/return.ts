@@ -77,6 +77,7 @@ printFigure({
   value: seen.currentAfterMs / 1_000,
   unit: "s",
   ...{ agents, processes, server_rss_mb: seen.rssMegabytes },
+  agents_rss_mb: Math.round(seen.agentsRssMegabytes),
   subscribed_after_s: rounded(seen.subscribedAfterMs / 1_000),
   // For each agent; its start is in the server's.
   server_cpu_ms: rounded(seen.cpuMs.server / agents),

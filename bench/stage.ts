@@ -41,6 +41,7 @@ export interface Stage extends AsyncDisposable {
 }
 
 export interface Load extends AsyncDisposable {
+  pid: number;
   /** Resolves when the task is done. Throws if any of its calls failed. */
   run(task: Task): Promise<Outcome>;
 }
@@ -169,7 +170,8 @@ async function startServer(
   };
 }
 
-async function startLoad(): Promise<Load> {
+/** Starts a load generator of its own, for a bench that needs no stage. */
+export async function startLoad(): Promise<Load> {
   let answer = Promise.withResolvers<Outcome>();
   const ready = Promise.withResolvers<void>();
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "load", "program.ts")], {
@@ -184,6 +186,7 @@ async function startLoad(): Promise<Load> {
   });
   await ready.promise;
   return {
+    pid: child.pid,
     run: async (task) => {
       answer = Promise.withResolvers();
       child.send(task);

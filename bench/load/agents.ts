@@ -21,6 +21,7 @@ export interface Agents {
 
 const nextSequence = createSequence(Date.now);
 const received = new Set<string>();
+let messageCount = 0;
 let lastReceivedAt = 0;
 
 /** Starts them; resolves when all would hear. */
@@ -30,6 +31,7 @@ export async function startAgents({ road, port, consumers, answers }: Agents): P
     const hear = (id: string | undefined) => {
       if (id === undefined) return;
       received.add(id);
+      messageCount++;
       lastReceivedAt = now();
       // A report that is lost shows as a status that never comes.
       if (answers) client.publish(report(id, nextSequence())).catch(() => {});
@@ -59,7 +61,8 @@ function resourceIdOf({ userProperties }: ReceivedMessage): string | undefined {
   return userProperties.find(([name]) => name === "ce-resourceid")?.[1];
 }
 
-/** How many different resources they have got, and when the last one came. */
-export function receivedSoFar(): Outcome {
-  return { ...summary([], 0), count: received.size, endedAt: lastReceivedAt };
+/** How many different resources they have got, or how many messages, and when the last one came. */
+export function receivedSoFar(what: "resources" | "messages" = "resources"): Outcome {
+  const count = what === "resources" ? received.size : messageCount;
+  return { ...summary([], 0), count, endedAt: lastReceivedAt };
 }

@@ -34,7 +34,11 @@ export function resourceId(n: number): string {
 
 /** Makes create requests for a consumer, as sources send them over gRPC. */
 export function createStamp(consumerName: string, specBytes = SPEC_BYTES): Stamp {
-  return stamp(framed({
+  return stamp(framed(createEvent(consumerName, specBytes)));
+}
+
+function createEvent(consumerName: string, specBytes: number): CloudEvent {
+  return {
     id: ID,
     source: SOURCE,
     type: `${MANIFEST_BUNDLES}.spec.create_request`,
@@ -48,7 +52,13 @@ export function createStamp(consumerName: string, specBytes = SPEC_BYTES): Stamp
       metadata: JSON.stringify({ name: ID, labels: { app: "shop", team: "checkout" } }),
     },
     data: specText(specBytes),
-  }));
+  };
+}
+
+/** Makes specs for a consumer's agent, as servers send them to a broker. */
+export function specStamp(consumerName: string): Stamp {
+  const topic = `sources/maestro/consumers/${consumerName}/sourceevents`;
+  return stamp(encodePublish(topic, encodeMqtt(createEvent(consumerName, SPEC_BYTES)), 1).bytes);
 }
 
 /** Makes reports of a consumer's agent on version 1. */

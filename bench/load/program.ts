@@ -5,12 +5,19 @@ import { create, type Creates, report, type Reports } from "./calls.ts";
 import { type FedReports, fedReports } from "./fed_reports.ts";
 import { type Lives, lives } from "./lives.ts";
 import { type RoundTrips, roundTrips } from "./round_trips.ts";
+import { publishSpecs, type Specs } from "./specs.ts";
 import { type Outcome, summary } from "./summary.ts";
 
 /** What a load generator can be told. */
-export type Task = Creates | Reports | FedReports | RoundTrips | Lives | Agents | {
-  task: "received";
-};
+export type Task =
+  | Creates
+  | Reports
+  | FedReports
+  | RoundTrips
+  | Lives
+  | Agents
+  | Specs
+  | { task: "received"; what?: "messages" };
 
 async function run(task: Task): Promise<Outcome> {
   switch (task.task) {
@@ -26,8 +33,10 @@ async function run(task: Task): Promise<Outcome> {
       return await lives(task);
     case "agents":
       return await startAgents(task);
+    case "specs":
+      return await publishSpecs(task);
     case "received":
-      return receivedSoFar();
+      return receivedSoFar(task.what);
   }
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { SignJWT } from "jose";
 import { createAuthenticator } from "../../src/lib/access/authenticate.ts";
 import type { Authenticate, Credentials } from "../../src/lib/access/caller.ts";
+import { rememberVerified } from "../../src/lib/access/verified.ts";
 import { MaestroError } from "../../src/lib/errors.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { createIssuer, type Issuer } from "./tokens.ts";
@@ -163,6 +164,69 @@ test("keys are read again when their file changes, and kept when it is broken", 
   expect(before).toBe("unauthenticated: Bearer token can't be verified");
   expect(after.name).toBe("ada");
   expect(broken.name).toBe("ada");
+});
+
+test("a token that was good a moment ago is refused once its keys are withdrawn", async () => {
+  const [first, second] = [await createIssuer(), await createIssuer()];
+  await using file = await keyFile(first.jwks);
+  const authenticate = createAuthenticator({ jwks: { file: file.path }, log });
+  const cookie = await first.sign({ sub: "ada" });
+  for (let count = 0; count < 3; count++) {
+    expect((await authenticate({ cookie })).name).toBe("ada");
+  }
+
+  await file.write(second.jwks);
+
+  expect(await reasonOf(authenticate, { cookie }))
+    .toBe("unauthenticated: Bearer token can't be verified");
+});
+
+test("a token that was good a moment ago is refused once its time is over, or not yet come", () => {
+  const startMs = Date.now();
+  let nowMs = startMs;
+  return withIssuer(async (authenticate, issuer) => {
+    const seconds = Math.floor(startMs / 1000);
+    const cookie = await issuer.sign({ sub: "ada", nbf: seconds, exp: seconds + 10 });
+    expect((await authenticate({ cookie })).name).toBe("ada");
+    nowMs = startMs + 29_000;
+    expect((await authenticate({ cookie })).name).toBe("ada");
+    nowMs = startMs + 65_000;
+    expect((await authenticate({ cookie })).name).toBe("ada");
+
+    nowMs = startMs + 72_000;
+    expect(await reasonOf(authenticate, { cookie }))
+      .toBe("unauthenticated: Bearer token is expired");
+    // A clock that was set back.
+    nowMs = startMs;
+    expect((await authenticate({ cookie })).name).toBe("ada");
+    nowMs = startMs - 120_000;
+    expect(await reasonOf(authenticate, { cookie }))
+      .toBe("unauthenticated: Bearer token isn't valid yet");
+  }, { now: () => nowMs });
+});
+
+const ADA = { name: "ada", groups: [], claims: { exp: 3600 }, isAdmin: false };
+
+test("a token is verified again after half a minute, and with other keys at once", () => {
+  const verified = rememberVerified(0);
+  verified.keep("a", ADA, { nowMs: 0, keys: "first" });
+
+  expect(verified.find("a", { nowMs: 29_999, keys: "first" })).toBe(ADA);
+  expect(verified.find("b", { nowMs: 29_999, keys: "first" })).toBeUndefined();
+  expect(verified.find("a", { nowMs: 30_000, keys: "first" })).toBeUndefined();
+
+  verified.keep("a", ADA, { nowMs: 30_000, keys: "first" });
+  expect(verified.find("a", { nowMs: 30_000, keys: "second" })).toBeUndefined();
+});
+
+test("a thousand tokens are remembered, then the oldest is forgotten", () => {
+  const verified = rememberVerified(0);
+  const moment = { nowMs: 0, keys: "" };
+  for (let count = 0; count < 1_001; count++) verified.keep(String(count), ADA, moment);
+
+  expect(verified.find("0", moment)).toBeUndefined();
+  expect(verified.find("1", moment)).toBe(ADA);
+  expect(verified.find("1000", moment)).toBe(ADA);
 });
 
 test("a key file that cannot be read at start is an error", () => {

@@ -26,8 +26,9 @@ export interface Return {
   currentAfterMs: number;
   /** From the server's start until the last agent had subscribed, by the server's log. */
   subscribedAfterMs: number;
-  /** The most that the server held meanwhile. */
+  /** The most that the server held meanwhile, and what all agents hold in the end. */
   rssMegabytes: number;
+  agentsRssMegabytes: number;
   /** What the server and all agents used of the processors meanwhile, in milliseconds. */
   cpuMs: { server: number; agents: number };
 }
@@ -100,6 +101,7 @@ export async function runReturn(
     currentAfterMs: performance.now() - began,
     subscribedAfterMs: lastSubscription(server.log()) - beganAt,
     rssMegabytes,
+    agentsRssMegabytes: pids.reduce((sum, pid) => sum + memoryOf(pid).now, 0),
     cpuMs: { server: cpuMs(server.pid), agents: agentsCpuMs() - before },
   };
 }

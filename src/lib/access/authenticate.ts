@@ -7,6 +7,7 @@ import type { JsonObject } from "../json.ts";
 import type { Logger } from "../log.ts";
 import { type Authenticate, type Caller, callerOf, type Credentials } from "./caller.ts";
 import { type JwksSource, openJwks } from "./jwks.ts";
+import { rememberVerified } from "./verified.ts";
 
 export interface AuthenticatorOptions {
   jwks?: JwksSource | undefined;
@@ -32,12 +33,18 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
   const keys = options.jwks && openJwks(options.jwks, options.log);
   const isAdminToken = matcher(options.adminToken);
   const now = options.now ?? Date.now;
+  const verified = rememberVerified(LEEWAY_SECONDS * 1_000);
   return async (credentials) => {
     const token = readToken(credentials);
     if (isAdminToken(token)) return ADMIN;
     if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) throw refuse("Bearer token is malformed");
     if (!keys) throw refuse("Bearer token can't be verified");
-    return callerOf(await verify(token, keys, now(), options.log));
+    const moment = { nowMs: now(), keys: keys.version() };
+    const known = verified.find(token, moment);
+    if (known !== undefined) return known;
+    const caller = callerOf(await verify(token, keys.find, moment.nowMs, options.log));
+    verified.keep(token, caller, moment);
+    return caller;
   };
 }
 

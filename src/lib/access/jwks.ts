@@ -10,6 +10,13 @@ import {
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 
+/** The keys of an issuer. */
+export interface Jwks {
+  find: JWTVerifyGetKey;
+  /** Another text once the keys may be others, as far as can be seen without asking their issuer. */
+  version: () => string;
+}
+
 export type JwksSource = { file: string } | { url: string };
 
 const FETCH_TIMEOUT_MS = 5_000;
@@ -19,13 +26,26 @@ const FETCH_COOLDOWN_MS = 30_000;
 const CACHE_MAX_AGE_MS = 10 * 60_000;
 
 /** Opens a key set. A file must be readable and sound now; a URL is fetched when first needed. */
-export function openJwks(source: JwksSource, log: Logger): JWTVerifyGetKey {
-  if ("file" in source) return openJwksFile(source.file, log);
-  return createRemoteJWKSet(new URL(source.url), {
+export function openJwks(source: JwksSource, log: Logger): Jwks {
+  if ("file" in source) {
+    const { file } = source;
+    return { find: openJwksFile(file, log), version: () => stampIfAny(file) };
+  }
+  const find = createRemoteJWKSet(new URL(source.url), {
     timeoutDuration: FETCH_TIMEOUT_MS,
     cooldownDuration: FETCH_COOLDOWN_MS,
     cacheMaxAge: CACHE_MAX_AGE_MS,
   });
+  return { find, version: () => "" };
+}
+
+function stampIfAny(path: string): string {
+  try {
+    return stampOf(path);
+  } catch {
+    // Between two mounts: tokens are verified one by one, with the keys known so far.
+    return `none ${performance.now()}`;
+  }
 }
 
 function openJwksFile(path: string, log: Logger): JWTVerifyGetKey {

@@ -30,6 +30,9 @@ const BUFFER_BYTES_MAX = 1024 * 1024;
 /** Status texts are headers, of which some peers take no more than 8 KiB. */
 const STATUS_BYTES_MAX = 6 * 1024;
 
+/** A flag, which says that nothing is compressed, and the length. */
+const FRAME_HEAD_BYTES = 5;
+
 const HEADERS = {
   ":status": 200,
   "content-type": "application/grpc",
@@ -134,10 +137,11 @@ function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
   return `trying to send message larger than max (${message.length} vs. ${sendBytesMax})`;
 }
 
-function frame(message: Uint8Array): Uint8Array {
-  const framed = new Uint8Array(message.length + 5);
-  new DataView(framed.buffer).setUint32(1, message.length);
-  framed.set(message, 5);
+function frame(message: Uint8Array): Buffer {
+  const framed = Buffer.allocUnsafeSlow(FRAME_HEAD_BYTES + message.length);
+  framed[0] = 0;
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, FRAME_HEAD_BYTES);
   return framed;
 }
 
