@@ -7,13 +7,15 @@
  * hour, without the first ten minutes (a third, of less than half an hour). It ends with 1 if a slope is above its promise.
  */
 
-import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { query } from "../src/lib/db/query.ts";
 import { childrenOf } from "../tests/harness/cpu.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
+import { startAgent } from "../tests/harness/programs.ts";
 import { printFigure, rounded } from "./figure.ts";
 import { storeConsumers } from "./load/fleet.ts";
 import { BENCHES } from "./promises.ts";
+import type { Outcome } from "./load/summary.ts";
 import { costOf, openStage } from "./stage.ts";
 
 const { values } = parseArgs({
@@ -32,6 +34,16 @@ const leftOutMinutes = Math.min(10, minutes / 3);
 /** Of an hour 25 are left. */
 const windowMinutes = Math.min(2, minutes / 15);
 
+const LATE = `
+  select id, version, observed_version, status_version, applied_version, sent_version, attempts,
+    now() - sent_at as sent_ago, next_send_at - now() as sent_again_in,
+    now() - updated_at as changed_ago, now() - deleted_at as deleted_ago,
+    (select count(*)::int from events) as events
+  from resources
+  where version <> observed_version or deleted_at is not null
+  order by updated_at
+  limit 5`;
+
 interface Sample {
   minute: number;
   server: number;
@@ -45,15 +57,14 @@ await using stack = new AsyncDisposableStack();
 const stage = stack.use(await openStage(values));
 const PREFIX = "soak";
 await storeConsumers(stage.db, `${PREFIX}-`, agents + 1);
-const child = Bun.spawn([
-  ...[process.execPath, join(import.meta.dir, "../src/agent.ts"), "--log-level", "error"],
-  ...["--simulate", String(agents), "--consumer-name", PREFIX, "--listen", "127.0.0.1:0"],
-  ...["--server", `127.0.0.1:${stage.agents}`],
-], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
-stack.defer(async () => {
-  child.kill("SIGTERM");
-  await child.exited;
-});
+const child = stack.use(
+  await startAgent({
+    consumerName: PREFIX,
+    isFromSource: true,
+    server: `127.0.0.1:${stage.agents}`,
+    args: ["--simulate", String(agents), "--log-level", "info"],
+  }),
+);
 
 const began = performance.now();
 const samples: Sample[] = [];
@@ -63,25 +74,22 @@ const telling = setInterval(() => tell(samples.at(-1)), MINUTE_MS);
 stack.defer(() => clearInterval(telling));
 const load = stack.use(await stage.startLoad());
 const before = stage.cpuMs();
-const outcome = await load.run({
-  task: "lives",
-  port: stage.sources,
-  consumers: Array.from({ length: agents }, (_, n) => `${PREFIX}-${n + 1}`),
-  perSecond,
-  durationMs: minutes * MINUTE_MS,
+const outcome = await runLives().catch(async (error) => {
+  const rows = await query(stage.db, LATE, []);
+  throw new Error(`The longest without an answer are ${JSON.stringify(rows)}`, { cause: error });
 });
 const cost = costOf(stage, before, outcome);
 
 let isGrowing = false;
-for (const  of of["server", "agent", "postgres"] as const) {
-  const floors = floorsOf(of);
+for (const who of ["server", "agent", "postgres"] as const) {
+  const floors = floorsOf(who);
   const value = slopePerMinute(floors) * 60;
-  const promise = `soak-${of}`;
+  const promise = `soak-${who}`;
   isGrowing ||= value > limitOf(promise);
   printFigure({
     bench: "soak",
     promise,
-    what: `growth of ${of}, ${perSecond} changes/s, ${agents} agents, ${minutes} minutes`,
+    what: `growth of ${who}, ${perSecond} changes/s, ${agents} agents, ${minutes} minutes`,
     value,
     unit: "MB/h",
     floors_mb: floors.map(({ megabytes }) => rounded(megabytes)),
@@ -91,6 +99,16 @@ for (const  of of["server", "agent", "postgres"] as const) {
 }
 await stack.disposeAsync();
 process.exit(isGrowing ? 1 : 0);
+
+async function runLives(): Promise<Outcome> {
+  return await load.run({
+    task: "lives",
+    port: stage.sources,
+    consumers: Array.from({ length: agents }, (_, n) => `${PREFIX}-${n + 1}`),
+    perSecond,
+    durationMs: minutes * MINUTE_MS,
+  });
+}
 
 function sample(): Sample {
   const { own: server, now: serverRss } = memoryOf(stage.pid);
@@ -117,12 +135,12 @@ function tell(last: Sample | undefined): void {
 }
 
 /** The least of each window, after what is left out. */
-function floorsOf(of: "server" | "agent" | "postgres"): { minute: number; megabytes: number }[] {
+function floorsOf(who: "server" | "agent" | "postgres"): { minute: number; megabytes: number }[] {
   const kept = samples.filter(({ minute }) => minute > leftOutMinutes && minute < minutes);
   const windows = Map.groupBy(kept, ({ minute }) => Math.floor(minute / windowMinutes));
   return [...windows].map(([index, ofWindow]) => ({
     minute: index * windowMinutes,
-    megabytes: Math.min(...ofWindow.map((one) => one[of])),
+    megabytes: Math.min(...ofWindow.map((one) => one[who])),
   }));
 }
 

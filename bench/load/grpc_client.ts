@@ -8,8 +8,12 @@ import { openHttp2, type StreamEvents } from "./http2.ts";
 export interface GrpcClient {
   /** Publishes a framed message. Rejects if the server does not take it. */
   publish(framed: Uint8Array): Promise<void>;
-  /** Subscribes and resolves once the server has let us in. */
-  subscribe(framed: Uint8Array, hear: (message: Uint8Array) => void): Promise<void>;
+  /** Subscribes and resolves once the server has let us in. `ended` is called when the stream is over. */
+  subscribe(
+    framed: Uint8Array,
+    hear: (message: Uint8Array) => void,
+    ended?: () => void,
+  ): Promise<void>;
   close(): void;
 }
 
@@ -54,10 +58,18 @@ export async function openGrpcClient(port: number): Promise<GrpcClient> {
       new Promise((resolve, reject) => {
         connection.request(publishing, framed, settle(resolve, reject));
       }),
-    subscribe: (framed, hear) =>
+    subscribe: (framed, hear, ended = () => {}) =>
       new Promise((resolve, reject) => {
+        const settled = settle(resolve, reject);
         connection.request(subscribing, framed, {
-          ...settle(resolve, reject),
+          ended(headers) {
+            settled.ended(headers);
+            ended();
+          },
+          failed(error) {
+            settled.failed(error);
+            ended();
+          },
           begun: resolve,
           body: splitFrames(hear),
         });

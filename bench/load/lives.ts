@@ -36,13 +36,14 @@ const UNDER_WAY_MAX = 1_000;
 /** Changes until the time is over. */
 export async function lives(task: Lives): Promise<Outcome> {
   const client = await openGrpcClient(task.port);
+  let failure: string | undefined;
   const waiting = new Map<string, { isEnough: (event: CloudEvent) => boolean; done: () => void }>();
   const request = { source: SOURCE, clusterName: "", dataType: MANIFEST_BUNDLES };
   await client.subscribe(frame(encodeSubscription(request)), (message) => {
     const event = decodeEvent(message);
     const waiter = waiting.get(String(event.extensions["resourceid"]));
     if (waiter?.isEnough(event)) waiter.done();
-  });
+  }, () => failure ??= "the source's stream ended");
   const told = async (id: string, isEnough: (event: CloudEvent) => boolean) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(reject, STATUS_TIMEOUT_MS, new Error(`no status came of ${id}`));
@@ -66,7 +67,6 @@ export async function lives(task: Lives): Promise<Outcome> {
   const latencies: number[] = [];
   const resting: Life[] = [];
   const underWay = new Set<Promise<unknown>>();
-  let failure: string | undefined;
   for (let n = 0; failure === undefined && now() - startedAt < task.durationMs; n++) {
     await Bun.sleep(startedAt + n * 1_000 / task.perSecond - now());
     while (underWay.size >= UNDER_WAY_MAX) await Promise.race(underWay);

@@ -17,8 +17,11 @@ import type { AgentBrokerConfig } from "./agent_broker_config.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import { readRefusal } from "./refusal.ts";
 
-/** What a report may take; a server that needs longer is not there. */
-const PUBLISH_TIMEOUT_MS = 10_000;
+/**
+ * What a report or a question may take. A server to which thousands of agents return at once is slow for a while, and who gives
+ * up too early comes back as one more of them; one that is gone is noticed by its silence.
+ */
+const PUBLISH_TIMEOUT_MS = 30_000;
 
 /** Specs may be large; the server has its own limit. */
 const EVENT_BYTES_MAX = 64 * 1024 * 1024;
