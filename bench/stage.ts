@@ -173,6 +173,8 @@ async function startServer(
 /** Starts a load generator of its own, for a bench that needs no stage. */
 export async function startLoad(): Promise<Load> {
   let answer = Promise.withResolvers<Outcome>();
+  // Until there is a task, nobody waits for an answer.
+  answer.promise.catch(() => {});
   const ready = Promise.withResolvers<void>();
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "load", "program.ts")], {
     stdin: "ignore",
@@ -182,7 +184,11 @@ export async function startLoad(): Promise<Load> {
       if (message === "ready") ready.resolve();
       else answer.resolve(message);
     },
-    onExit: () => answer.reject(new Error("The load generator ended")),
+    onExit() {
+      const error = new Error("The load generator ended");
+      ready.reject(error);
+      answer.reject(error);
+    },
   });
   await ready.promise;
   return {

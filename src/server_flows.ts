@@ -60,18 +60,18 @@ export interface FlowParts {
 export async function startFlows(stack: AsyncDisposableStack, parts: FlowParts): Promise<Flows> {
   const { db, config, log, listen = startListening } = parts;
   // Wakes come from here and from other servers. None of them is needed: every loop also runs by a timer.
-  let up: ReturnType<typeof startUp> | undefined;
+  // Agents may report before anybody can have subscribed.
+  const telling: { up?: ReturnType<typeof startUp> } = {};
   const sleepers = {
     specs(consumerNames: string[]) {
       down.wake(consumerNames.filter(down.isConnected));
-      up?.wakeForSpecs();
+      telling.up?.wakeForSpecs();
     },
-    // Agents may report before anybody can have subscribed.
-    statuses: () => up?.wake(),
+    statuses: () => telling.up?.wake(),
   };
   const wakes = stack.use(createWakes(db, sleepers, log));
   const down = await startDown(stack, parts, wakes);
-  up = startUp(stack, parts, down.acceptor);
+  const up = telling.up = startUp(stack, parts, down.acceptor);
   stack.use(listen(db, wakes.channels, log));
   startUpkeep(stack, db, log);
   if (config["ttl-after-finished"]) {

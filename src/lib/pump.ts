@@ -20,6 +20,18 @@ export interface PumpOptions {
   log: Logger;
 }
 
+/** Long pauses of all pumps end together: an idle program wakes up twice a second, and not for each of them. */
+const GRID_MS = 500;
+/** A timer may be early. */
+const EARLY_MS = 10;
+
+/** A pause that is not longer and ends on the grid. */
+function onGrid(ms: number): number {
+  if (ms < GRID_MS) return ms;
+  const now = performance.now();
+  return Math.floor((now + ms + EARLY_MS) / GRID_MS) * GRID_MS - now;
+}
+
 /**
  * Runs `run` again and again: at once, when woken, and at the latest after `intervalMs`.
  *
@@ -69,10 +81,8 @@ export function startPump(run: () => Promise<Run>, options: PumpOptions): Pump {
           await new Promise<void>((resolve) => setImmediate(resolve));
           continue;
         }
-        await pause(
-          "wakeable",
-          Math.min(intervalMs, typeof result === "number" ? result : Infinity),
-        );
+        const longestMs = typeof result === "number" ? Math.min(result, intervalMs) : intervalMs;
+        await pause("wakeable", onGrid(longestMs));
       } catch (error) {
         if (stopped) return;
         tell(error);

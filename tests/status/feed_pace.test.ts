@@ -69,7 +69,7 @@ test("a transaction that has written nothing for the feed holds nothing", async 
     return feed.isHeld();
   });
 
-  expect(isHeld).toBe(false);
+  expect({ isHeld }).toEqual({ isHeld: false });
 });
 
 test("a reader for sources leaves out specs, and one for everybody does not", async () => {

@@ -53,23 +53,22 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
     }
   };
   const look = () => {
-    let isOwed = false;
-    for (const one of watched) {
-      if (one.silentMs === undefined) continue;
-      isOwed = true;
-      one.silentMs += LOOK_MS;
-    }
-    if (isOwed) drop(limits.silentMsMax);
-    else stopLooking();
+    for (const one of watched) if (one.silentMs !== undefined) one.silentMs += LOOK_MS;
+    drop(limits.silentMsMax);
   };
-  /** While nothing is owed there is nothing to look at. */
-  const stopLooking = () => {
-    clearInterval(looking);
-    looking = undefined;
-  };
+  /** Those that owe an answer. While there are none there is nothing to look at. */
+  const owing = new Set<Watched>();
   const owe = (one: Watched) => {
     one.silentMs ??= 0;
+    owing.add(one);
     looking ??= setInterval(look, LOOK_MS).unref();
+  };
+  const settle = (one: Watched) => {
+    one.silentMs = undefined;
+    owing.delete(one);
+    if (owing.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
   };
   const watch = (socket: Socket) => {
     // While it connects, an answer is owed too.
@@ -81,11 +80,12 @@ export function createSockets(to: DatabaseAddress, limits: SocketLimits): Socket
       // A copy, since a part of a buffer keeps all of it.
       one.tail = Buffer.from(tail.subarray(-READY_BYTES));
       if (one.silentMs === undefined) return;
-      one.silentMs = one.tail.subarray(0, READY.length).equals(READY) ? undefined : 0;
+      one.silentMs = 0;
+      if (one.tail.subarray(0, READY.length).equals(READY)) settle(one);
     });
     socket.once("close", () => {
       watched.delete(one);
-      if (watched.size === 0) stopLooking();
+      settle(one);
     });
     watched.add(one);
     owe(one);
