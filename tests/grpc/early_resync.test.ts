@@ -42,9 +42,14 @@ test("a resync that comes before its subscription counts is answered once it doe
   const request = { source: "", clusterName: "cluster1", dataType: MANIFEST_BUNDLES };
   const stream = openStream(client, metadata, encodeSubscription(request));
   stream.on("error", () => {});
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => {
+    stream.cancel();
+    client.close();
+  });
 
   const event = specResync("cluster1", []);
-  const asking = publish(client, metadata, event).then(() => "answered", String);
+  const asking = publish(client, metadata, event).then(() => "answered", ({ message }) => message);
   // What was sent before this call has come by now.
   await expect(publish(client, metadata, { ...event, type: "nonsense" })).rejects.toBeDefined();
   expect(answered).toEqual([]);
@@ -52,6 +57,4 @@ test("a resync that comes before its subscription counts is answered once it doe
 
   expect(await asking).toBe("answered");
   expect(answered).toEqual(["cluster1"]);
-  stream.cancel();
-  client.close();
 });
