@@ -28,7 +28,7 @@ const durationMs = Number(values.seconds) * 1_000;
 
 await using stage = await openStage({ profile: values.profile });
 await fill(stage, Number(values.resources));
-await accept(stage, 8, 2_000);
+await accept(stage, CALLERS_MANY, 10_000);
 const ceiling = await measureCeiling(stage, { specBytes, durationMs });
 printFigure({
   bench: "accept",
