@@ -73,7 +73,7 @@ export function openConnection(
 
   session.setLocalWindowSize(WINDOW_BYTES);
   watchWindows(session, () => [...calls].map(({ id }) => id ?? 0));
-  const pings = startPings(session, limits);
+  const pings = startPings(session, { ...limits, expired: () => session.destroy() });
   const greeting = setTimeout(() => {
     log.debug("a client said nothing", { within_ms: limits.connectionTimeoutMs });
     session.destroy();

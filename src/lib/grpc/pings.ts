@@ -1,6 +1,6 @@
-/** Pings in both directions: dead clients are noticed, and those that ping too much are told so. */
+/** Pings in both directions: a dead end is noticed, and clients that ping too much are told so. */
 
-import type { ServerHttp2Session } from "node:http2";
+import type { Http2Session } from "node:http2";
 
 export interface PingGuard {
   /** Something was sent, to which clients may well answer with a ping: grpc-go's measure their bandwidth so. */
@@ -39,19 +39,28 @@ export function createPingGuard(
   };
 }
 
+export interface Pings {
+  pingMs: number;
+  pingTimeoutMs: number;
+  /** Whether one is worth it now. */
+  isDue?: () => boolean;
+  /** Called when an answer did not come in time. */
+  expired: () => void;
+}
+
 /**
- * Pings the client again and again, and ends a connection that does not answer in time.
+ * Pings the other end again and again, and tells when it does not answer in time.
  *
- * The other end may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
+ * It may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
  */
 export function startPings(
-  session: ServerHttp2Session,
-  { pingMs, pingTimeoutMs }: { pingMs: number; pingTimeoutMs: number },
+  session: Http2Session,
+  { pingMs, pingTimeoutMs, isDue = () => true, expired }: Pings,
 ): Disposable {
   let deadline: Timer | undefined;
   const pinging = setInterval(() => {
-    if (deadline !== undefined || session.destroyed) return;
-    deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
+    if (deadline !== undefined || session.destroyed || !isDue()) return;
+    deadline = setTimeout(expired, pingTimeoutMs);
     session.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;

@@ -1,0 +1,206 @@
+/**
+ * A gRPC client on bare `node:http2`: one connection to a server, and calls over it.
+ *
+ * It connects once. However the connection ends, each of its calls ends as unavailable, and so does every later one: who wants
+ * another connection opens another channel.
+ */
+
+import http2, { type ClientHttp2Session } from "node:http2";
+import net, { type Socket } from "node:net";
+import tls from "node:tls";
+import type { TlsFiles } from "../broker_config_file.ts";
+import type { CallStatus } from "./call_status.ts";
+import { type CallEvents, type CallRequest, type ClientCall, startCall } from "./client_call.ts";
+import { WINDOW_BYTES } from "./connection.ts";
+import { STATUS } from "./errors.ts";
+import { startPings } from "./pings.ts";
+
+export interface ServerEnd {
+  host: string;
+  port: number;
+  /** Plain text without it. Without an authority in it, the system's are trusted. */
+  tls?: TlsFiles;
+}
+
+export interface ChannelOptions {
+  keepAlive?: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean };
+  /** The server wants its clients to go: it takes no more calls. Those under way may go on for a while. */
+  sentAway(reason: string): void;
+}
+
+export interface Channel {
+  /** Resolves when the server speaks HTTP/2; never, if it does not. */
+  ready: Promise<void>;
+  /** Calls a method, at once or when the server takes one more. */
+  call(
+    path: string,
+    headers: Record<string, string>,
+    request: CallRequest,
+    events: CallEvents,
+  ): ClientCall;
+  /** Takes no more calls, and disconnects when those under way have ended. */
+  close(): void;
+}
+
+/** What it may take until the server speaks HTTP/2. */
+const CONNECT_MS = 20_000;
+/** What calls may still take once the channel is closed: all that have an end, have it by then. */
+const CLOSE_MS = 40_000;
+/** A server that says goodbye ends the streams itself in this time, and says why; or it leaves that to us. */
+const GOODBYE_MS = 1_000;
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** Starts to connect. */
+export function openChannel(server: ServerEnd, { keepAlive, sentAway }: ChannelOptions): Channel {
+  const authority = `${net.isIPv6(server.host) ? `[${server.host}]` : server.host}:${server.port}`;
+  const scheme = server.tls === undefined ? "http" : "https";
+  const socket = connectSocket(server);
+  const session = http2.connect(`${scheme}://${authority}`, {
+    createConnection: () => socket,
+    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+  });
+  const calls = new Set<ClientCall>();
+  const ready = Promise.withResolvers<void>();
+  let [isReady, isClosing] = [false, false];
+  let lost: CallStatus | undefined;
+  let reason: string | undefined;
+  let pings: Disposable | undefined;
+  let goodbye: Timer | undefined;
+
+  const lose = (details: string) => {
+    if (lost !== undefined) return;
+    lost = { code: STATUS.unavailable, details };
+    clearTimeout(deadline);
+    clearTimeout(goodbye);
+    pings?.[Symbol.dispose]();
+    const status = lost;
+    // A turn later: the answer of a call may have come with the end.
+    setImmediate(() => {
+      for (const call of calls) call.end(status);
+      session.destroy();
+      socket.destroy();
+    });
+  };
+  const dropped = () => {
+    if (isReady) {
+      lose(reason === undefined ? "Connection dropped" : `Connection dropped: ${reason}`);
+    } else lose(`No connection established. Last error: ${reason ?? "Failed to connect"}`);
+  };
+  const expire = (details: string) => {
+    reason = details;
+    dropped();
+  };
+  let deadline = setTimeout(() => expire(`no answer within ${CONNECT_MS / 1_000} s`), CONNECT_MS);
+
+  session.once("remoteSettings", () => {
+    if (lost !== undefined) return;
+    isReady = true;
+    clearTimeout(deadline);
+    session.setLocalWindowSize(WINDOW_BYTES);
+    if (keepAlive !== undefined) {
+      pings = startKeepAlive(session, keepAlive, {
+        hasCalls: () => calls.size > 0,
+        expired: () => expire(`no answer to a ping within ${keepAlive.timeoutMs} ms`),
+      });
+    }
+    ready.resolve();
+  });
+  session.on("goaway", (code: number, _: number, opaque?: Uint8Array) => {
+    const words = Buffer.from(opaque ?? []).toString("latin1").replace(/[^ -~]/g, "?");
+    if (code !== http2.constants.NGHTTP2_NO_ERROR) {
+      reason = words === ""
+        ? `the server ended it with code ${code}`
+        : `the server said "${words}"`;
+      return;
+    }
+    goodbye ??= setTimeout(() => sentAway("the server sends its clients away"), GOODBYE_MS);
+  });
+  session.on("error", (error: Error) => reason ??= error.message);
+  session.once("close", dropped);
+  socket.on("error", (error: Error) => reason ??= error.message);
+  socket.once("close", dropped);
+  // It was told not to.
+  session.on("stream", (pushed) => {
+    pushed.on("error", () => {});
+    pushed.close(http2.constants.NGHTTP2_CANCEL);
+  });
+
+  return {
+    ready: ready.promise,
+    call(path, headers, request, events) {
+      const refused = lost ?? (isClosing ? CLOSED : undefined);
+      if (refused !== undefined) return endLater(refused, events);
+      const timeout = request.timeoutMs;
+      let stream;
+      try {
+        stream = session.request({
+          ":method": "POST",
+          ":scheme": scheme,
+          ":authority": authority,
+          ":path": path,
+          "content-type": "application/grpc",
+          te: "trailers",
+          "user-agent": "maestro-agent",
+          "grpc-accept-encoding": "identity,gzip",
+          ...(timeout === undefined ? {} : { "grpc-timeout": `${timeout}m` }),
+          ...headers,
+        });
+      } catch (error) {
+        const details = error instanceof Error ? error.message : String(error);
+        return endLater({ code: STATUS.unavailable, details }, events);
+      }
+      const call = startCall(stream, request, events, () => lost);
+      calls.add(call);
+      stream.once("close", () => calls.delete(call));
+      return call;
+    },
+    close() {
+      if (isClosing || lost !== undefined) return;
+      isClosing = true;
+      if (!isReady) return lose("Channel closed");
+      clearTimeout(goodbye);
+      deadline = setTimeout(() => lose("Channel closed"), CLOSE_MS);
+      session.close();
+    },
+  };
+}
+
+const CLOSED: CallStatus = { code: STATUS.unavailable, details: "Channel closed" };
+
+/** A call that never begins. Nobody is called back before its own call returns. */
+function endLater(status: CallStatus, events: CallEvents): ClientCall {
+  queueMicrotask(() => events.ended(status));
+  return { end() {} };
+}
+
+function connectSocket({ host, port, tls: files }: ServerEnd): Socket {
+  if (files === undefined) return net.connect({ host, port, noDelay: true });
+  const { ca, cert, key } = files;
+  const socket = tls.connect({
+    host,
+    port,
+    ALPNProtocols: ["h2"],
+    // TLS sends names only (RFC 6066 §3).
+    ...(net.isIP(host) === 0 ? { servername: host } : {}),
+    // The host as configured, whatever name was sent along: an address has none.
+    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(host, certificate),
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+  });
+  const isEager = true;
+  return socket.setNoDelay(isEager);
+}
+
+function startKeepAlive(
+  session: ClientHttp2Session,
+  keepAlive: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean },
+  { hasCalls, expired }: { hasCalls: () => boolean; expired: () => void },
+): Disposable {
+  return startPings(session, {
+    pingMs: Math.min(keepAlive.timeMs, TIMER_MS_MAX),
+    pingTimeoutMs: Math.min(keepAlive.timeoutMs, TIMER_MS_MAX),
+    isDue: () => keepAlive.permitWithoutStream || hasCalls(),
+    expired,
+  });
+}
