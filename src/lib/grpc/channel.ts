@@ -26,6 +26,8 @@ export interface ChannelOptions {
   keepAlive?: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean };
   /** The server wants its clients to go: it takes no more calls. Those under way may go on for a while. */
   sentAway(reason: string): void;
+  /** What it may take until the server speaks HTTP/2; 20 s unless given. */
+  connectTimeoutMs?: number;
 }
 
 export interface Channel {
@@ -42,7 +44,6 @@ export interface Channel {
   close(): void;
 }
 
-/** What it may take until the server speaks HTTP/2. */
 const CONNECT_MS = 20_000;
 /** What calls may still take once the channel is closed: all that have an end, have it by then. */
 const CLOSE_MS = 40_000;
@@ -51,7 +52,8 @@ const GOODBYE_MS = 1_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Starts to connect. */
-export function openChannel(server: ServerEnd, { keepAlive, sentAway }: ChannelOptions): Channel {
+export function openChannel(server: ServerEnd, options: ChannelOptions): Channel {
+  const { keepAlive, sentAway, connectTimeoutMs = CONNECT_MS } = options;
   const authority = `${net.isIPv6(server.host) ? `[${server.host}]` : server.host}:${server.port}`;
   const scheme = server.tls === undefined ? "http" : "https";
   const socket = connectSocket(server);
@@ -90,7 +92,10 @@ export function openChannel(server: ServerEnd, { keepAlive, sentAway }: ChannelO
     reason = details;
     dropped();
   };
-  let deadline = setTimeout(() => expire(`no answer within ${CONNECT_MS / 1_000} s`), CONNECT_MS);
+  let deadline = setTimeout(
+    () => expire(`no answer within ${connectTimeoutMs / 1_000} s`),
+    connectTimeoutMs,
+  );
 
   session.once("remoteSettings", () => {
     if (lost !== undefined) return;
