@@ -75,7 +75,6 @@ export function startCall(
     try {
       for (let next = deframer.next(encoding); next; next = deframer.next(encoding)) {
         if (events.received === undefined) continue;
-        stream.pause();
         await events.received(next);
         if (isOver) return;
       }
@@ -84,7 +83,7 @@ export function startCall(
       end({ code, details: describeError(error) });
     } finally {
       isReceiving = false;
-      stream.resume();
+      if (stream.isPaused()) stream.resume();
       finish();
     }
   };
@@ -102,8 +101,10 @@ export function startCall(
   stream.on("data", (piece: Uint8Array) => {
     if (isOver) return;
     deframer.push(piece);
+    // What comes after this piece waits in the connection's window; pausing for each message would cost more than most take.
+    if (isReceiving) stream.pause();
     // It never rejects.
-    void receive();
+    else void receive();
   });
   stream.on("trailers", (headers) => endByServer(readTrailers(headers)));
   stream.once("end", () => {
