@@ -3,7 +3,9 @@
 import { expect, test } from "bun:test";
 import http2, { type ServerHttp2Stream } from "node:http2";
 import { gzipSync } from "node:zlib";
+import { plainBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
 import { eventually } from "../harness/eventually.ts";
+import { connect } from "./both_ends.ts";
 import {
   call,
   channelTo,
@@ -253,16 +255,64 @@ test("a call that waits for its turn ends at its deadline too", async () => {
   expect(await first.ended).toEqual({ code: 1, details: "enough" });
 });
 
-test("a refusal that comes before a large request is sent is told, and frees the connection", async () => {
-  await using server = await serveOddly((stream) =>
-    alone(stream, { ...GRPC, "grpc-status": 8, "grpc-message": "too large" })
-  );
+test("a refusal that comes before a large request is sent is told, and makes room for others", async () => {
+  await using server = await serveOddly((stream) => {
+    alone(stream, { ...GRPC, "grpc-status": 8, "grpc-message": "too large" });
+  }, { maxConcurrentStreams: 1 });
   using channel = channelTo(server.port);
+  await channel.ready;
 
   for (let round = 0; round < 5; round++) {
-    const made = call(channel, { message: new Uint8Array(3_000_000) });
+    const made = call(channel, { message: new Uint8Array(3_000_000), timeoutMs: 2_000 });
     expect(await made.ended).toEqual({ code: 8, details: "too large" });
   }
+});
+
+test("what came before a good end is taken before the end is told", async () => {
+  const messages = ["a", "b", "c"];
+  await using server = await serveOddly((stream) =>
+    answer(stream, messages.map((text) => frame(text)), { "grpc-status": "0" })
+  );
+  using channel = channelTo(server.port);
+  const gate = Promise.withResolvers<void>();
+  const made = call(channel, { received: () => gate.promise });
+  await eventually(() => made.messages.length === 1);
+
+  // Answered after all of it has come.
+  await call(channel, { message: new Uint8Array(1) }).ended;
+  const endings = made.endings;
+  gate.resolve();
+
+  expect((await made.ended).code).toBe(0);
+  expect(made.messages).toEqual(messages);
+  expect(endings).toBe(0);
+});
+
+test("room that a server gives by a larger initial window is used by a request under way", async () => {
+  const size = 1_900_000;
+  const bytes32 = (value: number) => {
+    const body = Buffer.alloc(4);
+    body.writeUInt32BE(value);
+    return body;
+  };
+  const trailers = Buffer.concat([GRPC_HEADERS, Buffer.from("\0\x0bgrpc-status\x010", "latin1")]);
+  await using server = await serveFrames((socket, stream) => {
+    const heardBefore = socket.bytesRead;
+    // A million by updates, and nearly another one by the settings: RFC 9113 §6.9.2.
+    socket.write(http2Frame(FRAME.WINDOW_UPDATE, 0, 0, bytes32(2_000_000)));
+    socket.write(http2Frame(FRAME.WINDOW_UPDATE, 0, stream, bytes32(1_000_000)));
+    const widened = Buffer.concat([Buffer.from([0, 4]), bytes32(1_000_000)]);
+    socket.write(http2Frame(FRAME.SETTINGS, 0, 0, widened));
+    socket.on("data", () => {
+      if (socket.bytesRead - heardBefore < size) return;
+      socket.write(http2Frame(FRAME.HEADERS, 5, stream, trailers));
+    });
+  });
+  using channel = channelTo(server.port);
+
+  const made = call(channel, { message: new Uint8Array(size), timeoutMs: 3_000 });
+
+  expect(await made.ended).toEqual({ code: 0, details: "" });
 });
 
 test("a server that sends its clients away is left, and what is under way finishes", async () => {
@@ -314,4 +364,20 @@ test("a channel that is closed lets calls finish, takes no others, and then disc
   expect(await made.ended).toEqual({ code: 0, details: "" });
   expect(late).toEqual({ code: 14, details: "Channel closed" });
   await eventually(() => closed === 1);
+});
+
+test("an agent whose server sends it away, and leaves its stream open, subscribes anew", async () => {
+  const streams: ServerHttp2Stream[] = [];
+  await using server = await serveOddly((stream) => {
+    stream.respond(GRPC);
+    streams.push(stream);
+  });
+  await using connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+  await eventually(() => connection.subscribed === 1);
+
+  server.sessions[0]?.goaway(http2.constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+
+  await eventually(() => connection.subscribed === 2);
+  expect(connection.reasons).toEqual(["the server sends its clients away"]);
+  expect(server.sessions).toHaveLength(2);
 });

@@ -172,7 +172,7 @@ test("frames that nobody asked for harm no call that goes on", async () => {
   const odd = (stream: number) => [
     // A type that does not exist, and room that nobody needs.
     http2Frame(0x77, 0xff, stream, Buffer.from("unknown")),
-    http2Frame(8, 0, 0, Buffer.from([0, 0, 0, 9])),
+    http2Frame(FRAME.WINDOW_UPDATE, 0, 0, Buffer.from([0, 0, 0, 9])),
   ];
   await using server = await serveFrames((socket, stream) => {
     for (const bytes of odd(stream)) socket.write(bytes);
@@ -187,4 +187,19 @@ test("frames that nobody asked for harm no call that goes on", async () => {
 
   expect(await made.ended).toEqual({ code: 0, details: "" });
   expect(made.messages).toEqual(["a"]);
+});
+
+test("a server that pushes what nobody wants ends its calls at the worst", async () => {
+  await using server = await serveFrames((socket, stream) => {
+    const promised = Buffer.concat([Buffer.from([0, 0, 0, 2]), GRPC_HEADERS]);
+    socket.write(http2Frame(FRAME.PUSH, 4, stream, promised));
+    socket.write(http2Frame(FRAME.HEADERS, 4, 2, GRPC_HEADERS));
+    socket.write(http2Frame(FRAME.DATA, 1, 2, frame("pushed")));
+  });
+  using channel = channelTo(server.port);
+
+  const made = call(channel, { timeoutMs: 500 });
+
+  await made.ended;
+  expect([made.endings, made.messages]).toEqual([1, []]);
 });

@@ -67,7 +67,14 @@ export async function serveRaw(speak: (socket: Socket) => void): Promise<RawServ
 }
 
 /** Frame types, and the headers of an answer whose messages follow. */
-export const FRAME = { DATA: 0, HEADERS: 1, RST: 3, SETTINGS: 4, PING: 6, GOAWAY: 7 } as const;
+export const FRAME = {
+  DATA: 0,
+  HEADERS: 1,
+  RST: 3,
+  SETTINGS: 4,
+  PUSH: 5,
+  WINDOW_UPDATE: 8,
+} as const;
 /** `:status: 200` of HPACK's table, and the content type after its name there. */
 export const GRPC_HEADERS = Buffer.from("\x88\x0f\x10\x10application/grpc", "latin1");
 const PREFACE_BYTES = 24;
