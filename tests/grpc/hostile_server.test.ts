@@ -189,17 +189,21 @@ test("frames that nobody asked for harm no call that goes on", async () => {
   expect(made.messages).toEqual(["a"]);
 });
 
-test("a server that pushes what nobody wants ends its calls at the worst", async () => {
-  await using server = await serveFrames((socket, stream) => {
-    const promised = Buffer.concat([Buffer.from([0, 0, 0, 2]), GRPC_HEADERS]);
-    socket.write(http2Frame(FRAME.PUSH, 4, stream, promised));
-    socket.write(http2Frame(FRAME.HEADERS, 4, 2, GRPC_HEADERS));
-    socket.write(http2Frame(FRAME.DATA, 1, 2, frame("pushed")));
-  });
-  using channel = channelTo(server.port);
+test.each([["promised", 5], ["not even promised", 0]])(
+  "a server that pushes what nobody wants is left: %s",
+  async (_, count) => {
+    await using server = await serveFrames((socket, stream) => {
+      const promised = Buffer.concat([Buffer.from([0, 0, 0, 2]), GRPC_HEADERS]);
+      if (count > 0) socket.write(http2Frame(FRAME.PUSH, 4, stream, promised));
+      socket.write(http2Frame(FRAME.HEADERS, 4, 2, GRPC_HEADERS));
+      // An error of the connection, of which every stream is told.
+      socket.write(http2Frame(FRAME.SETTINGS, 0, 3, Buffer.alloc(5)));
+    });
+    using channel = channelTo(server.port);
 
-  const made = call(channel, { timeoutMs: 500 });
+    const made = call(channel, { timeoutMs: 2_000 });
 
-  await made.ended;
-  expect([made.endings, made.messages]).toEqual([1, []]);
-});
+    expect((await made.ended).code).toBe(14);
+    expect([made.endings, made.messages]).toEqual([1, []]);
+  },
+);

@@ -5,7 +5,7 @@
  * another connection opens another channel.
  */
 
-import http2, { type ClientHttp2Session } from "node:http2";
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import net, { type Socket } from "node:net";
 import tls from "node:tls";
 import type { TlsFiles } from "../broker_config_file.ts";
@@ -13,7 +13,9 @@ import type { CallStatus } from "./call_status.ts";
 import { type CallEvents, type CallRequest, type ClientCall, startCall } from "./client_call.ts";
 import { WINDOW_BYTES } from "./connection.ts";
 import { STATUS } from "./errors.ts";
+import { gatherSocketWrites } from "./gathered_writes.ts";
 import { startPings } from "./pings.ts";
+import { exposeSocketReads, watchServerWindows } from "./windows.ts";
 
 export interface ServerEnd {
   host: string;
@@ -57,11 +59,17 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
   const authority = `${net.isIPv6(server.host) ? `[${server.host}]` : server.host}:${server.port}`;
   const scheme = server.tls === undefined ? "http" : "https";
   const socket = connectSocket(server);
+  gatherSocketWrites(socket);
+  const showReads = exposeSocketReads(
+    socket,
+    server.tls === undefined ? "connect" : "secureConnect",
+  );
   const session = http2.connect(`${scheme}://${authority}`, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
   });
-  const calls = new Set<ClientCall>();
+  showReads();
+  const calls = new Map<ClientHttp2Stream, ClientCall>();
   const ready = Promise.withResolvers<void>();
   let [isReady, isClosing] = [false, false];
   let lost: CallStatus | undefined;
@@ -78,7 +86,7 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
     const status = lost;
     // A turn later: the answer of a call may have come with the end.
     setImmediate(() => {
-      for (const call of calls) call.end(status);
+      for (const call of calls.values()) call.end(status);
       session.destroy();
       socket.destroy();
     });
@@ -124,11 +132,12 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
   session.once("close", dropped);
   socket.on("error", (error: Error) => reason ??= error.message);
   socket.once("close", dropped);
-  // It was told not to.
-  session.on("stream", (pushed) => {
-    pushed.on("error", () => {});
-    pushed.close(http2.constants.NGHTTP2_CANCEL);
-  });
+  watchServerWindows(
+    socket,
+    () => [...calls.keys()].flatMap(({ id }) => id ?? []),
+    // It was told not to push.
+    () => expire("Protocol error"),
+  );
 
   return {
     ready: ready.promise,
@@ -155,8 +164,8 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
         return endLater({ code: STATUS.unavailable, details }, events);
       }
       const call = startCall(stream, request, events, () => lost);
-      calls.add(call);
-      stream.once("close", () => calls.delete(call));
+      calls.set(stream, call);
+      stream.once("close", () => calls.delete(stream));
       return call;
     },
     close() {

@@ -9,21 +9,24 @@ import type { Server, Socket } from "node:net";
 
 /** Lets the sockets of a server hold back what is written until the turn ends. */
 export function gatherWrites(server: Server, event: "connection" | "secureConnection"): void {
-  server.prependListener(event, (socket: Socket) => {
-    const write = socket.write.bind(socket) as (...given: unknown[]) => boolean;
-    let isGathering = false;
-    const leave = () => {
-      isGathering = false;
-      socket.uncork();
-    };
-    socket.write = (...given: unknown[]) => {
-      if (!isGathering) {
-        isGathering = true;
-        socket.cork();
-        // As many as there are answers in this turn: promises and ticks come before it, reading from sockets after it.
-        setImmediate(leave);
-      }
-      return write(...given);
-    };
-  });
+  server.prependListener(event, gatherSocketWrites);
+}
+
+/** The same for one socket. */
+export function gatherSocketWrites(socket: Socket): void {
+  const write = socket.write.bind(socket) as (...given: unknown[]) => boolean;
+  let isGathering = false;
+  const leave = () => {
+    isGathering = false;
+    socket.uncork();
+  };
+  socket.write = (...given: unknown[]) => {
+    if (!isGathering) {
+      isGathering = true;
+      socket.cork();
+      // As many as there are answers in this turn: promises and ticks come before it, reading from sockets after it.
+      setImmediate(leave);
+    }
+    return write(...given);
+  };
 }

@@ -1,9 +1,9 @@
 /**
- * Keeps the flow control of open streams right when a client widens its windows.
+ * Keeps the flow control of open streams right when the other end widens its windows.
  *
  * A new SETTINGS_INITIAL_WINDOW_SIZE changes the window of every open stream by the difference (RFC 9113 §6.9.2). Bun
  * 1.4.5 takes it for the least that a stream has been given in all, so a stream that was given more gains nothing. grpc-go
- * widens its windows as it measures its bandwidth, and in the end both sides wait for ever. So the client's difference
+ * widens its windows as it measures its bandwidth, and in the end both sides wait for ever. So the difference
  * is put in front of such a frame, as WINDOW_UPDATE frames, which leave Bun nothing to add.
  */
 
@@ -36,6 +36,19 @@ export function exposeReads(server: Server, event: "connection" | "secureConnect
   });
 }
 
+/** The same for a socket of a client. Call it before its session is made, and what it returns right after. */
+export function exposeSocketReads(
+  socket: Socket & { _handle?: unknown },
+  event: "connect" | "secureConnect",
+): () => void {
+  let handle: unknown;
+  socket.prependOnceListener(event, () => {
+    handle = socket._handle;
+    socket._handle = undefined;
+  });
+  return () => socket.once(event, () => socket._handle = handle);
+}
+
 /** Puts the repair between a new session and its socket. `openStreams` are the ids of its streams. */
 export function watchWindows(session: ServerHttp2Session, openStreams: () => number[]): void {
   const { socket } = session;
@@ -46,17 +59,38 @@ export function watchWindows(session: ServerHttp2Session, openStreams: () => num
   }
 }
 
-/** Passes on what a client sends, in order, with what Bun needs in between. `openStreams` are their ids. */
+/** The same for a session of a client. `pushed` is called if the server begins streams of its own. */
+export function watchServerWindows(
+  socket: Socket,
+  openStreams: () => number[],
+  pushed: () => void,
+): void {
+  for (const listener of socket.listeners("data")) {
+    const read = listener as (chunk: Buffer) => void;
+    socket.on("data", repairWindows(openStreams, read, { prefaceBytes: 0, pushed }));
+    socket.off("data", read);
+  }
+}
+
+/**
+ * Passes on what the other end sends, in order, with what Bun needs in between. `openStreams` are the ids of streams.
+ *
+ * With `pushed` nothing is passed on from a frame of a stream with an even number: those are a server's own, and Bun's
+ * sessions make a stream of it that nobody sees, whose error would end the process.
+ */
 export function repairWindows(
   openStreams: () => number[],
   pass: (bytes: Buffer) => void,
+  { prefaceBytes = PREFACE_BYTES, pushed }: { prefaceBytes?: number; pushed?: () => void } = {},
 ): (chunk: Buffer) => void {
   let initial = INITIAL;
   let held: Buffer | undefined;
   // What of the current frame needs no look.
-  let opaqueBytes = PREFACE_BYTES;
+  let opaqueBytes = prefaceBytes;
+  let isRefused = false;
 
   return (chunk) => {
+    if (isRefused) return;
     const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
     held = undefined;
     let [from, at] = [0, 0];
@@ -66,6 +100,11 @@ export function repairWindows(
       opaqueBytes -= opaque;
       const left = bytes.length - at;
       if (left === 0) break;
+      if (pushed !== undefined && left >= HEAD_BYTES && isEven(bytes.readUInt32BE(at + 5))) {
+        isRefused = true;
+        if (at > from) pass(bytes.subarray(from, at));
+        return pushed();
+      }
       const frameBytes = left < HEAD_BYTES ? Infinity : HEAD_BYTES + bytes.readUIntBE(at, 3);
       if (left >= HEAD_BYTES && !isSettings(bytes, at, frameBytes)) {
         at += HEAD_BYTES;
@@ -88,6 +127,11 @@ export function repairWindows(
     }
     if (at > from) pass(bytes.subarray(from, at));
   };
+}
+
+/** 0 is the connection; the highest bit means nothing. */
+function isEven(streamId: number): boolean {
+  return (streamId & 1) === 0 && (streamId & 0x7fffffff) !== 0;
 }
 
 function isSettings(bytes: Buffer, at: number, frameBytes: number): boolean {
