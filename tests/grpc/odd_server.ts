@@ -90,8 +90,11 @@ export function http2Frame(type: number, flags: number, stream: number, body: Ui
   return Buffer.concat([head, body]);
 }
 
-/** Greets as a server does, and calls `asked` with the id of each stream that is opened. */
-export function serveFrames(asked: (socket: Socket, stream: number) => void): Promise<RawServer> {
+/** Greets as a server does, and calls back with the id of each stream that is opened or reset. */
+export function serveFrames(
+  asked: (socket: Socket, stream: number) => void,
+  reset: (stream: number) => void = () => {},
+): Promise<RawServer> {
   return serveRaw((socket) => {
     let bytes = Buffer.alloc(0);
     let skipped = PREFACE_BYTES;
@@ -105,6 +108,7 @@ export function serveFrames(asked: (socket: Socket, stream: number) => void): Pr
         const [type, flags = 0, stream] = [bytes[3], bytes[4], bytes.readUInt32BE(5)];
         bytes = bytes.subarray(9 + bytes.readUIntBE(0, 3));
         if (type === FRAME.HEADERS) asked(socket, stream);
+        if (type === FRAME.RST) reset(stream);
         if (type === FRAME.SETTINGS && (flags & ACK) === 0) {
           socket.write(http2Frame(FRAME.SETTINGS, ACK, 0, Buffer.alloc(0)));
         }

@@ -62,7 +62,7 @@ export function startCall(
   const endByServer = (given: CallStatus) => {
     settle(given);
     // Whoever is answered before the end of its request would leave the stream half open.
-    if (!stream.writableFinished && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+    if (!stream.writableFinished && !stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
   };
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
     const details = `Deadline exceeded after ${timeoutMs / 1_000} s`;
