@@ -9,6 +9,7 @@ import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:htt
 import net, { type Socket } from "node:net";
 import tls from "node:tls";
 import type { TlsFiles } from "../broker_config_file.ts";
+import { describeError } from "../errors.ts";
 import type { CallStatus } from "./call_status.ts";
 import { type CallEvents, type CallRequest, type ClientCall, startCall } from "./client_call.ts";
 import { WINDOW_BYTES } from "./connection.ts";
@@ -28,7 +29,7 @@ export interface ChannelOptions {
   keepAlive?: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean };
   /** The server wants its clients to go: it takes no more calls. Those under way may go on for a while. */
   sentAway(reason: string): void;
-  /** What it may take until the server speaks HTTP/2; 20 s unless given. */
+  /** What it may take until the server speaks HTTP/2; 30 s unless given. */
   connectTimeoutMs?: number;
 }
 
@@ -46,7 +47,11 @@ export interface Channel {
   close(): void;
 }
 
-const CONNECT_MS = 20_000;
+/**
+ * More than the agent's own patience with a silent server, unless that is set higher: to one to which thousands come at once,
+ * who gives up too early comes back as one more of them.
+ */
+const CONNECT_MS = 30_000;
 /** What calls may still take once the channel is closed: all that have an end, have it by then. */
 const CLOSE_MS = 40_000;
 /** A server that says goodbye ends the streams itself in this time, and says why; or it leaves that to us. */
@@ -119,14 +124,8 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
     ready.resolve();
   });
   session.on("goaway", (code: number, _: number, opaque?: Uint8Array) => {
-    const words = Buffer.from(opaque ?? []).toString("latin1").replace(/[^ -~]/g, "?");
-    if (code !== http2.constants.NGHTTP2_NO_ERROR) {
-      reason = words === ""
-        ? `the server ended it with code ${code}`
-        : `the server said "${words}"`;
-      return;
-    }
-    goodbye ??= setTimeout(() => sentAway("the server sends its clients away"), GOODBYE_MS);
+    if (code !== http2.constants.NGHTTP2_NO_ERROR) reason = readGoodbye(code, opaque);
+    else goodbye ??= setTimeout(() => sentAway("the server sends its clients away"), GOODBYE_MS);
   });
   session.on("error", (error: Error) => reason ??= error.message);
   session.once("close", dropped);
@@ -144,24 +143,18 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
     call(path, headers, request, events) {
       const refused = lost ?? (isClosing ? CLOSED : undefined);
       if (refused !== undefined) return endLater(refused, events);
-      const timeout = request.timeoutMs;
       let stream;
       try {
         stream = session.request({
-          ":method": "POST",
           ":scheme": scheme,
           ":authority": authority,
           ":path": path,
-          "content-type": "application/grpc",
-          te: "trailers",
-          "user-agent": "maestro-agent",
-          "grpc-accept-encoding": "identity,gzip",
-          ...(timeout === undefined ? {} : { "grpc-timeout": `${timeout}m` }),
+          ...CALL_HEADERS,
           ...headers,
+          ...(request.timeoutMs && { "grpc-timeout": `${request.timeoutMs}m` }),
         });
       } catch (error) {
-        const details = error instanceof Error ? error.message : String(error);
-        return endLater({ code: STATUS.unavailable, details }, events);
+        return endLater({ code: STATUS.unavailable, details: describeError(error) }, events);
       }
       const call = startCall(stream, request, events, () => lost);
       calls.set(stream, call);
@@ -178,6 +171,19 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
     },
   };
 }
+
+function readGoodbye(code: number, opaque: Uint8Array | undefined): string {
+  const words = Buffer.from(opaque ?? []).toString("latin1").replace(/[^ -~]/g, "?");
+  return words === "" ? `the server ended it with code ${code}` : `the server said "${words}"`;
+}
+
+const CALL_HEADERS = {
+  ":method": "POST",
+  "content-type": "application/grpc",
+  te: "trailers",
+  "user-agent": "maestro-agent",
+  "grpc-accept-encoding": "identity,gzip",
+};
 
 const CLOSED: CallStatus = { code: STATUS.unavailable, details: "Channel closed" };
 
