@@ -1,6 +1,7 @@
 /** Pings in both directions: dead clients are noticed, and those that ping too much are told so. */
 
 import type { ServerHttp2Session } from "node:http2";
+import type { Rounds } from "./rounds.ts";
 
 export interface PingGuard {
   /** Something was sent, to which clients may well answer with a ping: grpc-go's measure their bandwidth so. */
@@ -46,20 +47,22 @@ export function createPingGuard(
  */
 export function startPings(
   session: ServerHttp2Session,
+  rounds: Rounds,
+  connection: symbol,
   { pingMs, pingTimeoutMs }: { pingMs: number; pingTimeoutMs: number },
 ): Disposable {
   let deadline: Timer | undefined;
-  const pinging = setInterval(() => {
+  const leave = rounds.join(pingMs, () => {
     if (deadline !== undefined || session.destroyed) return;
     deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
     session.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;
     });
-  }, pingMs);
+  }, connection);
   return {
     [Symbol.dispose]() {
-      clearInterval(pinging);
+      leave();
       clearTimeout(deadline);
     },
   };
