@@ -81,6 +81,21 @@ test("who has left has no turn any more, even if another's turn has ended it", a
   expect(count).toBe(0);
 });
 
+test("thousands that are due together leave the event loop to others in between", async () => {
+  const rounds = createRounds();
+  let count = 0;
+  let between = 0;
+  const leaves = Array.from({ length: 2_000 }, () =>
+    rounds.join(1_000, () => {
+      if (count++ === 0) setTimeout(() => between = count, 1);
+    }));
+
+  await eventually(() => count >= 2_000);
+  for (const leave of leaves) leave();
+
+  expect(between).toBeLessThan(1_000);
+});
+
 test("a heartbeat is encoded once for all that are told together", async () => {
   const heartbeats = createHeartbeats(createRounds(), 50);
   const heard: Uint8Array[][] = [[], []];

@@ -41,6 +41,12 @@ export function createPingGuard(
 }
 
 /**
+ * The end of the time-out, which begins when its timer is heard: if we were held up ourselves, the answer lies there unread until
+ * timers have had their turn.
+ */
+const LAST_LOOK_MS = 250;
+
+/**
  * Pings the client again and again, and ends a connection that does not answer in time.
  *
  * The other end may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
@@ -52,9 +58,12 @@ export function startPings(
   { pingMs, pingTimeoutMs }: { pingMs: number; pingTimeoutMs: number },
 ): Disposable {
   let deadline: Timer | undefined;
+  const lastLookMs = Math.min(LAST_LOOK_MS, pingTimeoutMs / 2);
   const leave = rounds.join(pingMs, () => {
     if (deadline !== undefined || session.destroyed) return;
-    deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
+    deadline = setTimeout(() => {
+      deadline = setTimeout(() => session.destroy(), lastLookMs);
+    }, pingTimeoutMs - lastLookMs);
     session.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;

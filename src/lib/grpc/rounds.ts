@@ -19,6 +19,8 @@ export interface Rounds {
 const GRID_MS = 250;
 /** A pace that is not much longer than the grid has a finer one. */
 const SLOTS_MIN = 10;
+/** Before others have their turn of the event loop: thousands may have come together, and a turn is a write. */
+const TURNS_AT_ONCE_MAX = 200;
 
 interface Member {
   stepMs: number;
@@ -48,9 +50,11 @@ export function createRounds(): Rounds {
     timer = undefined;
     // It may be early by a fraction.
     const now = Math.max(timedMs, performance.now());
+    let count = 0;
     for (const [dueMs, members] of [...slots]) {
       if (dueMs > now) continue;
       for (const member of [...members]) {
+        if (count++ === TURNS_AT_ONCE_MAX) return start();
         // Another's turn may have ended it.
         if (!members.delete(member)) continue;
         // Turns that were missed are left out, and what is spread over the grid stays so.
