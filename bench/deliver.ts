@@ -1,5 +1,5 @@
 /**
- * Creates on their way to ten agents: `bun bench/deliver.ts [--road grpc|mqtt] [--seconds 8] [--resources 50000]`.
+ * Creates on their way to agents: `bun bench/deliver.ts [--road grpc|mqtt] [--agents 100] [--seconds 8] [--resources 50000]`.
  *
  * First as fast as 32 callers can make them: those delivered a second, until the last one has arrived. Then 1,000 at once: how
  * long after the last was accepted the last has arrived.
@@ -12,6 +12,7 @@ import { costOf, createConsumers, fill, openStage } from "./stage.ts";
 const { values } = parseArgs({
   options: {
     road: { type: "string", default: "grpc" },
+    agents: { type: "string", default: "100" },
     callers: { type: "string", default: "32" },
     seconds: { type: "string", default: "8" },
     resources: { type: "string", default: "50000" },
@@ -25,8 +26,9 @@ const AT_ONCE = 1_000;
 
 await using stage = await openStage({ road, profile: values.profile });
 await fill(stage, Number(values.resources));
-await run("warm", { durationMs: 2_000 });
+await run("warm", { durationMs: 8_000 });
 const callers = Number(values.callers);
+const agentCount = Number(values.agents);
 {
   const { outcome, receivedAt, cost } = await run("flow", {
     durationMs: Number(values.seconds) * 1_000,
@@ -34,7 +36,7 @@ const callers = Number(values.callers);
   printFigure({
     bench: "deliver",
     promise: `deliver-${road}`,
-    what: `creates delivered to 10 agents over ${road}, ${callers} callers`,
+    what: `creates delivered to ${agentCount} agents over ${road}, ${callers} callers`,
     value: outcome.count / (receivedAt - outcome.startedAt) * 1_000,
     unit: "1/s",
     ...cost,
@@ -58,7 +60,7 @@ const callers = Number(values.callers);
 async function run(name: string, limits: { durationMs: number; count?: number }) {
   await using load = await stage.startLoad();
   await using agents = await stage.startLoad();
-  const consumers = await createConsumers(stage, name);
+  const consumers = await createConsumers(stage, name, Number(values.agents));
   const port = stage.roadPort;
   await agents.run({ task: "agents", road: stage.road, port, consumers, answers: false });
   const before = stage.cpuMs();

@@ -23,7 +23,7 @@ const BURST = 100;
 
 await using stage = await openStage({ road, profile: values.profile });
 await fill(stage, Number(values.resources));
-await run("warm", { durationMs: 2_000 });
+await run("warm", { durationMs: 4_000, burst: BURST });
 const durationMs = Number(values.seconds) * 1_000;
 const steady = await run("steady", { durationMs });
 const burst = await run("burst", { durationMs, burst: BURST });

@@ -1,7 +1,7 @@
 /**
  * Reports stored, and told to their source: `bun bench/reports.ts [--road grpc|mqtt] [--seconds 8] [--resources 50000]`.
  *
- * Over gRPC an answer means stored, so 32 callers show what is stored alone. Then a source listens, and 500 reports are on
+ * Over gRPC an answer means stored, so 32 callers show what is stored alone. Then a source listens, and 300 reports are on
  * their way from agent to source at most: how many arrive a second, and how long one takes.
  */
 
@@ -14,7 +14,7 @@ const { values } = parseArgs({
   options: {
     road: { type: "string", default: "grpc" },
     callers: { type: "string", default: "32" },
-    underway: { type: "string", default: "500" },
+    underway: { type: "string", default: "300" },
     seconds: { type: "string", default: "8" },
     resources: { type: "string", default: "50000" },
     profile: { type: "string" },
@@ -31,7 +31,7 @@ const common = { port: stage.roadPort, consumers, resources };
 const callers = Number(values.callers);
 if (road === "grpc") {
   await using load = await stage.startLoad();
-  await load.run({ task: "report", ...common, callers, durationMs: 2_000 });
+  await load.run({ task: "report", ...common, callers, durationMs: 8_000 });
   const before = await stored();
   const { outcome, cost } = await measure(stage, load, {
     ...{ task: "report", ...common, callers, durationMs },
@@ -51,7 +51,7 @@ if (road === "grpc") {
   await using load = await stage.startLoad();
   const underWayMax = Number(values.underway);
   const task = { task: "fed_reports", road, sources: stage.sources, ...common } as const;
-  await load.run({ ...task, underWayMax, durationMs: 2_000 });
+  await load.run({ ...task, underWayMax, durationMs: 8_000 });
   const { outcome, cost } = await measure(stage, load, { ...task, underWayMax, durationMs });
   const what = `reports from agent to source over ${road}, ${underWayMax} under way`;
   const shared = { bench: "reports", ...cost };
