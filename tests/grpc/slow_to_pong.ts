@@ -2,6 +2,9 @@
 
 import net from "node:net";
 
+/** What it says: a ping has come, or the connection is over. */
+export type Word = "pinged" | "closed";
+
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES = 9;
 const SETTINGS = 4;
@@ -17,11 +20,15 @@ function frame(type: number, flags: number, body: Uint8Array): Buffer {
   return Buffer.concat([head, body]);
 }
 
+function say(word: Word): void {
+  console.log(word);
+}
+
 const socket = net.connect(Number(Bun.argv[2]), "127.0.0.1", () => {
   socket.write(Buffer.concat([Buffer.from(PREFACE), frame(SETTINGS, 0, new Uint8Array())]));
 });
 socket.on("error", () => {});
-socket.on("close", () => console.log("closed"));
+socket.on("close", () => say("closed"));
 let rest = Buffer.alloc(0);
 socket.on("data", (chunk) => {
   rest = Buffer.concat([rest, Buffer.from(chunk)]);
@@ -30,7 +37,7 @@ socket.on("data", (chunk) => {
     const isAck = ((rest[4] ?? 0) & ACK) === ACK;
     if (rest[3] === SETTINGS && !isAck) socket.write(frame(SETTINGS, ACK, new Uint8Array()));
     if (rest[3] === PING && !isAck) {
-      console.log("pinged");
+      say("pinged");
       setTimeout(() => socket.write(frame(PING, ACK, body)), PAUSE_MS);
     }
     rest = rest.subarray(HEAD_BYTES + body.length);

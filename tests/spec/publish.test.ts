@@ -3,11 +3,7 @@
 import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
-import {
-  createSpecPublisher,
-  publishSpecEvents,
-  type ReadyConsumer,
-} from "../../src/lib/spec/publish.ts";
+import { publishSpecEvents, type ReadyConsumer } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
@@ -255,24 +251,6 @@ test("a sweep finds its own consumers among thousands that others serve, or nobo
   const again = await redeliver(specs.db, [own]);
 
   expect([ids(sent), ids(again)]).toEqual([[id], [id]]);
-});
-
-test("M2: a run that comes somewhat before its time sweeps all the same", async () => {
-  await using specs = await openSpecs();
-  const sent: CloudEvent[] = [];
-  const publisher = createSpecPublisher(
-    specs.db,
-    (_, event) => sent.push(event) > 0,
-    log,
-    { sourceId: "maestro", ready: () => ready([specs.consumer]), sweepMs: 1_000 },
-  );
-  while (await publisher.run());
-  const { id } = await specs.create();
-
-  await Bun.sleep(700);
-  while (await publisher.run());
-
-  expect(ids(sent)).toEqual([id]);
 });
 
 test("what a resync has sent meanwhile is not sent a second time", async () => {
