@@ -11,6 +11,7 @@ import { type GrpcStatus, STATUS } from "./errors.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { createPingGuard, startPings } from "./pings.ts";
 import { respondStatus, type ResponseStream } from "./response.ts";
+import type { Rounds } from "./rounds.ts";
 import { watchWindows } from "./windows.ts";
 
 export interface Connection {
@@ -57,9 +58,11 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Watches over a new connection. */
 export function openConnection(
   session: ServerHttp2Session,
+  rounds: Rounds,
   limits: GrpcLimits,
   log: Logger,
 ): Connection {
+  const key = Symbol("connection");
   const streams = new Set<ResponseStream>();
   const guard = createPingGuard({
     minMs: limits.clientPingMinMs,
@@ -73,7 +76,11 @@ export function openConnection(
 
   session.setLocalWindowSize(WINDOW_BYTES);
   watchWindows(session, () => [...calls].map(({ id }) => id ?? 0));
-  const pings = startPings(session, { ...limits, expired: () => session.destroy() });
+  const pings = startPings(session, {
+    ...limits,
+    repeat: (everyMs, turn) => rounds.join(everyMs, turn, key),
+    expired: () => session.destroy(),
+  });
   const greeting = setTimeout(() => {
     log.debug("a client said nothing", { within_ms: limits.connectionTimeoutMs });
     session.destroy();
@@ -143,7 +150,7 @@ export function openConnection(
   };
 
   return {
-    key: Symbol("connection"),
+    key,
     enter(stream) {
       if (calls.size >= limits.callsMax) return false;
       calls.add(stream);

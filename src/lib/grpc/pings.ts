@@ -42,11 +42,19 @@ export function createPingGuard(
 export interface Pings {
   pingMs: number;
   pingTimeoutMs: number;
+  /** Runs `turn` so often until what it returns is called; a timer of its own, unless it is given. */
+  repeat?: (everyMs: number, turn: () => void) => () => void;
   /** Whether one is worth it now. */
   isDue?: () => boolean;
   /** Called when an answer did not come in time. */
   expired: () => void;
 }
+
+/**
+ * The end of the time-out, which begins when its timer is heard: if we were held up ourselves, the answer lies there unread until
+ * timers have had their turn.
+ */
+const LAST_LOOK_MS = 250;
 
 /**
  * Pings the other end again and again, and tells when it does not answer in time.
@@ -55,21 +63,29 @@ export interface Pings {
  */
 export function startPings(
   session: Http2Session,
-  { pingMs, pingTimeoutMs, isDue = () => true, expired }: Pings,
+  { pingMs, pingTimeoutMs, repeat = repeatAlone, isDue = () => true, expired }: Pings,
 ): Disposable {
   let deadline: Timer | undefined;
-  const pinging = setInterval(() => {
+  const lastLookMs = Math.min(LAST_LOOK_MS, pingTimeoutMs / 2);
+  const leave = repeat(pingMs, () => {
     if (deadline !== undefined || session.destroyed || !isDue()) return;
-    deadline = setTimeout(expired, pingTimeoutMs);
+    deadline = setTimeout(() => {
+      deadline = setTimeout(expired, lastLookMs);
+    }, pingTimeoutMs - lastLookMs);
     session.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;
     });
-  }, pingMs);
+  });
   return {
     [Symbol.dispose]() {
-      clearInterval(pinging);
+      leave();
       clearTimeout(deadline);
     },
   };
+}
+
+function repeatAlone(everyMs: number, turn: () => void): () => void {
+  const timer = setInterval(turn, everyMs);
+  return () => clearInterval(timer);
 }

@@ -14,6 +14,7 @@ import { type Methods, serveStream } from "./call.ts";
 import { type Connection, openConnection, WINDOW_BYTES } from "./connection.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { gatherWrites } from "./gathered_writes.ts";
+import { createRounds, type Rounds } from "./rounds.ts";
 import { exposeReads } from "./windows.ts";
 
 /** PEM texts. With a `ca`, clients must show a certificate that comes from it. */
@@ -28,6 +29,8 @@ export interface GrpcServerOptions {
   /** 0 lets the system choose. */
   port: number;
   limits: GrpcLimits;
+  /** By which connections are pinged; its own unless given. */
+  rounds?: Rounds;
   /** Plain HTTP/2 without it. */
   tls?: ServerTls;
   log: Logger;
@@ -45,14 +48,14 @@ export interface GrpcServer extends AsyncDisposable {
 
 /** Starts serving. Disposing takes no new connection, and drains those that are open. */
 export async function serveGrpc(methods: Methods, options: GrpcServerOptions): Promise<GrpcServer> {
-  const { limits, log } = options;
+  const { limits, rounds = createRounds(), log } = options;
   const { server, setTls } = createServer(options);
   const opened = options.tls === undefined ? "connection" : "secureConnection";
   exposeReads(server, opened);
   gatherWrites(server, opened);
   const connections = new Map<unknown, Connection>();
   server.on("session", (session) => {
-    connections.set(session, openConnection(session, limits, log));
+    connections.set(session, openConnection(session, rounds, limits, log));
     session.once("close", () => connections.delete(session));
   });
   server.on("sessionError", (error) => log.debug("a connection failed", { error }));
