@@ -55,6 +55,10 @@ export function openAgentBroker(
       server: config.url,
     });
   }
+  if (config.proxy !== undefined) {
+    const { name, variable } = config.proxy;
+    log.info("going through a proxy", { server: config.url, proxy: name, variable });
+  }
   const stop = new AbortController();
   let connecting: Session | undefined;
   let session: Session | undefined;
@@ -62,7 +66,7 @@ export function openAgentBroker(
   const runSession = async (): Promise<boolean> => {
     const ended = Promise.withResolvers<string>();
     const [channel, headers] = await Promise.all([
-      connectTo(config, ended.resolve),
+      connectTo(config, { sentAway: ended.resolve, signal: stop.signal }),
       callHeaders(config),
     ]);
     const current: Session = { channel, end: ended.resolve };
