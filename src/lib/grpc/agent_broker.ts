@@ -65,14 +65,15 @@ export function openAgentBroker(
 
   const runSession = async (): Promise<boolean> => {
     const ended = Promise.withResolvers<string>();
-    const [channel, headers] = await Promise.all([
-      connectTo(config, { sentAway: ended.resolve, signal: stop.signal }),
-      callHeaders(config),
-    ]);
+    // First what may fail: nobody would close the connection.
+    const headers = await callHeaders(config);
+    const channel = await connectTo(config, { sentAway: ended.resolve, signal: stop.signal });
     const current: Session = { channel, end: ended.resolve };
     connecting = current;
     const onStop = () => ended.resolve("the agent is stopping");
     stop.signal.addEventListener("abort", onStop, { once: true });
+    // It may have come while we read files.
+    if (stop.signal.aborted) onStop();
     const { healthinessTimeoutMs: timeoutMs, isHeartbeatRequired } = config;
     const health = startHealthTimer({
       timeoutMs,
