@@ -154,7 +154,7 @@ test("a proxy that is not there is named", async () => {
   expect(said).toStartWith(
     `No connection to ${HUB} through the proxy ${gone.proxy.name} of test: `,
   );
-  expect(said).toMatch(/refused|connect/i);
+  expect(said).toContain(": connect ECONNREFUSED");
 });
 
 test("a proxy that never answers is given up, and holds no stop up", async () => {

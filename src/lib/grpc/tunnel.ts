@@ -70,7 +70,7 @@ function readAnswer(
     if (!"HTTP/1.".startsWith(text.slice(0, 7))) return fail("its answer is not HTTP");
     const end = /\r?\n\r?\n/.exec(text);
     if (end === null) {
-      if (bytes.length >= HEADERS_BYTES_MAX) fail(`its answer is longer than 16 KB`);
+      if (bytes.length >= HEADERS_BYTES_MAX) fail("its answer is longer than 16 KB");
       return;
     }
     const [, status, reason = ""] = /^HTTP\/1\.\d (\d{3})(?: (.*))?/.exec(text) ?? [];
@@ -78,13 +78,8 @@ function readAnswer(
     if (!status.startsWith("2")) return fail(`it answered ${status} ${readable(reason)}`.trim());
     taken(bytes.subarray(end.index + end[0].length));
   };
-  const ended = () => fail("it closed the connection without an answer");
   socket.on("readable", read);
-  socket.once("end", ended);
-  return () => {
-    socket.off("readable", read);
-    socket.off("end", ended);
-  };
+  return () => void socket.off("readable", read);
 }
 
 function readable(reason: string): string {
