@@ -7,7 +7,7 @@
  * is put in front of such a frame, as WINDOW_UPDATE frames, which leave Bun nothing to add.
  */
 
-import type { ServerHttp2Session } from "node:http2";
+import type { ClientHttp2Session, ServerHttp2Session } from "node:http2";
 import type { Server, Socket } from "node:net";
 
 const PREFACE_BYTES = 24;
@@ -36,17 +36,24 @@ export function exposeReads(server: Server, event: "connection" | "secureConnect
   });
 }
 
-/** The same for a socket of a client. Call it before its session is made, and what it returns right after. */
+/**
+ * The same for a socket of a client. Call it before its session is made, and what it returns right after. Without an event the
+ * socket is connected already.
+ */
 export function exposeSocketReads(
   socket: Socket & { _handle?: unknown },
-  event: "connect" | "secureConnect",
-): () => void {
+  event: "connect" | "secureConnect" | undefined,
+): (session: ClientHttp2Session) => void {
   let handle: unknown;
-  socket.prependOnceListener(event, () => {
+  const hide = () => {
     handle = socket._handle;
     socket._handle = undefined;
-  });
-  return () => socket.once(event, () => socket._handle = handle);
+  };
+  const show = () => socket._handle = handle;
+  if (event === undefined) hide();
+  else socket.prependOnceListener(event, hide);
+  return (session) =>
+    event === undefined ? session.once("connect", show) : socket.once(event, show);
 }
 
 /** Puts the repair between a new session and its socket. `openStreams` are the ids of its streams. */
