@@ -29,7 +29,7 @@ export async function serveTunnels(
     server.once("close", () => socket.destroy());
     server.on("error", () => {});
     if (!isTogether) socket.write(open);
-    server.once("data", (first) => {
+    server.once("data", (first: Buffer) => {
       socket.write(isTogether ? Buffer.concat([Buffer.from(open), first]) : first);
       server.pipe(socket);
     });
