@@ -195,7 +195,8 @@ export interface ChangeReadRow {
  *
  * The limits are written out, since PostgreSQL plans without knowing parameters, and a page too long
  * would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
- * first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
+ * first (jit_above_cost). States are cut after 8 MB; `page_count` tells. What is not compressed tells its size, and is not
+ * read for it. Nobody but watchers is told of consumers.
  *
  * `sources`: null for everybody's, and for specs as well
  */

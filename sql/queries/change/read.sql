@@ -7,7 +7,8 @@
 --
 -- The limits are written out, since PostgreSQL plans without knowing parameters, and a page too long
 -- would make it sort the whole feed. And it must not be taken for more than it costs, or each page is compiled
--- first (jit_above_cost). States are cut after 8 MB; `page_count` tells.
+-- first (jit_above_cost). States are cut after 8 MB; `page_count` tells. What is not compressed tells its size, and is not
+-- read for it. Nobody but watchers is told of consumers.
 --
 -- $1 after_xid
 -- $2 after_id
@@ -63,15 +64,19 @@ with page as materialized (
     resource.attempts, resource.next_send_at, resource.silent_seconds,
     count(*) over () as page_count,
     sum(
-      coalesce(octet_length(coalesce(marked.spec, resource.spec)::text), 0)
-        + coalesce(octet_length(coalesce(marked.status, resource.status)::text), 0)
+      case when pg_column_compression(coalesce(marked.spec, resource.spec)) is null
+      then coalesce(pg_column_size(coalesce(marked.spec, resource.spec)), 0)
+      else octet_length(coalesce(marked.spec, resource.spec)::text) end
+      + case when pg_column_compression(coalesce(marked.status, resource.status)) is null
+      then coalesce(pg_column_size(coalesce(marked.status, resource.status)), 0)
+      else octet_length(coalesce(marked.status, resource.status)::text) end
     ) over (order by marked.xid, marked.id rows between unbounded preceding and 1 preceding) as bytes_before
   from marked
   left join lateral (
     select resources.*,
       extract(epoch from now() - consumers.last_seen_at)::int as silent_seconds
     from resources
-    left join consumers on consumers.name = resources.consumer_name
+    left join consumers on $3::text[] is null and consumers.name = resources.consumer_name
     where resources.id = marked.resource_id and marked.is_wanted
     limit 1
   ) resource on true
