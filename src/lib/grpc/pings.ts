@@ -1,6 +1,7 @@
 /** Pings in both directions: dead clients are noticed, and those that ping too much are told so. */
 
-import type { ServerHttp2Session } from "node:http2";
+import type { Http2Connection } from "../http2/connection.ts";
+import { CODE } from "../http2/frames.ts";
 
 export interface PingGuard {
   /** Something was sent, to which clients may well answer with a ping: grpc-go's measure their bandwidth so. */
@@ -45,14 +46,17 @@ export function createPingGuard(
  * The other end may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
  */
 export function startPings(
-  session: ServerHttp2Session,
+  connection: Http2Connection,
   { pingMs, pingTimeoutMs }: { pingMs: number; pingTimeoutMs: number },
 ): Disposable {
   let deadline: Timer | undefined;
   const pinging = setInterval(() => {
-    if (deadline !== undefined || session.destroyed) return;
-    deadline = setTimeout(() => session.destroy(), pingTimeoutMs);
-    session.ping(() => {
+    if (deadline !== undefined || connection.isClosed) return;
+    deadline = setTimeout(
+      () => connection.destroy(CODE.noError, "no answer to a ping"),
+      pingTimeoutMs,
+    );
+    connection.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;
     });
