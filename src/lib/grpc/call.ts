@@ -115,6 +115,8 @@ function readMessage(
     };
     stream.read({
       body(piece) {
+        // Messages have a limit of their own.
+        stream.taken(piece.length);
         size += piece.length;
         if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
         chunks.push(piece);

@@ -100,6 +100,8 @@ export function openHttp2Connection(
   /** Streams above it are not served any more. */
   let servedMax = UINT31_MAX;
   let window = windowBytes;
+  /** What may be sent again, and has not been said. */
+  let freeBytes = 0;
   let hasSettings = false;
   let isClosed = false;
   let isClosing = false;
@@ -151,6 +153,13 @@ export function openHttp2Connection(
     return streams.get(streamId);
   };
 
+  const credit = (bytes: number) => {
+    freeBytes += bytes;
+    if (freeBytes < windowBytes / 2 || isClosed) return;
+    sender.control(windowUpdate(0, freeBytes));
+    window += freeBytes;
+    freeBytes = 0;
+  };
   const begin = (streamId: number, block: Buffer, isEnd: boolean) => {
     if (streamId % 2 === 0) throw broken(`a client does not open stream ${streamId}`);
     const open = streams.get(streamId);
@@ -172,7 +181,7 @@ export function openHttp2Connection(
       streams.delete(streamId);
       if (isClosing) queueMicrotask(closeWhenIdle);
     };
-    const stream = createStream(streamId, { sender, headers, windowBytes, closed });
+    const stream = createStream(streamId, { sender, headers, windowBytes, credit, closed });
     streams.set(streamId, stream);
     events.stream(stream);
     if (isEnd) stream.requestEnded();
@@ -184,14 +193,11 @@ export function openHttp2Connection(
     if (body.length === 0 && !isEnd) spendIdle();
     window -= body.length;
     if (window < 0) throw new Http2Error(CODE.flowControlError, "the connection's window is full");
-    if (window < windowBytes / 2) {
-      sender.control(windowUpdate(0, windowBytes - window));
-      window = windowBytes;
-    }
     const content = withoutPadding(flags, body);
     const stream = openOf(streamId);
-    stream?.receive(body.length, content);
-    if (isEnd) stream?.requestEnded();
+    if (stream === undefined) return credit(body.length);
+    stream.receive(body.length, content);
+    if (isEnd) stream.requestEnded();
   };
   const takeSettings = (flags: number, body: Buffer) => {
     if ((flags & FLAG.ack) !== 0) {

@@ -65,7 +65,7 @@ const WINDOW_BYTES = 65_535;
 /** More than that does not wait for the end of the turn, and leaves in several writes. */
 const WRITE_BYTES_MAX = 128 * 1024;
 /** Frames about the connection that wait for a peer which reads nothing, but asks and asks. */
-const CONTROL_BYTES_MAX = 256 * 1024;
+const CONTROL_BYTES_MAX = 64 * 1024;
 
 /**
  * `write` returns whether more is welcome. `overwhelmed` is called when the peer asks and asks, and reads nothing. Throws where

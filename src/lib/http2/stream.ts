@@ -15,6 +15,8 @@ export interface Http2Stream {
   readonly waitingBytes: number;
   /** To be called when the stream is new, by whoever wants the body; what comes otherwise is dropped. */
   read(reader: BodyReader): void;
+  /** So many bytes of the body need no room any more: the peer may send others in their place. */
+  taken(bytes: number): void;
   /** The answer's headers, as a block. */
   respond(block: Buffer): void;
   /** A part of the answer's body: these bytes, in this order. */
@@ -30,7 +32,7 @@ export interface Http2Stream {
 }
 
 export interface BodyReader {
-  /** What is taken makes room for more at once: whoever keeps it needs a limit. */
+  /** A piece, which keeps its room until `taken` is called for it. */
   body(piece: Buffer): void;
   ended(): void;
 }
@@ -51,6 +53,8 @@ export interface StreamParts {
   headers: Headers;
   /** What the peer may have on its way. */
   windowBytes: number;
+  /** The peer may send so much more over the connection. */
+  credit(bytes: number): void;
   /** Called once when it is closed. */
   closed(): void;
 }
@@ -58,7 +62,7 @@ export interface StreamParts {
 /** Opens a stream. */
 export function createStream(
   id: number,
-  { sender, headers, windowBytes, closed }: StreamParts,
+  { sender, headers, windowBytes, credit, closed }: StreamParts,
 ): OpenStream {
   let reader: BodyReader | undefined;
   let isClosed = false;
@@ -66,6 +70,8 @@ export function createStream(
   let isRequestOver = false;
   let isEnded = false;
   let window = windowBytes;
+  /** What has come and is not taken. */
+  let heldBytes = 0;
   const closers: (() => void)[] = [];
   let progressed: (() => void) | undefined;
 
@@ -73,6 +79,7 @@ export function createStream(
     if (isClosed) return;
     isClosed = true;
     sender.drop(flow);
+    if (heldBytes > 0) credit(heldBytes);
     closed();
     for (const callback of closers.splice(0)) callback();
   };
@@ -80,6 +87,16 @@ export function createStream(
     if (isClosed) return;
     sender.control(rstStream(id, code));
     close();
+  };
+  const taken = (bytes: number) => {
+    if (isClosed) return;
+    heldBytes -= bytes;
+    credit(bytes);
+    const free = windowBytes - window - heldBytes;
+    // Half of it, so that a peer seldom has to wait for a round trip.
+    if (isRequestOver || free < windowBytes / 2) return;
+    sender.control(windowUpdate(id, free));
+    window += free;
   };
   const flow = sender.open(id, {
     progressed: () => progressed?.(),
@@ -106,6 +123,7 @@ export function createStream(
     read(given) {
       reader = given;
     },
+    taken,
     respond(block) {
       if (isClosed || isAnswered) return;
       isAnswered = true;
@@ -146,11 +164,10 @@ export function createStream(
       if (window < 0) {
         throw new Http2Error(CODE.flowControlError, "a body is larger than its window", id);
       }
+      heldBytes += frameBytes;
+      const idleBytes = reader === undefined ? frameBytes : frameBytes - body.length;
+      if (idleBytes > 0) taken(idleBytes);
       if (body.length > 0) reader?.body(body);
-      // Half of it, so that a sender never has to wait for a round trip.
-      if (isClosed || isRequestOver || window > windowBytes / 2) return;
-      sender.control(windowUpdate(id, windowBytes - window));
-      window = windowBytes;
     },
     requestEnded() {
       if (isRequestOver) throw new Http2Error(CODE.streamClosed, "a request ends twice", id);
