@@ -69,7 +69,7 @@ async function ledger(db: Db, id: string) {
 
 /** But for what is made anew at each sending. */
 function comparable(event: CloudEvent | undefined) {
-  const { resourceid, readat, metadata, ...extensions } = event?.extensions ?? {};
+  const { resourceid: _, readat: __, metadata: ___, ...extensions } = event?.extensions ?? {};
   return { ...event, id: "", time: "", extensions };
 }
 
