@@ -28,8 +28,10 @@ export interface Spoken {
   pings: number;
   /** Says these frames, and waits until the answers have left. */
   say(...frames: Buffer[]): Promise<void>;
-  /** Whether the socket takes more; when it takes more again, what waits is written. */
-  setFull(isFull: boolean): Promise<void>;
+  /** The socket is full after the next write. */
+  fill(): void;
+  /** It takes more again. */
+  drain(): Promise<void>;
   /** The frames of a kind, as numbers or texts. */
   of(type: number): Heard[];
 }
@@ -90,9 +92,12 @@ export function openSpoken(limits: Partial<ConnectionLimits> = {}): Spoken {
       connection.received(Buffer.concat(said));
       await turn();
     },
-    async setFull(wanted) {
-      isFull = wanted;
-      if (!wanted) connection.drained();
+    fill() {
+      isFull = true;
+    },
+    async drain() {
+      isFull = false;
+      connection.drained();
       await turn();
     },
     of: (type) => frames.filter((one) => one.type === type),

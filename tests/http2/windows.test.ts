@@ -72,12 +72,12 @@ test("a stream whose window is closed holds nobody back", async () => {
 test("streams of a connection have their turns, one frame each", async () => {
   const end = openSpoken();
   await end.say(GREETING, wider(0, 10_000_000), request(1), request(3), request(5));
-  await end.setFull(true);
+  end.fill();
   for (const stream of end.streams) {
     stream.respond(HEADERS);
     stream.write(Buffer.alloc(50_000));
   }
-  await end.setFull(false);
+  await end.drain();
 
   const order = end.of(FRAME.data).map(({ streamId }) => streamId);
   expect(order).toEqual([1, 3, 5, 1, 3, 5, 1, 3, 5, 1, 3, 5]);
@@ -89,14 +89,14 @@ test("what waits while a socket is full stays with its stream, and leaves when t
   const stream = end.streams[0];
   let progress = 0;
   stream?.onProgress(() => progress++);
-  await end.setFull(true);
+  end.fill();
   stream?.respond(HEADERS);
   await end.say();
   stream?.write(Buffer.alloc(10));
   stream?.write(Buffer.alloc(40_000));
   await end.say();
   const waiting = stream?.waitingBytes;
-  await end.setFull(false);
+  await end.drain();
 
   expect([waiting, stream?.waitingBytes]).toEqual([40_010, 0]);
   expect(progress).toBeGreaterThan(0);

@@ -38,6 +38,7 @@ export interface Serving {
 }
 
 const CONTENT_TYPE = "application/grpc";
+const NOTHING = Buffer.alloc(0);
 
 /** Serves a new stream. Whatever goes wrong is answered with a status. */
 export function serveStream(
@@ -102,30 +103,38 @@ function readMessage(
   { receiveBytesMax, connectionTimeoutMs }: GrpcLimits,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
+    // One buffer that grows, as a message may come in very many pieces. One piece alone is not copied.
+    let received: Buffer = NOTHING;
     let size = 0;
-    let isRead = false;
+    let isOver = false;
     const timer = setTimeout(() => {
       refuse(new GrpcError(STATUS.deadlineExceeded, "the request's message did not come in time"));
     }, connectionTimeoutMs);
     const refuse = (error: GrpcError) => {
       clearTimeout(timer);
-      chunks.length = 0;
+      isOver = true;
+      received = NOTHING;
       reject(error);
     };
     stream.read({
       body(piece) {
         // Messages have a limit of their own.
         stream.taken(piece.length);
+        if (isOver) return;
+        const from = size;
         size += piece.length;
         if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
-        chunks.push(piece);
+        if (from === 0) received = piece;
+        else {
+          if (received.length < size) received = grown(received, size);
+          piece.copy(received, from);
+        }
       },
       ended() {
         clearTimeout(timer);
-        isRead = true;
-        const [first] = chunks;
-        const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+        if (isOver) return;
+        isOver = true;
+        const body = received.subarray(0, size);
         try {
           resolve(unframe(body, stream.headers.get("grpc-encoding"), receiveBytesMax));
         } catch (error) {
@@ -135,9 +144,15 @@ function readMessage(
     });
     stream.onClose(() => {
       // Every stream closes, most of them after their answer.
-      if (!isRead) refuse(new GrpcError(STATUS.cancelled, "the call was given up"));
+      if (!isOver) refuse(new GrpcError(STATUS.cancelled, "the call was given up"));
     });
   });
+}
+
+function grown(bytes: Buffer, size: number): Buffer {
+  const larger = Buffer.allocUnsafe(Math.max(size, 2 * bytes.length));
+  bytes.copy(larger);
+  return larger;
 }
 
 function unframe(

@@ -1,11 +1,12 @@
 /**
  * A gRPC server on HTTP/2 of our own: unary and server-streaming methods over bytes.
  *
- * Half of what a call costs through an adapter is the adapter (docs/decisions/0004), and Maestro serves just
+ * Half of what a call costs through an adapter is the adapter (docs/decisions/0004 and 0049), and Maestro serves just
  * two methods. Protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 
 import type { Logger } from "../log.ts";
+import { Http2Error } from "../http2/frames.ts";
 import { serveHttp2, type ServerTls } from "../http2/server.ts";
 import { type Methods, serveStream } from "./call.ts";
 import { type Connection, openConnection, WINDOW_BYTES } from "./connection.ts";
@@ -55,7 +56,10 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
       return {
         stream: (stream) => serveStream(stream, { methods, limits, connection, log }),
         pinged: connection.pinged,
-        failed: (error) => log.debug("a connection failed", { error }),
+        failed(error) {
+          if (error instanceof Http2Error) log.debug("a connection failed", { error });
+          else log.error("a connection failed", { error });
+        },
         closed() {
           connections.delete(connection);
           connection.closed();

@@ -5,7 +5,8 @@
  * Whatever a peer can have us do or keep has a limit here.
  */
 
-import { createBudget } from "./budget.ts";
+import { type Budget, createBudget } from "./budget.ts";
+import { checkFrame, protocolError } from "./frame_rules.ts";
 import {
   CODE,
   createFrameReader,
@@ -15,17 +16,16 @@ import {
   goaway,
   Http2Error,
   PREFACE,
-  rstStream,
   UINT31_MAX,
   windowUpdate,
   withoutPadding,
 } from "./frames.ts";
-import { type BlockAssembly, createBlockAssembly } from "./header_blocks.ts";
-import { createBlockDecoder } from "./hpack.ts";
-import { readRequest } from "./request.ts";
+import { createBlockAssembly } from "./header_blocks.ts";
+import { createRoom } from "./room.ts";
 import { createSender } from "./sending.ts";
 import { readInitialWindow, settingsFrame } from "./settings.ts";
-import { createStream, type Http2Stream, type OpenStream } from "./stream.ts";
+import type { Http2Stream } from "./stream.ts";
+import { createStreams } from "./streams.ts";
 
 /** What a connection needs of a socket. */
 export interface Transport {
@@ -76,8 +76,11 @@ export interface Http2Connection {
   lost(): void;
 }
 
-/** Resets are nearly free for a client, and the work that they end is not (CVE-2023-44487). */
-const RESETS = { atOnce: 1_000, perSecond: 33 };
+/**
+ * Resets are nearly free for a client, and the work that they end is not (CVE-2023-44487). All streams that are open may be
+ * reset at once, as when the deadlines of many calls are over.
+ */
+const RESETS_PER_SECOND = 1_000;
 /** Frames that ask for an answer or carry nothing: SETTINGS, PING, PRIORITY, empty DATA, and what nobody knows. */
 const IDLE_FRAMES = { atOnce: 10_000, perSecond: 1_000 };
 const PING_BYTES = 8;
@@ -89,43 +92,53 @@ export function openHttp2Connection(
   limits: ConnectionLimits,
   own: (connection: Http2Connection) => ConnectionEvents,
 ): Http2Connection {
-  const { windowBytes } = limits;
-  const streams = new Map<number, OpenStream>();
-  const decode = createBlockDecoder();
-  const resets = createBudget(RESETS);
+  const resets = createBudget({ atOnce: limits.streamsMax, perSecond: RESETS_PER_SECOND });
   const idleFrames = createBudget(IDLE_FRAMES);
   const pings = new Map<string, () => void>();
   let pingCount = 0;
-  let lastStreamId = 0;
-  /** Streams above it are not served any more. */
-  let servedMax = UINT31_MAX;
-  let window = windowBytes;
-  /** What may be sent again, and has not been said. */
-  let freeBytes = 0;
   let hasSettings = false;
   let isClosed = false;
   let isClosing = false;
+  /** Nothing can be written any more. */
+  let isCut = false;
 
   const sender = createSender(
-    (bytes) => transport.write(bytes),
+    (bytes) => isCut || transport.write(bytes),
     () => fail(new Http2Error(CODE.enhanceYourCalm, "the peer reads nothing of what it asks for")),
   );
+  const room = createRoom(limits.windowBytes, (increment) => {
+    if (!isClosed) sender.control(windowUpdate(0, increment));
+  });
+  const streams = createStreams({
+    sender,
+    room,
+    limits,
+    begun: (stream) => events.stream(stream),
+    ended() {
+      if (isClosing) queueMicrotask(closeWhenIdle);
+    },
+  });
+  const blocks = createBlockAssembly(streams.takeHeaders, limits.headerBytesMax);
 
   const over = () => {
     if (isClosed) return;
     isClosed = true;
     clearTimeout(greeting);
-    for (const stream of [...streams.values()]) stream.close();
+    streams.closeAll();
     pings.clear();
     events.closed();
+  };
+  const end = () => {
+    isCut = true;
+    transport.end();
   };
   const destroy = (code: number, words: string) => {
     if (isClosed) return;
     sender.flush();
     over();
-    sender.control(goaway(lastStreamId, code, words));
+    sender.control(goaway(streams.lastId, code, words));
     sender.flush();
-    transport.end();
+    end();
   };
   const fail = (error: Error) => {
     if (isClosed) return;
@@ -140,78 +153,34 @@ export function openHttp2Connection(
     if (!isClosing || streams.size > 0 || isClosed) return;
     sender.flush();
     over();
-    transport.end();
-  };
-  const spendIdle = () => {
-    if (idleFrames.spend(performance.now())) return;
-    throw new Http2Error(CODE.enhanceYourCalm, "too many frames that carry nothing");
-  };
-  const isIdle = (streamId: number) => streamId > lastStreamId || streamId % 2 === 0;
-  /** A stream that is open. Those that were are nobody's fault: frames cross on the way. */
-  const openOf = (streamId: number): OpenStream | undefined => {
-    if (isIdle(streamId)) throw broken(`stream ${streamId} has not begun`);
-    return streams.get(streamId);
+    end();
   };
 
-  const credit = (bytes: number) => {
-    freeBytes += bytes;
-    if (freeBytes < windowBytes / 2 || isClosed) return;
-    sender.control(windowUpdate(0, freeBytes));
-    window += freeBytes;
-    freeBytes = 0;
+  const spend = ({ spend }: Budget, message: string) => {
+    if (!spend(performance.now())) throw new Http2Error(CODE.enhanceYourCalm, message);
   };
-  const begin = (streamId: number, block: Buffer, isEnd: boolean) => {
-    if (streamId % 2 === 0) throw broken(`a client does not open stream ${streamId}`);
-    const open = streams.get(streamId);
-    if (open !== undefined || streamId <= lastStreamId) {
-      // Trailers, of which gRPC has none in requests; or those of a stream that has ended meanwhile.
-      decode(block, () => {});
-      if (open === undefined) return;
-      if (!isEnd) throw new Http2Error(CODE.protocolError, "headers within a body", streamId);
-      return open.requestEnded();
-    }
-    lastStreamId = streamId;
-    const { headerBytesMax } = limits;
-    const headers = readRequest(decode, block, { streamId, headerBytesMax });
-    if (streamId > servedMax) return;
-    if (streams.size >= limits.streamsMax) {
-      throw new Http2Error(CODE.refusedStream, "too many streams", streamId);
-    }
-    const closed = () => {
-      streams.delete(streamId);
-      if (isClosing) queueMicrotask(closeWhenIdle);
-    };
-    const stream = createStream(streamId, { sender, headers, windowBytes, credit, closed });
-    streams.set(streamId, stream);
-    events.stream(stream);
-    if (isEnd) stream.requestEnded();
-  };
-  const blocks: BlockAssembly = createBlockAssembly(begin, limits.headerBytesMax);
-
+  const spendIdle = () => spend(idleFrames, "too many frames that carry nothing");
   const takeBody = (flags: number, streamId: number, body: Buffer) => {
     const isEnd = (flags & FLAG.endStream) !== 0;
     if (body.length === 0 && !isEnd) spendIdle();
-    window -= body.length;
-    if (window < 0) throw new Http2Error(CODE.flowControlError, "the connection's window is full");
+    if (!room.spend(body.length)) {
+      throw new Http2Error(CODE.flowControlError, "a body is larger than the connection's window");
+    }
     const content = withoutPadding(flags, body);
-    const stream = openOf(streamId);
-    if (stream === undefined) return credit(body.length);
+    const stream = streams.open(streamId);
+    if (stream === undefined) return room.free(body.length);
     stream.receive(body.length, content);
     if (isEnd) stream.requestEnded();
   };
   const takeSettings = (flags: number, body: Buffer) => {
-    if ((flags & FLAG.ack) !== 0) {
-      if (body.length > 0) throw wrongSize("SETTINGS");
-      return clearTimeout(greeting);
-    }
+    if ((flags & FLAG.ack) !== 0) return clearTimeout(greeting);
     spendIdle();
     hasSettings = true;
     const initialWindow = readInitialWindow(body);
     sender.control(frame(FRAME.settings, FLAG.ack, 0));
-    if (initialWindow !== undefined) sender.resize(initialWindow, flowsOf(streams));
+    if (initialWindow !== undefined) sender.resize(initialWindow, streams.flows());
   };
   const takePing = (flags: number, body: Buffer) => {
-    if (body.length !== PING_BYTES) throw wrongSize("PING");
     if ((flags & FLAG.ack) !== 0) {
       const key = body.toString("latin1");
       const answered = pings.get(key);
@@ -222,19 +191,15 @@ export function openHttp2Connection(
     sender.control(frame(FRAME.ping, FLAG.ack, 0, body));
     events.pinged();
   };
-  const takeReset = (streamId: number, body: Buffer) => {
-    if (body.length !== 4) throw wrongSize("RST_STREAM");
-    const stream = openOf(streamId);
+  const takeReset = (streamId: number) => {
+    const stream = streams.open(streamId);
     if (stream === undefined) return;
-    if (!resets.spend(performance.now())) {
-      throw new Http2Error(CODE.enhanceYourCalm, "too many streams are reset");
-    }
+    spend(resets, "too many streams are reset");
     stream.close();
   };
   const takeWindow = (streamId: number, body: Buffer) => {
-    if (body.length !== 4) throw wrongSize("WINDOW_UPDATE");
     const increment = body.readUInt32BE(0) & UINT31_MAX;
-    const stream = streamId === 0 ? undefined : openOf(streamId);
+    const stream = streamId === 0 ? undefined : streams.open(streamId);
     if (increment === 0) {
       throw new Http2Error(CODE.protocolError, "a window grows by nothing", streamId);
     }
@@ -242,11 +207,10 @@ export function openHttp2Connection(
   };
   const route = (type: number, flags: number, streamId: number, body: Buffer) => {
     if (blocks.isOpen !== (type === FRAME.continuation)) {
-      throw broken("the frames of a header block belong together");
+      throw protocolError("the frames of a header block belong together");
     }
-    if (!hasSettings && type !== FRAME.settings) throw broken("settings come first");
-    if (ABOUT_CONNECTIONS.has(type) && streamId !== 0) throw broken("a stream in a wrong place");
-    if (ABOUT_STREAMS.has(type) && streamId === 0) throw broken("a frame without its stream");
+    if (!hasSettings && type !== FRAME.settings) throw protocolError("settings come first");
+    checkFrame(type, flags, streamId, body);
     switch (type) {
       case FRAME.data:
         return takeBody(flags, streamId, body);
@@ -255,26 +219,16 @@ export function openHttp2Connection(
       case FRAME.continuation:
         return blocks.goOn(flags, streamId, body);
       case FRAME.rstStream:
-        return takeReset(streamId, body);
+        return takeReset(streamId);
       case FRAME.settings:
         return takeSettings(flags, body);
-      case FRAME.pushPromise:
-        throw broken("a client does not push");
       case FRAME.ping:
         return takePing(flags, body);
-      case FRAME.goaway:
-        if (body.length < 8) throw wrongSize("GOAWAY");
-        // What it has begun it still wants answered; it closes by itself.
-        return spendIdle();
       case FRAME.windowUpdate:
         return takeWindow(streamId, body);
-      case FRAME.priority:
-        if (body.length !== 5) {
-          throw new Http2Error(CODE.frameSizeError, "a PRIORITY of a wrong size", streamId);
-        }
-        return spendIdle();
       default:
-        return spendIdle();
+        // A GOAWAY too: what the client has begun it still wants answered, and then closes by itself.
+        spendIdle();
     }
   };
   const take = (type: number, flags: number, streamId: number, body: Buffer) => {
@@ -283,16 +237,11 @@ export function openHttp2Connection(
       route(type, flags, streamId, body);
     } catch (error) {
       if (!(error instanceof Http2Error) || error.streamId === 0) throw error;
-      const stream = streams.get(error.streamId);
-      if (stream !== undefined) stream.reset(error.code);
-      else sender.control(rstStream(error.streamId, error.code));
+      streams.refuse(error);
       spendIdle();
     }
   };
   const readFrames = createFrameReader(take, { preface: PREFACE });
-
-  sender.control(settingsFrame(limits));
-  sender.control(windowUpdate(0, windowBytes - WINDOW_BYTES));
 
   const connection: Http2Connection = {
     get isClosed() {
@@ -314,8 +263,8 @@ export function openHttp2Connection(
     close() {
       if (isClosed || isClosing) return;
       isClosing = true;
-      servedMax = lastStreamId;
-      sender.control(goaway(lastStreamId, CODE.noError, ""));
+      streams.seal();
+      sender.control(goaway(streams.lastId, CODE.noError, ""));
       closeWhenIdle();
     },
     destroy,
@@ -328,30 +277,13 @@ export function openHttp2Connection(
       }
     },
     drained: sender.drained,
-    lost: over,
+    lost() {
+      isCut = true;
+      over();
+    },
   };
   const events = own(connection);
+  sender.control(settingsFrame(limits));
+  sender.control(windowUpdate(0, limits.windowBytes - WINDOW_BYTES));
   return connection;
-}
-
-const ABOUT_CONNECTIONS = new Set<number>([FRAME.settings, FRAME.ping, FRAME.goaway]);
-const ABOUT_STREAMS = new Set<number>([
-  FRAME.data,
-  FRAME.headers,
-  FRAME.priority,
-  FRAME.rstStream,
-  FRAME.pushPromise,
-  FRAME.continuation,
-]);
-
-function broken(message: string): Http2Error {
-  return new Http2Error(CODE.protocolError, message);
-}
-
-function wrongSize(name: string): Http2Error {
-  return new Http2Error(CODE.frameSizeError, `a ${name} of a wrong size`);
-}
-
-function* flowsOf(streams: ReadonlyMap<number, OpenStream>) {
-  for (const { flow } of streams.values()) yield flow;
 }

@@ -2,6 +2,7 @@
 
 import { CODE, Http2Error, rstStream, windowUpdate } from "./frames.ts";
 import type { Headers } from "./request.ts";
+import { createRoom, type Room } from "./room.ts";
 import type { Outflow, Sender } from "./sending.ts";
 
 export interface Http2Stream {
@@ -53,8 +54,8 @@ export interface StreamParts {
   headers: Headers;
   /** What the peer may have on its way. */
   windowBytes: number;
-  /** The peer may send so much more over the connection. */
-  credit(bytes: number): void;
+  /** Of the connection. */
+  room: Room;
   /** Called once when it is closed. */
   closed(): void;
 }
@@ -62,14 +63,13 @@ export interface StreamParts {
 /** Opens a stream. */
 export function createStream(
   id: number,
-  { sender, headers, windowBytes, credit, closed }: StreamParts,
+  { sender, headers, windowBytes, room, closed }: StreamParts,
 ): OpenStream {
   let reader: BodyReader | undefined;
   let isClosed = false;
   let isAnswered = false;
   let isRequestOver = false;
   let isEnded = false;
-  let window = windowBytes;
   /** What has come and is not taken. */
   let heldBytes = 0;
   const closers: (() => void)[] = [];
@@ -79,7 +79,7 @@ export function createStream(
     if (isClosed) return;
     isClosed = true;
     sender.drop(flow);
-    if (heldBytes > 0) credit(heldBytes);
+    if (heldBytes > 0) room.free(heldBytes);
     closed();
     for (const callback of closers.splice(0)) callback();
   };
@@ -91,13 +91,12 @@ export function createStream(
   const taken = (bytes: number) => {
     if (isClosed) return;
     heldBytes -= bytes;
-    credit(bytes);
-    const free = windowBytes - window - heldBytes;
-    // Half of it, so that a peer seldom has to wait for a round trip.
-    if (isRequestOver || free < windowBytes / 2) return;
-    sender.control(windowUpdate(id, free));
-    window += free;
+    room.free(bytes);
+    own.free(bytes);
   };
+  const own = createRoom(windowBytes, (increment) => {
+    if (!isRequestOver) sender.control(windowUpdate(id, increment));
+  });
   const flow = sender.open(id, {
     progressed: () => progressed?.(),
     ended() {
@@ -160,8 +159,7 @@ export function createStream(
       if (isRequestOver) {
         throw new Http2Error(CODE.streamClosed, "a body goes on after its end", id);
       }
-      window -= frameBytes;
-      if (window < 0) {
+      if (!own.spend(frameBytes)) {
         throw new Http2Error(CODE.flowControlError, "a body is larger than its window", id);
       }
       heldBytes += frameBytes;
