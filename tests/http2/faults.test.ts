@@ -82,6 +82,10 @@ test.each<[string, number, Buffer[]]>([
     setting(4, MOST),
   ]],
   ["a stream of the server's", CODE.protocolError, [GREETING, request(2)]],
+  ["a priority without a stream", CODE.protocolError, [
+    GREETING,
+    frame(FRAME.priority, 0, 0, Buffer.alloc(5)),
+  ]],
   ["a push", CODE.protocolError, [GREETING, request(1), frame(FRAME.pushPromise, 4, 1, block)]],
   ["headers that go on without a start", CODE.protocolError, [
     GREETING,
@@ -220,6 +224,37 @@ test("frames that cross with the end of their stream are nobody's fault", async 
 
   expect(end.connection.isClosed).toBeFalse();
   expect(end.streams.map(({ id }) => id)).toEqual([1, 3]);
+});
+
+test("a header block is read though its stream is refused or over, as the next one depends on it", async () => {
+  const end = openSpoken({ streamsMax: 1 });
+  const keeping = (name: string, value: string) =>
+    Buffer.concat([
+      Buffer.from([0x40, name.length]),
+      Buffer.from(name),
+      Buffer.from([value.length]),
+      Buffer.from(value),
+    ]);
+  const whole = FLAG.endHeaders | FLAG.endStream;
+  await end.say(
+    GREETING,
+    request(1, NO_END),
+    headers(whole, 3, Buffer.concat([block, keeping("refused", "a")])),
+  );
+  end.streams[0]?.reset(CODE.cancel);
+  const [newest, before] = [0x80 | 62, 0x80 | 63];
+
+  await end.say(
+    headers(whole, 1, keeping("late", "b")),
+    headers(whole, 5, Buffer.concat([block, Buffer.from([newest, before])])),
+  );
+
+  const last = end.streams.at(-1);
+  expect([last?.id, last?.headers.get("late"), last?.headers.get("refused")]).toEqual([
+    5,
+    "b",
+    "a",
+  ]);
 });
 
 test("what nobody knows, priorities and padding change nothing", async () => {
