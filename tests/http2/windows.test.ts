@@ -250,6 +250,23 @@ test("the bytes of a stream that ends make room for others of its connection", a
   ]);
 });
 
+test("a ping is over when it is answered, or when nobody is there any more", async () => {
+  const end = openSpoken();
+  await end.say(GREETING);
+  const over: string[] = [];
+  for (const name of ["a", "b"]) end.connection.ping(() => over.push(name));
+  await end.say();
+  const [, second] = end.of(FRAME.ping);
+
+  await end.say(frame(FRAME.ping, FLAG.ack, 0, second?.body));
+  const answered = [...over];
+  end.connection.lost();
+  end.connection.ping(() => over.push("c"));
+
+  expect(answered).toEqual(["b"]);
+  expect(over).toEqual(["b", "a", "c"]);
+});
+
 test("a connection that is destroyed says first what was due, and one that closes waits for its streams", async () => {
   const [cut, closing] = [openSpoken(), openSpoken()];
   for (const end of [cut, closing]) await end.say(GREETING, request(1));

@@ -61,7 +61,7 @@ export interface Http2Connection {
   readonly isClosed: boolean;
   /** What of bodies has been sent, in all. */
   readonly bodyBytes: number;
-  /** Calls back when the client has answered. */
+  /** Calls back when the client has answered, or is gone. */
   ping(answered: () => void): void;
   /** Says that every stream which is on its way is still served, but no other should be begun here. */
   sayLeaving(words: string): void;
@@ -125,6 +125,7 @@ export function openHttp2Connection(
     isClosed = true;
     clearTimeout(greeting);
     streams.closeAll();
+    for (const answered of pings.values()) answered();
     pings.clear();
     events.closed();
   };
@@ -251,7 +252,7 @@ export function openHttp2Connection(
       return sender.bodyBytes;
     },
     ping(answered) {
-      if (isClosed) return;
+      if (isClosed) return answered();
       const payload = Buffer.alloc(PING_BYTES);
       payload.writeUInt32BE(++pingCount);
       pings.set(payload.toString("latin1"), answered);
