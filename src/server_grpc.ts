@@ -5,6 +5,7 @@ import type { ServerConfig } from "./lib/config.ts";
 import { describeError, MaestroError } from "./lib/errors.ts";
 import { watchFiles } from "./lib/fresh_files.ts";
 import type { Methods } from "./lib/grpc/call.ts";
+import type { Rounds } from "./lib/grpc/rounds.ts";
 import { refuseWhile, startSendingAway } from "./lib/grpc/cut_off.ts";
 import { type GrpcServer, serveGrpc } from "./lib/grpc/server.ts";
 import { grpcLimits } from "./lib/grpc_config.ts";
@@ -24,6 +25,11 @@ interface TlsPaths {
   ca?: string | undefined;
 }
 
+interface Served {
+  methods: Methods;
+  rounds: Rounds;
+}
+
 /** Opens the doors that there are; `stack` closes them. Resolves to their ports, by name. */
 export async function openGrpcDoors(
   stack: AsyncDisposableStack,
@@ -33,9 +39,11 @@ export async function openGrpcDoors(
   const { config } = parts;
   const ports: Record<string, number> = {};
   const doors: GrpcServer[] = [];
-  const methodsOf = ({ methods }: { methods: Methods }) => refuseWhile(flows.cutOff, methods);
+  const guarded = ({ methods, rounds }: Served): Served => {
+    return { methods: refuseWhile(flows.cutOff, methods), rounds };
+  };
   if (flows.agents !== undefined) {
-    const agents = await openDoor(stack, methodsOf(flows.agents), config["grpc-broker-bindport"], {
+    const agents = await openDoor(stack, guarded(flows.agents), config["grpc-broker-bindport"], {
       cert: config["grpc-broker-tls-cert-file"],
       key: config["grpc-broker-tls-key-file"],
       ca: config["grpc-broker-client-ca-file"],
@@ -46,7 +54,7 @@ export async function openGrpcDoors(
   if (config["enable-grpc-server"]) {
     const sources = await openDoor(
       stack,
-      methodsOf(flows.sources),
+      guarded(flows.sources),
       config["grpc-server-bindport"],
       {
         cert: config["grpc-tls-cert-file"],
@@ -64,7 +72,7 @@ export async function openGrpcDoors(
 
 async function openDoor(
   stack: AsyncDisposableStack,
-  methods: Methods,
+  { methods, rounds }: Served,
   port: number,
   paths: TlsPaths,
   { config, log }: DoorParts,
@@ -75,6 +83,7 @@ async function openDoor(
       hostname: config["server-hostname"],
       port,
       limits: grpcLimits(config),
+      rounds,
       tls,
       log,
     }),

@@ -33,7 +33,7 @@ const LAYERS = ["ground", "wire", "db", "flow", "edge", "entry"];
 const DOORS: Record<string, readonly string[]> = {
   "postgres": ["src/lib/db/", "tools/", "tests/harness/", "bench/"],
   "hono": ["src/lib/rest/"],
-  "@grpc/grpc-js": ["src/lib/grpc/", "tests/", "bench/", "tools/"],
+  "@grpc/grpc-js": ["tests/", "bench/", "tools/"],
   "@grpc/proto-loader": ["tests/"],
   "@bufbuild/protobuf": [
     "src/lib/grpc/",

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import http2 from "node:http2";
 import net from "node:net";
+import { join } from "node:path";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import { createPingGuard } from "../../src/lib/grpc/pings.ts";
 import { query } from "../../src/lib/db/query.ts";
@@ -11,6 +12,7 @@ import { bundle, specEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
 import { openPublisher, publish, subscribe } from "../harness/grpc.ts";
 import { openHttp2, serveSlowly } from "./slow_server.ts";
+import type { Word } from "./slow_to_pong.ts";
 
 const RESOURCE_EXHAUSTED = 8;
 const UNAVAILABLE = 14;
@@ -81,6 +83,26 @@ test("what was sent forgives all pings before it, not only the next", () => {
 
   expect(before).toEqual([false, false, false]);
   expect(after).toEqual([false, false, false, true]);
+});
+
+test("a server that was held up itself reads the answers to its pings before it gives a client up", async () => {
+  const args = ["--grpc-server-ping-interval", "300ms", "--grpc-server-ping-timeout", "300ms"];
+  await using server = await serveSlowly({ args });
+  const script = join(import.meta.dir, "slow_to_pong.ts");
+  await using client = Bun.spawn([process.execPath, script, String(server.port)], {
+    stdout: "pipe",
+  });
+  const said: string[] = [];
+  for await (const line of linesOf(client.stdout)) {
+    said.push(line);
+    // Its answer arrives meanwhile, and its time is over when we go on.
+    if (said.length === 1) Bun.sleepSync(1_000);
+    if (line !== "pinged" || said.length === 3) break;
+  }
+  client.kill();
+
+  const pinged: Word = "pinged";
+  expect(said).toEqual([pinged, pinged, pinged]);
 });
 
 test("a client that never speaks HTTP/2 is let go", async () => {
@@ -253,3 +275,13 @@ test("a client may have a megabyte on its way over one connection", async () => 
   expect(65_535 + increment).toBe(1024 * 1024);
   socket.destroy();
 });
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}

@@ -4,7 +4,13 @@ import { expect, test } from "bun:test";
 import { parseServerConfig } from "../../src/lib/config.ts";
 import { createAgentDoor } from "../../src/lib/grpc/agents.ts";
 import { plainBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
-import { callMetadata, openClient, openStream, publish } from "../../src/lib/grpc/agent_call.ts";
+import {
+  callHeaders,
+  cancel,
+  connectTo,
+  publish,
+  subscribe,
+} from "../../src/lib/grpc/agent_call.ts";
 import { serveGrpc } from "../../src/lib/grpc/server.ts";
 import { grpcLimits } from "../../src/lib/grpc_config.ts";
 import { MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
@@ -38,20 +44,19 @@ test("a resync that comes before its subscription counts is answered once it doe
     ...{ hostname: "127.0.0.1", port: 0, limits: grpcLimits(config), log },
   });
   const broker = plainBrokerConfig(`127.0.0.1:${server.port}`);
-  const [client, metadata] = [await openClient(broker), await callMetadata(broker)];
+  const [channel, headers] = [await connectTo(broker), await callHeaders(broker)];
   const request = { source: "", clusterName: "cluster1", dataType: MANIFEST_BUNDLES };
-  const stream = openStream(client, metadata, encodeSubscription(request));
-  stream.on("error", () => {});
+  const stream = subscribe(channel, headers, encodeSubscription(request), { ended() {} });
   await using stack = new AsyncDisposableStack();
   stack.defer(() => {
-    stream.cancel();
-    client.close();
+    cancel(stream);
+    channel.close();
   });
 
   const event = specResync("cluster1", []);
-  const asking = publish(client, metadata, event).then(() => "answered", ({ message }) => message);
+  const asking = publish(channel, headers, event).then(() => "answered", ({ message }) => message);
   // What was sent before this call has come by now.
-  await expect(publish(client, metadata, { ...event, type: "nonsense" })).rejects.toBeDefined();
+  await expect(publish(channel, headers, { ...event, type: "nonsense" })).rejects.toBeDefined();
   expect(answered).toEqual([]);
   clock.resolve("2026-01-02T03:04:05Z");
 

@@ -55,8 +55,14 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   });
   const common = { hostname: "127.0.0.1", port: 0, limits: grpcLimits(config), log };
   // With MQTT nobody knocks at the agents' door.
-  const agents = await serveGrpc(flows.agents?.methods ?? { unary: {}, streaming: {} }, common);
-  const sources = await serveGrpc(flows.sources.methods, common);
+  const agents = await serveGrpc(flows.agents?.methods ?? { unary: {}, streaming: {} }, {
+    ...common,
+    ...(flows.agents && { rounds: flows.agents.rounds }),
+  });
+  const sources = await serveGrpc(flows.sources.methods, {
+    ...common,
+    rounds: flows.sources.rounds,
+  });
   const close = closeOnce([sources, agents]);
   stack.defer(close);
   const owned = stack.move();

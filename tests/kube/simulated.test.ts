@@ -287,3 +287,16 @@ test("nobody is refused anything, and events do not pile up", async () => {
   expect(answer["status"]).toEqual({ allowed: true });
   expect((await kube.list(event.type, "")).items).toEqual([]);
 });
+
+test("works that wait for nothing else leave the event loop to timers and sockets", async () => {
+  const kube = createSimulatedKube();
+  const ref = await refOf(kube, "v1", "ConfigMap");
+  await kube.create(ref, configMap(ref), WRITER);
+  let hasFired = false;
+  setTimeout(() => hasFired = true, 1);
+  const until = performance.now() + 500;
+
+  while (!hasFired && performance.now() < until) await kube.get(ref);
+
+  expect(hasFired).toBe(true);
+});

@@ -71,3 +71,24 @@ test("one sweep finds more consumers than fit a statement, and each is sent all 
 
   expect(sent.toSorted()).toEqual(made.map(({ id }) => id).toSorted());
 });
+
+test("M2: a run that comes somewhat before its time sweeps all the same", async () => {
+  await using specs = await openSpecs();
+  const [here = ""] = await addConsumers(specs, "here-", 1);
+  const ready = new Map([[here, { name: here, connectedAt: "2000-01-01T00:00:00Z" }]]);
+  const sent: string[] = [];
+  const publisher = createSpecPublisher(
+    specs.db,
+    (_, event) => sent.push(String(event.extensions["resourceid"])) > 0,
+    log,
+    { sourceId: "maestro", ready: () => ready, sweepMs: 1_000 },
+  );
+  while (await publisher.run());
+  const { id } = await specs.create({ consumerName: here });
+
+  // As far away as the grid of a pump brings its next run.
+  await Bun.sleep(700);
+  while (await publisher.run());
+
+  expect(sent).toEqual([id]);
+});

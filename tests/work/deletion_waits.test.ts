@@ -290,3 +290,40 @@ test("I5: what is said late of a former AppliedManifestWork does not forget the 
   expect(next.uid).not.toBe(former.uid);
   expect(ledger.get(work.name)).toBe(next);
 });
+
+test("a deletion that another's hand has ended leaves nothing to the next life of its name", async () => {
+  const uid = crypto.randomUUID();
+  const hub = `hub-${uid}`;
+  const map = `known-${uid}`;
+  const apply = async () => {
+    await using agent = await startAgent(kube, { hub });
+    await agent.send(uid, 1, { manifests: [held(configMap(map, {}))] });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  };
+  const works = new Map<string, Work>();
+  const ledger = openLedger(kube, await installLedgerType(kube), { hubName: hub });
+  let now = Date.now();
+  const parts = { kube, ledger, works, log: testLogger(), nowMs: () => now, changed: () => {} };
+  const deletions = createDeletions(parts);
+  const begin = async () => {
+    await apply();
+    const work = appliedWork(uid);
+    works.set(uid, work);
+    expect(await deletions.advance(work)).toBe(false);
+    return work;
+  };
+  const first = await begin();
+  const entry = ledger.get(uid);
+  if (entry === undefined) throw new Error("its AppliedManifestWork is not known");
+  await letGo(map);
+  while (await deletions.finalise(entry) !== undefined);
+  expect(await deletions.advance(first)).toBe(true);
+
+  now += 3_600_000;
+  const second = await begin();
+  await letGo(map);
+  while (!await deletions.advance(second));
+
+  const said = second.conditions.find(({ type }) => type === "Deleting");
+  expect(said?.message).toBe("ManifestWork is being deleted");
+});

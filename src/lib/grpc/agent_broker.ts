@@ -6,7 +6,6 @@
  * nothing else.
  */
 
-import type { Client, ServiceError } from "@grpc/grpc-js";
 import { backoffMs } from "../backoff.ts";
 import { describeError, MaestroError } from "../errors.ts";
 import { watchFiles } from "../fresh_files.ts";
@@ -16,7 +15,10 @@ import { HEARTBEAT_TYPE } from "../wire/event.ts";
 import { decodeEvent, encodeSubscription } from "../wire/protobuf.ts";
 import type { Broker, BrokerEvents } from "../work/broker.ts";
 import type { AgentBrokerConfig } from "./agent_broker_config.ts";
-import { callMetadata, openClient, openStream, publish, type Stream } from "./agent_call.ts";
+import { callHeaders, cancel, connectTo, publish, subscribe } from "./agent_call.ts";
+import type { Channel } from "./channel.ts";
+import type { CallEvents, ClientCall } from "./client_call.ts";
+import { STATUS } from "./errors.ts";
 import { type HealthTimer, startHealthTimer } from "./health_timer.ts";
 
 const BACKOFF = { firstMs: 200, factor: 2, ceilingMs: 30_000 };
@@ -37,7 +39,7 @@ export interface AgentBrokerOptions {
 
 /** One connection and its end. */
 interface Session {
-  client: Client;
+  channel: Channel;
   /** Ends the session; the first reason counts. */
   end(reason: string): void;
 }
@@ -58,9 +60,12 @@ export function openAgentBroker(
   let session: Session | undefined;
 
   const runSession = async (): Promise<boolean> => {
-    const [client, metadata] = await Promise.all([openClient(config), callMetadata(config)]);
     const ended = Promise.withResolvers<string>();
-    const current: Session = { client, end: ended.resolve };
+    const [channel, headers] = await Promise.all([
+      connectTo(config, ended.resolve),
+      callHeaders(config),
+    ]);
+    const current: Session = { channel, end: ended.resolve };
     connecting = current;
     const onStop = () => ended.resolve("the agent is stopping");
     stop.signal.addEventListener("abort", onStop, { once: true });
@@ -72,13 +77,13 @@ export function openAgentBroker(
     });
     const streams = dataTypes.map((dataType) => {
       const request = encodeSubscription({ source: "", clusterName: consumerName, dataType });
-      return openStream(client, metadata, request);
+      const open = (listener: CallEvents) => subscribe(channel, headers, request, listener);
+      return openStream(open, events, { end: current.end, health, log });
     });
     let wasSubscribed = false;
     try {
-      for (const stream of streams) readStream(stream, events, { end: current.end, health, log });
       const isUp = await Promise.race([
-        untilSubscribed(client, streams).then(() => true),
+        untilSubscribed(channel, streams).then(() => true),
         ended.promise.then(() => false),
       ]);
       if (isUp) {
@@ -93,9 +98,9 @@ export function openAgentBroker(
     session = undefined;
     health.stop();
     stop.signal.removeEventListener("abort", onStop);
-    for (const stream of streams) stream.cancel();
+    for (const { call } of streams) cancel(call);
     // Takes no new calls. Those under way finish, or meet their deadline.
-    client.close();
+    channel.close();
     events.disconnected(reason);
     return wasSubscribed;
   };
@@ -126,14 +131,14 @@ export function openAgentBroker(
     hubName: config.url,
     eventBytesMax: REQUEST_BYTES_MAX,
     async publish(event) {
-      const metadata = await callMetadata(config);
+      const headers = await callHeaders(config);
       if (session === undefined) {
         throw new MaestroError(
           "unavailable",
           `Cannot publish to "${config.url}": there is no connection`,
         );
       }
-      await publish(session.client, metadata, event);
+      await publish(session.channel, headers, event);
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -142,39 +147,45 @@ export function openAgentBroker(
   };
 }
 
+/** A subscription, and when the server has let it in. */
+interface Stream {
+  call: ClientCall;
+  begun: Promise<void>;
+}
+
 /** Resolves when all streams stand: each has its headers, or has lived for some time. */
-async function untilSubscribed(client: Client, streams: Stream[]): Promise<void> {
-  const headers = Promise.all(
-    streams.map((stream) => new Promise((resolve) => stream.once("metadata", resolve))),
-  );
-  const connected = Promise.withResolvers<void>();
-  client.waitForReady(Infinity, (error) => {
-    if (error === undefined) connected.resolve();
-  });
+async function untilSubscribed(channel: Channel, streams: Stream[]): Promise<void> {
+  const headers = Promise.all(streams.map(({ begun }) => begun));
   const given = new AbortController();
-  await Promise.race([headers, connected.promise.then(() => pause(HEADERS_MS, given.signal))]);
+  await Promise.race([headers, channel.ready.then(() => pause(HEADERS_MS, given.signal))]);
   given.abort();
 }
 
-function readStream(
-  stream: Stream,
+function openStream(
+  subscribe: (listener: CallEvents) => ClientCall,
   events: BrokerEvents,
   { end, health, log }: { end: (reason: string) => void; health: HealthTimer; log: Logger },
-): void {
-  stream.on("metadata", () => health.heard("other"));
-  const receive = async (bytes: Buffer) => {
+): Stream {
+  const begun = Promise.withResolvers<void>();
+  const receive = async (bytes: Uint8Array) => {
     const event = decodeEvent(bytes);
     if (event.type === HEARTBEAT_TYPE) health.heard("heartbeat");
     else await events.receive(event);
   };
-  stream.on("data", (bytes: Buffer) => {
-    health.heard("other");
+  const call = subscribe({
+    begun() {
+      health.heard("other");
+      begun.resolve();
+    },
     // One event at a time: what the agent cannot take yet waits in the connection's window.
-    stream.pause();
-    receive(bytes)
-      .catch((error: unknown) => log.error("cannot receive event", { error }))
-      .finally(() => stream.resume());
+    received(bytes) {
+      health.heard("other");
+      return receive(bytes).catch((error: unknown) => log.error("cannot receive event", { error }));
+    },
+    ended({ code, details }) {
+      if (code === STATUS.ok) end("the server ended the subscription");
+      else end(details || `the server ended the subscription with gRPC status ${code}`);
+    },
   });
-  stream.on("error", (error: ServiceError) => end(error.details || error.message));
-  stream.on("end", () => end("the server ended the subscription"));
+  return { call, begun: begun.promise };
 }

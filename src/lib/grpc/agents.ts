@@ -23,9 +23,10 @@ import {
 } from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
-import type { Methods } from "./call.ts";
+import type { Call, Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
-import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
+import { createRounds, type Rounds } from "./rounds.ts";
+import { anyCaughtUp, createHeartbeats, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 /** Sends an agent what it lacks. */
 export type AnswerResync = (
@@ -62,6 +63,8 @@ export interface AgentDoorOptions {
 
 export interface AgentDoor {
   methods: Methods;
+  /** By which its heartbeats go, for pings that go with them. */
+  rounds: Rounds;
   /** The consumers that can take events at the time of asking. */
   ready(): Here;
   /** The consumers whose agents are connected here, whether or not they can take events. */
@@ -89,6 +92,8 @@ const NO_CONTENT = new Uint8Array();
 export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   const consumers = new Map<string, Connected>();
   const ready = readyAmong(consumers);
+  const rounds = createRounds();
+  const heartbeats = createHeartbeats(rounds, options.heartbeatMs);
   /** Those whose subscription has come, and will count in a moment: agents do not wait for its headers for ever. */
   const arriving = new Map<string, Promise<void>>();
 
@@ -156,7 +161,7 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     await options.acceptReport(readReport(event, options.sourceId));
   };
 
-  const subscribe = async (message: Uint8Array, stream: ResponseStream) => {
+  const subscribe = async (message: Uint8Array, stream: ResponseStream, call: Call) => {
     const { consumerName, dataType } = readSubscription(message);
     // Before it can be sent anything: what is marked as sent from here on goes to this connection.
     const asked = options.now();
@@ -168,7 +173,8 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
     const connectedAt = await asked;
     if (stream.isClosed) return;
     const subscriber = createSubscriber(stream, {
-      heartbeatMs: options.heartbeatMs,
+      heartbeats,
+      connection: call.connection,
       waitingMax: WAITING_MAX,
       caughtUp: () => options.wake(consumerName),
     });
@@ -196,10 +202,11 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
           receive(message).then(() => NO_CONTENT, (error) => Promise.reject(refuseAgent(error))),
       },
       streaming: {
-        [SUBSCRIBE]: (message, stream) =>
-          subscribe(message, stream).catch((error) => Promise.reject(refuseAgent(error))),
+        [SUBSCRIBE]: (message, stream, call) =>
+          subscribe(message, stream, call).catch((error) => Promise.reject(refuseAgent(error))),
       },
     },
+    rounds,
     ready: () => ready,
     connected: () => consumers.keys(),
     isConnected: (consumerName) => consumers.has(consumerName),

@@ -13,6 +13,7 @@ import { type GrpcStatus, STATUS } from "./errors.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { createPingGuard, startPings } from "./pings.ts";
 import { respondStatus, type ResponseStream } from "./response.ts";
+import type { Rounds } from "./rounds.ts";
 
 export interface Connection {
   /** Tells connections apart. */
@@ -58,9 +59,11 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Watches over a new connection. */
 export function openConnection(
   http2: Http2Connection,
+  rounds: Rounds,
   limits: GrpcLimits,
   log: Logger,
 ): Connection {
+  const key = Symbol("connection");
   const streams = new Set<ResponseStream>();
   const guard = createPingGuard({
     minMs: limits.clientPingMinMs,
@@ -73,7 +76,11 @@ export function openConnection(
   let ending: GrpcStatus | undefined;
   let sentBytes = 0;
 
-  const pings = startPings(http2, limits);
+  const pings = startPings(http2, {
+    ...limits,
+    repeat: (everyMs, turn) => rounds.join(everyMs, turn, key),
+    expired: () => http2.destroy(CODE.noError, "no answer to a ping"),
+  });
   const aging = startAging(limits.ageMs, () => void drain("max_age"));
 
   const untilIdle = () =>
@@ -102,7 +109,7 @@ export function openConnection(
   };
 
   return {
-    key: Symbol("connection"),
+    key,
     enter(stream) {
       if (calls.size >= limits.callsMax) return false;
       calls.add(stream);

@@ -1,7 +1,4 @@
-/** Pings in both directions: dead clients are noticed, and those that ping too much are told so. */
-
-import type { Http2Connection } from "../http2/connection.ts";
-import { CODE } from "../http2/frames.ts";
+/** Pings in both directions: a dead end is noticed, and clients that ping too much are told so. */
 
 export interface PingGuard {
   /** Something was sent, to which clients may well answer with a ping: grpc-go's measure their bandwidth so. */
@@ -40,31 +37,59 @@ export function createPingGuard(
   };
 }
 
+/** As much of a connection as pings need; `ping` calls back when the answer has come. */
+export interface Pinged {
+  readonly isClosed: boolean;
+  ping(answered: () => void): unknown;
+}
+
+export interface Pings {
+  pingMs: number;
+  pingTimeoutMs: number;
+  /** Runs `turn` so often until what it returns is called; a timer of its own, unless it is given. */
+  repeat?: (everyMs: number, turn: () => void) => () => void;
+  /** Whether one is worth it now. */
+  isDue?: () => boolean;
+  /** Called when an answer did not come in time. */
+  expired: () => void;
+}
+
 /**
- * Pings the client again and again, and ends a connection that does not answer in time.
+ * The end of the time-out, which begins when its timer is heard: if we were held up ourselves, the answer lies there unread until
+ * timers have had their turn.
+ */
+const LAST_LOOK_MS = 250;
+
+/**
+ * Pings the other end again and again, and tells when it does not answer in time.
  *
- * The other end may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
+ * It may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
  */
 export function startPings(
-  connection: Http2Connection,
-  { pingMs, pingTimeoutMs }: { pingMs: number; pingTimeoutMs: number },
+  connection: Pinged,
+  { pingMs, pingTimeoutMs, repeat = repeatAlone, isDue = () => true, expired }: Pings,
 ): Disposable {
   let deadline: Timer | undefined;
-  const pinging = setInterval(() => {
-    if (deadline !== undefined || connection.isClosed) return;
-    deadline = setTimeout(
-      () => connection.destroy(CODE.noError, "no answer to a ping"),
-      pingTimeoutMs,
-    );
+  const lastLookMs = Math.min(LAST_LOOK_MS, pingTimeoutMs / 2);
+  const leave = repeat(pingMs, () => {
+    if (deadline !== undefined || connection.isClosed || !isDue()) return;
+    deadline = setTimeout(() => {
+      deadline = setTimeout(expired, lastLookMs);
+    }, pingTimeoutMs - lastLookMs);
     connection.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;
     });
-  }, pingMs);
+  });
   return {
     [Symbol.dispose]() {
-      clearInterval(pinging);
+      leave();
       clearTimeout(deadline);
     },
   };
+}
+
+function repeatAlone(everyMs: number, turn: () => void): () => void {
+  const timer = setInterval(turn, everyMs);
+  return () => clearInterval(timer);
 }

@@ -2,6 +2,7 @@
 
 import { type ErrorCode, MaestroError } from "../errors.ts";
 import { isObject } from "../json.ts";
+import type { CallStatus } from "./call_status.ts";
 import { STATUS } from "./errors.ts";
 
 const CODES: Record<number, ErrorCode> = {
@@ -29,16 +30,13 @@ const HTTP_CODES: Record<number, ErrorCode> = {
 };
 
 /** Makes an error of ours from how a call ended. */
-export function readRefusal(
-  error: { code: number; details: string; message: string },
-): MaestroError {
-  const told = readErrStatus(error.details);
+export function readRefusal({ code: status, details }: CallStatus): MaestroError {
+  const told = readErrStatus(details);
   // The words of every gRPC server; trying again would not help, as it does with other exhausted resources.
-  const isTooLarge = error.code === STATUS.resourceExhausted &&
-    /larger than max/.test(error.details);
-  const code = isTooLarge ? "too_large" : told?.code ?? CODES[error.code] ?? "internal";
-  const reason = told?.reason ?? (error.details || error.message);
-  return new MaestroError(code, `Cannot publish: ${reason}`, { cause: error });
+  const isTooLarge = status === STATUS.resourceExhausted && /larger than max/.test(details);
+  const code = isTooLarge ? "too_large" : told?.code ?? CODES[status] ?? "internal";
+  const reason = told?.reason ?? (details || `the server gives gRPC status ${status} alone`);
+  return new MaestroError(code, `Cannot publish: ${reason}`);
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * A gRPC server on HTTP/2 of our own: unary and server-streaming methods over bytes.
  *
- * Half of what a call costs through an adapter is the adapter (docs/decisions/0004 and 0049), and Maestro serves just
+ * Half of what a call costs through an adapter is the adapter (docs/decisions/0004 and 0050), and Maestro serves just
  * two methods. Protocol: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */
 
@@ -11,12 +11,15 @@ import { serveHttp2, type ServerTls } from "../http2/server.ts";
 import { type Methods, serveStream } from "./call.ts";
 import { type Connection, openConnection, WINDOW_BYTES } from "./connection.ts";
 import type { GrpcLimits } from "./limits.ts";
+import { createRounds, type Rounds } from "./rounds.ts";
 
 export interface GrpcServerOptions {
   hostname: string;
   /** 0 lets the system choose. */
   port: number;
   limits: GrpcLimits;
+  /** By which connections are pinged; its own unless given. */
+  rounds?: Rounds;
   /** Plain HTTP/2 without it. */
   tls?: ServerTls | undefined;
   log: Logger;
@@ -38,7 +41,7 @@ const REFUSED_STREAMS_MAX = 100;
 
 /** Starts serving. Disposing takes no new connection, and drains those that are open. */
 export async function serveGrpc(methods: Methods, options: GrpcServerOptions): Promise<GrpcServer> {
-  const { hostname, port, tls, limits, log } = options;
+  const { hostname, port, tls, limits, rounds = createRounds(), log } = options;
   const connections = new Set<Connection>();
   const server = await serveHttp2({
     hostname,
@@ -51,7 +54,7 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
       greetingMs: limits.connectionTimeoutMs,
     },
     own(http2) {
-      const connection = openConnection(http2, limits, log);
+      const connection = openConnection(http2, rounds, limits, log);
       connections.add(connection);
       return {
         stream: (stream) => serveStream(stream, { methods, limits, connection, log }),

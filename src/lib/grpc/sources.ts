@@ -12,8 +12,9 @@ import { GrpcError, refuseSource, refuseSourceInput, STATUS } from "./errors.ts"
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Call, Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
+import { createRounds, type Rounds } from "./rounds.ts";
 import { createSourceFollower, type Follow } from "./source_follower.ts";
-import { anyCaughtUp, createSubscriber, type Subscriber } from "./subscriber.ts";
+import { anyCaughtUp, createHeartbeats, createSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface SourceDoorOptions {
   acceptor: Acceptor;
@@ -35,6 +36,8 @@ export interface SourceDoorOptions {
 
 export interface SourceDoor {
   methods: Methods;
+  /** By which its heartbeats go, for pings that go with them. */
+  rounds: Rounds;
   /** The sources that somebody subscribes to. */
   sources(): string[];
   /** Tells the subscribers of a source. */
@@ -59,6 +62,8 @@ const NO_CONTENT = new Uint8Array();
 /** Makes the methods of the door. */
 export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
   const listeners = new Map<string, Set<Listener>>();
+  const rounds = createRounds();
+  const heartbeats = createHeartbeats(rounds, options.heartbeatMs);
 
   const broadcast = (source: string, event: CloudEvent) => {
     for (const { subscriber, following } of listeners.get(source) ?? []) {
@@ -118,7 +123,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     await enter(call);
     const { source } = decodeSubscription(message);
     const { connection } = call;
-    const limits = { heartbeatMs: options.heartbeatMs, waitingMax: WAITING_MAX };
+    const limits = { heartbeats, connection, waitingMax: WAITING_MAX };
     const cursor = call.header(CURSOR_HEADER);
     if (cursor !== undefined) {
       const follower = createSourceFollower(source);
@@ -152,6 +157,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
         [SUBSCRIBE]: (message, stream, call) => subscribe(message, stream, call).catch(refuse),
       },
     },
+    rounds,
     sources: () => [...listeners.keys()],
     broadcast,
     restart(reason) {

@@ -6,6 +6,7 @@ import { type CloudEvent, EXT, HEARTBEAT_TYPE } from "../wire/event.ts";
 import { encodeEvent } from "../wire/protobuf.ts";
 import { STATUS } from "./errors.ts";
 import type { ResponseStream } from "./response.ts";
+import type { Rounds } from "./rounds.ts";
 
 export interface Subscriber {
   /**
@@ -33,12 +34,34 @@ export interface FedChange {
 export interface SubscriberOptions {
   /** Where a subscriber begins that keeps a cursor: its events and heartbeats then carry it. */
   cursor?: Cursor;
-  /** Time between heartbeats; undefined for none. */
-  heartbeatMs: number | undefined;
+  /** Undefined for none. */
+  heartbeats: Heartbeats | undefined;
+  connection: symbol;
   /** Events of different resources that may wait. */
   waitingMax: number;
   /** Called whenever the peer has caught up. */
   caughtUp?: () => void;
+}
+
+/** Calls back at their pace, with the bytes that all share whose heartbeats carry no cursor. Returns what ends it. */
+export type Heartbeats = (beat: (bytes: Uint8Array) => void, connection: symbol) => () => void;
+
+/** Makes the heartbeats of a door; undefined for none. */
+export function createHeartbeats(
+  rounds: Rounds,
+  intervalMs: number | undefined,
+): Heartbeats | undefined {
+  if (intervalMs === undefined) return undefined;
+  let shared: { dueMs: number; bytes: Uint8Array } | undefined;
+  return (beat, connection) =>
+    rounds.join(intervalMs, (dueMs) => {
+      if (shared?.dueMs !== dueMs) shared = { dueMs, bytes: encodeHeartbeat({}) };
+      beat(shared.bytes);
+    }, connection);
+}
+
+function encodeHeartbeat(extensions: CloudEvent["extensions"]): Uint8Array {
+  return encodeEvent({ id: crypto.randomUUID(), source: "", type: HEARTBEAT_TYPE, extensions });
 }
 
 /** What waits for one peer, in bytes of data. Beyond it starting anew is cheaper than catching up. */
@@ -60,19 +83,13 @@ export function createSubscriber(stream: ResponseStream, options: SubscriberOpti
   let draining: Promise<void> | undefined;
   stream.start({ "subscription-id": crypto.randomUUID() });
 
-  const beat = () => {
+  const leave = options.heartbeats?.((bytes) => {
     // Before all that waits: a heartbeat says that the connection lives, not that it is fast.
-    stream.write(encodeEvent({
-      id: crypto.randomUUID(),
-      source: "",
-      type: HEARTBEAT_TYPE,
-      extensions: cursorExtension(waiting.resume),
-    }));
-  };
-  const { heartbeatMs } = options;
-  const timer = heartbeatMs === undefined ? undefined : setInterval(beat, heartbeatMs);
+    const { resume } = waiting;
+    stream.write(resume === undefined ? bytes : encodeHeartbeat(cursorExtension(resume)));
+  }, options.connection);
   stream.onClose(() => {
-    clearInterval(timer);
+    leave?.();
     waiting.clear();
   });
 

@@ -22,6 +22,7 @@ import {
   timestamp,
 } from "./simulated_object.ts";
 import { read, readAll, remove, type Store, watch, write } from "./simulated_store.ts";
+import { createLoopTurns } from "./simulated_turns.ts";
 import { inNamespace, presented } from "./simulated_watch.ts";
 
 export interface SimulationOptions {
@@ -47,7 +48,9 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
     version: 1,
     onWritten: (ref, object) => playDeployment(store, ref, object, availableAfterMs),
   };
+  const turn = createLoopTurns();
   const list: Kube["list"] = async (type, namespace, listOptions = {}) => {
+    await turn();
     const matches = inNamespace(namespace, matcherOf(listOptions));
     const items = readAll(store, type).filter(matches);
     return {
@@ -64,8 +67,12 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
   return {
     description: "simulated",
     resolve: (apiVersion, kind) => Promise.resolve(typeOf(apiVersion, kind)),
-    get: async (ref) => read(store, ref),
+    async get(ref) {
+      await turn();
+      return read(store, ref);
+    },
     async create(given, object, { isDryRun }) {
+      await turn();
       const ref = { ...given, name: given.name || generatedName(object) };
       // Nobody here may do less than anybody else.
       if (/Review$/.test(ref.type.kind)) return { ...object, status: { allowed: true } };
@@ -78,12 +85,14 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
       return isKept ? write(store, ref, undefined, created) : created;
     },
     async replace(ref, object, { isDryRun }) {
+      await turn();
       const before = read(store, ref);
       if (before === undefined) throw notFound(ref);
       const after = changedObject(ref, before, object);
       return isDryRun ? after : write(store, ref, before, after);
     },
     async patch(ref, patch, { type, subresource, isDryRun }) {
+      await turn();
       const before = read(store, ref);
       if (before === undefined && type === "merge") return undefined;
       if (before === undefined && subresource !== undefined) throw notFound(ref);
@@ -93,6 +102,7 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
       return isDryRun ? after : write(store, ref, before, after);
     },
     async delete(ref, { uid, propagationPolicy }) {
+      await turn();
       const before = read(store, ref);
       if (before === undefined) return false;
       const actual = metadataOf(before)["uid"];

@@ -49,6 +49,11 @@ export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 const LANES = 2;
 /** Consumers in one statement, of whom each has its turn in each lane. */
 const TURN_MAX = CLAIM_MAX / LANES;
+/**
+ * The pump's pauses end on a grid, so the next run may be somewhat less than a sweep's pause away; then it would take two of them
+ * until what a lost notification named is found.
+ */
+const SLACK = 0.5;
 
 /**
  * Sends what waits in the outbox for these consumers; resolves to true if there may be more.
@@ -136,7 +141,7 @@ export function createSpecPublisher(
     async run() {
       const ready = options.ready();
       const now = performance.now();
-      if (isSweeping || now - sweptAt >= options.sweepMs) {
+      if (isSweeping || now - sweptAt >= options.sweepMs * SLACK) {
         sweptAt = now;
         const { names, isLast } = await withEvents(db, ready);
         for (const name of names) hinted.add(name);

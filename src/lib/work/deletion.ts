@@ -52,9 +52,10 @@ interface Memory {
 /** Creates the deletions of one agent; none is under way. */
 export function createDeletions(parts: DeletionParts): Deletions {
   const { kube, ledger, works, log, nowMs, changed, witness } = parts;
-  const memories = new Map<string, Memory>();
+  // Each life has its own, and nobody needs to see its end: a name may come again, and an entry may go by another's hand.
+  const memories = new WeakMap<Work | LedgerEntry, Memory>();
 
-  const memoryOf = (key: string): Memory => {
+  const memoryOf = (key: Work | LedgerEntry): Memory => {
     const now = nowMs();
     const found = memories.get(key) ?? { sinceMs: now, saidAtMs: now, pauseMs: SILENT_MS };
     memories.set(key, found);
@@ -64,20 +65,19 @@ export function createDeletions(parts: DeletionParts): Deletions {
   const finalise = async (entry: LedgerEntry): Promise<Pruned | undefined> => {
     const pruned = await pruneResources(kube, log, entry.resources, {
       owner: ownerReference(entry),
-      sinceMs: memoryOf(entry.name).sinceMs,
+      sinceMs: memoryOf(entry).sinceMs,
       nowMs: nowMs(),
     });
     for (const error of pruned.errors) log.warn("cannot delete", { work: entry.workName, error });
     await ledger.writeResources(entry, pruned.pending);
     if (pruned.pending.length > 0) return pruned;
     await ledger.release(entry);
-    memories.delete(entry.name);
     return undefined;
   };
 
   /** Says that the work is being deleted; what it waits for only now and then. */
   const say = (work: Work, left?: Pruned[]) => {
-    const memory = memoryOf(work.uid);
+    const memory = memoryOf(work);
     const before = work.conditions.find(({ type }) => type === "Deleting");
     const isDue = left !== undefined && nowMs() - memory.saidAtMs >= memory.pauseMs;
     const message = isDue ? describeLeft(left) : before?.message ?? DELETING;
@@ -119,7 +119,6 @@ export function createDeletions(parts: DeletionParts): Deletions {
         say(work, left);
         return false;
       }
-      memories.delete(work.uid);
       return true;
     },
   };
