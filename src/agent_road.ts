@@ -21,10 +21,16 @@ export async function chooseRoad(config: AgentConfig): Promise<Connect> {
     const broker = await readMqttConfig(file ?? "");
     return (events, agent) => openMqttAgentBroker(broker, events, { ...agent, tlsRefreshMs });
   }
-  const { plainBrokerConfig, readBrokerConfig } = await import("./lib/grpc/agent_broker_config.ts");
+  const { plainBrokerConfig, readBrokerConfig, serverEnd } = await import(
+    "./lib/grpc/agent_broker_config.ts"
+  );
+  const { chooseProxy } = await import("./lib/grpc/proxy.ts");
   const { openAgentBroker } = await import("./lib/grpc/agent_broker.ts");
   const broker = file === undefined
     ? plainBrokerConfig(config.server ?? "")
     : await readBrokerConfig(file);
-  return (events, agent) => openAgentBroker(broker, events, { ...agent, tlsRefreshMs });
+  const { host, port } = serverEnd(broker.url);
+  const proxy = chooseProxy(host, port, Bun.env);
+  const reached = proxy === undefined ? broker : { ...broker, proxy };
+  return (events, agent) => openAgentBroker(reached, events, { ...agent, tlsRefreshMs });
 }

@@ -8,7 +8,7 @@ import { heartbeatMs } from "./lib/grpc_config.ts";
 import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
-import { checkStatuses } from "./lib/status/check.ts";
+import { checkStatuses, NAMES_MAX } from "./lib/status/check.ts";
 import type { Send } from "./lib/status/pipeline.ts";
 import { createRoll } from "./lib/status/roll.ts";
 import { createResyncAnswer } from "./server_resync.ts";
@@ -16,7 +16,6 @@ import type { FlowParts } from "./server_flows.ts";
 
 /** Go servers send no larger questions. */
 const QUESTION_BYTES_MAX = 512 * 1024;
-const NAMES_MAX = 100;
 
 export interface Road {
   /** The door to serve; undefined if agents are reached by MQTT. */

@@ -90,7 +90,8 @@ if (values.write) {
   writeFileSync(
     join(ROOT, "bench", "RESULTS.md"),
     `# Results\n\n${describeMachine()}, ${new Date().toISOString().slice(0, 10)}: ` +
-      "`bun run bench --long --write`. Load generators, PostgreSQL with its default durability and mosquitto " +
+      `\`${["bun run bench", ...Bun.argv.slice(2)].join(" ")}\`. ` +
+      "Load generators, PostgreSQL with its default durability and mosquitto " +
       "(its defaults, `set_tcp_nodelay true`) share the two cores with what is measured. What is bold is not " +
       `kept.\n\n${text}`,
   );

@@ -1,5 +1,7 @@
 /** Programs that a tool runs beside itself, and that end with it however it ends. */
 
+import { readLines } from "../tests/harness/lines.ts";
+
 export interface Child extends AsyncDisposable {
   /** Lines that it wrote to standard error, as they come. */
   lines(): AsyncIterable<string>;
@@ -45,15 +47,4 @@ export function startChild(command: string[], env: Record<string, string | undef
       clearTimeout(timer);
     },
   };
-}
-
-async function* readLines(stream: ReadableStream<Uint8Array>): AsyncIterable<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
 }

@@ -24,6 +24,7 @@ import {
 } from "../../src/lib/db/embedded.ts";
 import { findBinaries, reachableBinaries } from "../../src/lib/db/embedded_binaries.ts";
 import { query } from "../../src/lib/db/query.ts";
+import { readLines } from "../harness/lines.ts";
 import { eventually } from "../harness/eventually.ts";
 import type { Line } from "../harness/embedded_server.ts";
 import { fastestFolder, testLogger } from "../harness/postgres.ts";
@@ -102,16 +103,6 @@ async function startProgram(
       if (first.pid !== undefined) await untilGone(first.pid);
     },
   };
-}
-
-async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
 }
 
 function isAlive(pid: number): boolean {

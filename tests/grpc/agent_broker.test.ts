@@ -16,6 +16,7 @@ import { encodeEvent } from "../../src/lib/wire/protobuf.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { connect, event, startServer } from "./both_ends.ts";
+import { serveRaw } from "./odd_server.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "maestro-broker-"));
 
@@ -244,4 +245,29 @@ serverHealthinessTimeout: 1m
   const plain = { healthinessTimeoutMs: 25_000, isHeartbeatRequired: false };
   expect(parseBrokerConfig('{"url":"a:1"}')).toMatchObject(plain);
   expect(parseBrokerConfig("url: a:1\nserverHealthinessTimeout: 0s")).toMatchObject(plain);
+});
+
+test("an agent that is stopped before it has connected ends at once", async () => {
+  await using server = await startServer();
+
+  const connection = connect(plainBrokerConfig(`127.0.0.1:${server.port}`));
+
+  await connection[Symbol.asyncDispose]();
+
+  expect(connection.reasons).toEqual(["the agent is stopping"]);
+  expect(connection.subscribed).toBe(0);
+});
+
+test("an agent that cannot read its token leaves no connection behind", async () => {
+  await using server = await serveRaw((socket) => void socket.resume());
+  const readToken = () => Promise.reject(new Error("no token"));
+  await using connection = connect({
+    ...plainBrokerConfig(`127.0.0.1:${server.port}`),
+    readToken,
+  });
+
+  await eventually(() => connection.reasons.length > 1);
+
+  expect(connection.reasons[0]).toBe("no token");
+  expect(server.sockets).toHaveLength(0);
 });

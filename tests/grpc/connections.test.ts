@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import { createPingGuard } from "../../src/lib/grpc/pings.ts";
 import { query } from "../../src/lib/db/query.ts";
+import { readLines } from "../harness/lines.ts";
 import { openDoors } from "../harness/doors.ts";
 import { bundle, specEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -93,7 +94,7 @@ test("a server that was held up itself reads the answers to its pings before it 
     stdout: "pipe",
   });
   const said: string[] = [];
-  for await (const line of linesOf(client.stdout)) {
+  for await (const line of readLines(client.stdout)) {
     said.push(line);
     // Its answer arrives meanwhile, and its time is over when we go on.
     if (said.length === 1) Bun.sleepSync(1_000);
@@ -275,13 +276,3 @@ test("a client may have a megabyte on its way over one connection", async () => 
   expect(65_535 + increment).toBe(1024 * 1024);
   socket.destroy();
 });
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-}

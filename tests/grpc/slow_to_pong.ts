@@ -21,7 +21,7 @@ function frame(type: number, flags: number, body: Uint8Array): Buffer {
 }
 
 function say(word: Word): void {
-  console.log(word);
+  process.stdout.write(`${word}\n`);
 }
 
 const socket = net.connect(Number(Bun.argv[2]), "127.0.0.1", () => {

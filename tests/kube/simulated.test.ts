@@ -298,5 +298,5 @@ test("works that wait for nothing else leave the event loop to timers and socket
 
   while (!hasFired && performance.now() < until) await kube.get(ref);
 
-  expect(hasFired).toBe(true);
+  expect(hasFired).toBeTrue();
 });

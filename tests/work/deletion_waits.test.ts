@@ -309,7 +309,7 @@ test("a deletion that another's hand has ended leaves nothing to the next life o
     await apply();
     const work = appliedWork(uid);
     works.set(uid, work);
-    expect(await deletions.advance(work)).toBe(false);
+    expect(await deletions.advance(work)).toBeFalse();
     return work;
   };
   const first = await begin();
@@ -317,7 +317,7 @@ test("a deletion that another's hand has ended leaves nothing to the next life o
   if (entry === undefined) throw new Error("its AppliedManifestWork is not known");
   await letGo(map);
   while (await deletions.finalise(entry) !== undefined);
-  expect(await deletions.advance(first)).toBe(true);
+  expect(await deletions.advance(first)).toBeTrue();
 
   now += 3_600_000;
   const second = await begin();

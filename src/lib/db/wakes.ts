@@ -41,19 +41,24 @@ export function createWakes(db: Db, sleepers: Sleepers, log: Logger): Wakes {
 
   /** Whatever comes while one notification is on its way goes with the next. */
   const tell = async () => {
-    while (names !== undefined || isReported) {
-      const texts = names === undefined ? [] : [...inTexts(me, names)];
-      const told = texts.map((text) => [SPECS, text] as const);
-      const all = isReported ? [...told, [STATUSES, me] as const] : told;
-      names = undefined;
-      isReported = false;
-      await q.wakeTell(db, all.map(([channel]) => channel), all.map(([, text]) => text));
+    try {
+      while (names !== undefined || isReported) {
+        const texts = names === undefined ? [] : [...inTexts(me, names)];
+        const told = texts.map((text) => [SPECS, text] as const);
+        const all = isReported ? [...told, [STATUSES, me] as const] : told;
+        names = undefined;
+        isReported = false;
+        await q.wakeTell(db, all.map(([channel]) => channel), all.map(([, text]) => text));
+      }
+    } catch (error) {
+      log.debug("cannot notify other servers", { error });
+    } finally {
+      // In the turn in which nothing was left: what comes after it starts anew.
+      telling = undefined;
     }
   };
   const start = () => {
-    telling ??= tell()
-      .catch((error) => log.debug("cannot notify other servers", { error }))
-      .finally(() => telling = undefined);
+    telling ??= tell();
   };
 
   const isOwn = (text: string) => text === me || text.startsWith(`${me},`);

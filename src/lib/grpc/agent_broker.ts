@@ -55,20 +55,25 @@ export function openAgentBroker(
       server: config.url,
     });
   }
+  if (config.proxy !== undefined) {
+    const { name, variable } = config.proxy;
+    log.info("going through a proxy", { server: config.url, proxy: name, variable });
+  }
   const stop = new AbortController();
   let connecting: Session | undefined;
   let session: Session | undefined;
 
   const runSession = async (): Promise<boolean> => {
     const ended = Promise.withResolvers<string>();
-    const [channel, headers] = await Promise.all([
-      connectTo(config, ended.resolve),
-      callHeaders(config),
-    ]);
+    // First what may fail: nobody would close the connection.
+    const headers = await callHeaders(config);
+    const channel = await connectTo(config, { sentAway: ended.resolve, signal: stop.signal });
     const current: Session = { channel, end: ended.resolve };
     connecting = current;
     const onStop = () => ended.resolve("the agent is stopping");
     stop.signal.addEventListener("abort", onStop, { once: true });
+    // It may have come while we read files.
+    if (stop.signal.aborted) onStop();
     const { healthinessTimeoutMs: timeoutMs, isHeartbeatRequired } = config;
     const health = startHealthTimer({
       timeoutMs,

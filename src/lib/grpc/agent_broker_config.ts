@@ -15,6 +15,7 @@ import {
 } from "../broker_config_file.ts";
 import { describeError } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
+import type { Proxy } from "./proxy.ts";
 
 /** Where the server is and how to talk to it. */
 export interface AgentBrokerConfig {
@@ -24,6 +25,8 @@ export interface AgentBrokerConfig {
   readToken?: () => Promise<string>;
   /** Undefined for plain text. */
   tls?: TlsSource;
+  /** The HTTP proxy on the way. */
+  proxy?: Proxy;
   /** HTTP/2 pings, which find a dead connection without the server's help; undefined for none. */
   keepAlive?: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean };
   /** A connection that is silent for so long is given up. */
@@ -93,6 +96,12 @@ export function parseBrokerConfig(text: string): AgentBrokerConfig {
   const keepAlive = keepAliveOf(document);
   if (keepAlive !== undefined) config.keepAlive = keepAlive;
   return config;
+}
+
+/** The two parts of a `url` that was checked. */
+export function serverEnd(url: string): { host: string; port: number } {
+  const colon = url.lastIndexOf(":");
+  return { host: url.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(url.slice(colon + 1)) };
 }
 
 function checkUrl(url: string): string {

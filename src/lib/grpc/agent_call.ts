@@ -2,12 +2,19 @@
 
 import type { CloudEvent } from "../wire/event.ts";
 import { encodePublishRequest } from "../wire/protobuf.ts";
-import type { AgentBrokerConfig } from "./agent_broker_config.ts";
-import { type Channel, type ChannelOptions, openChannel } from "./channel.ts";
+import { type AgentBrokerConfig, serverEnd } from "./agent_broker_config.ts";
+import {
+  authorityOf,
+  type Channel,
+  type ChannelOptions,
+  CONNECT_MS,
+  openChannel,
+} from "./channel.ts";
 import type { CallEvents, ClientCall } from "./client_call.ts";
 import { STATUS } from "./errors.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import { readRefusal } from "./refusal.ts";
+import { openTunnel } from "./tunnel.ts";
 
 /** What goes along with each call. */
 export type CallHeaders = Record<string, string>;
@@ -21,18 +28,28 @@ const PUBLISH_TIMEOUT_MS = 30_000;
 /** Specs may be large; the server has its own limit. */
 const EVENT_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Starts to connect, with the certificates of now. */
+/**
+ * Starts to connect, with the certificates of now. Throws `unavailable` if a proxy on the way refuses, or `signal` ends the
+ * waiting for it.
+ */
 export async function connectTo(
-  { url, tls, keepAlive }: AgentBrokerConfig,
-  sentAway: ChannelOptions["sentAway"] = () => {},
+  { url, tls, keepAlive, proxy }: AgentBrokerConfig,
+  { sentAway = () => {}, signal }: {
+    sentAway?: ChannelOptions["sentAway"];
+    signal?: AbortSignal;
+  } = {},
 ): Promise<Channel> {
-  const colon = url.lastIndexOf(":");
-  const host = url.slice(0, colon).replace(/^\[|\]$/g, "");
   const files = await tls?.read();
-  return openChannel(
-    { host, port: Number(url.slice(colon + 1)), ...(files && { tls: files }) },
-    { sentAway, ...(keepAlive && { keepAlive }) },
-  );
+  const server = { ...serverEnd(url), ...(files && { tls: files }) };
+  const options: ChannelOptions = { sentAway, ...(keepAlive && { keepAlive }) };
+  if (proxy === undefined) return openChannel(server, options);
+  const startMs = performance.now();
+  const tunnel = await openTunnel(proxy, authorityOf(server), {
+    timeoutMs: CONNECT_MS,
+    ...(signal && { signal }),
+  });
+  const connectTimeoutMs = Math.max(0, CONNECT_MS - (performance.now() - startMs));
+  return openChannel(server, { ...options, tunnel, connectTimeoutMs });
 }
 
 /** The headers of a call made now. */

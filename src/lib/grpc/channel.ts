@@ -31,6 +31,8 @@ export interface ChannelOptions {
   sentAway(reason: string): void;
   /** What it may take until the server speaks HTTP/2; 30 s unless given. */
   connectTimeoutMs?: number;
+  /** A connection that leads to the server already, through a proxy. */
+  tunnel?: Socket;
 }
 
 export interface Channel {
@@ -51,7 +53,7 @@ export interface Channel {
  * More than the agent's own patience with a silent server, unless that is set higher: to one to which thousands come at once,
  * who gives up too early comes back as one more of them.
  */
-const CONNECT_MS = 30_000;
+export const CONNECT_MS = 30_000;
 /** What calls may still take once the channel is closed: all that have an end, have it by then. */
 const CLOSE_MS = 40_000;
 /** A server that says goodbye ends the streams itself in this time, and says why; or it leaves that to us. */
@@ -60,20 +62,20 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Starts to connect. */
 export function openChannel(server: ServerEnd, options: ChannelOptions): Channel {
-  const { keepAlive, sentAway, connectTimeoutMs = CONNECT_MS } = options;
-  const authority = `${net.isIPv6(server.host) ? `[${server.host}]` : server.host}:${server.port}`;
+  const { keepAlive, sentAway, connectTimeoutMs = CONNECT_MS, tunnel } = options;
+  const authority = authorityOf(server);
   const scheme = server.tls === undefined ? "http" : "https";
-  const socket = connectSocket(server);
+  const socket = connectSocket(server, tunnel);
   gatherSocketWrites(socket);
   const showReads = exposeSocketReads(
     socket,
-    server.tls === undefined ? "connect" : "secureConnect",
+    server.tls !== undefined ? "secureConnect" : tunnel === undefined ? "connect" : undefined,
   );
   const session = http2.connect(`${scheme}://${authority}`, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
   });
-  showReads();
+  showReads(session);
   const calls = new Map<ClientHttp2Stream, ClientCall>();
   const ready = Promise.withResolvers<void>();
   let [isReady, isClosing] = [false, false];
@@ -193,12 +195,16 @@ function endLater(status: CallStatus, events: CallEvents): ClientCall {
   return { end() {} };
 }
 
-function connectSocket({ host, port, tls: files }: ServerEnd): Socket {
-  if (files === undefined) return net.connect({ host, port, noDelay: true });
+/** `host:port`, an address of IPv6 in brackets. */
+export function authorityOf({ host, port }: ServerEnd): string {
+  return `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+function connectSocket({ host, port, tls: files }: ServerEnd, tunnel: Socket | undefined): Socket {
+  if (files === undefined) return tunnel ?? net.connect({ host, port, noDelay: true });
   const { ca, cert, key } = files;
   const socket = tls.connect({
-    host,
-    port,
+    ...(tunnel === undefined ? { host, port } : { socket: tunnel }),
     ALPNProtocols: ["h2"],
     // TLS sends names only (RFC 6066 §3).
     ...(net.isIP(host) === 0 ? { servername: host } : {}),

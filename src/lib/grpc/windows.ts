@@ -7,6 +7,7 @@
  * is put in front of such a frame, as WINDOW_UPDATE frames, which leave Bun nothing to add.
  */
 
+import type { ClientHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 
 const PREFACE_BYTES = 24;
@@ -27,14 +28,18 @@ const SETTINGS_BYTES_MAX = 16_384;
  */
 export function exposeSocketReads(
   socket: Socket & { _handle?: unknown },
-  event: "connect" | "secureConnect",
-): () => void {
+  event: "connect" | "secureConnect" | undefined,
+): (session: ClientHttp2Session) => void {
   let handle: unknown;
-  socket.prependOnceListener(event, () => {
+  const hide = () => {
     handle = socket._handle;
     socket._handle = undefined;
-  });
-  return () => socket.once(event, () => socket._handle = handle);
+  };
+  const show = () => socket._handle = handle;
+  if (event === undefined) hide();
+  else socket.prependOnceListener(event, hide);
+  return (session) =>
+    event === undefined ? session.once("connect", show) : socket.once(event, show);
 }
 
 /** Puts the repair between a new session and its socket. `openStreams` are the ids of its streams; `pushed` is called if the server begins streams of its own. */

@@ -20,13 +20,16 @@ export interface ListContent {
 }
 
 /** As PostgreSQL keeps it: JSON is a few times as large, and a hundred times at the very most. */
-const PIECE_BYTES = 128 * 1024;
+const PIECE_BYTES = 512 * 1024;
+const FIRST_PIECE_BYTES = 64 * 1024;
 /** A list of no more rows is short, unless they are large. */
 export const PIECE_ROWS = 500;
 
 /** The ids of each piece. */
 export function cut(found: Found[]): string[][] {
-  return [...portions(found, { countMax: PIECE_ROWS, storedBytesMax: PIECE_BYTES })];
+  return [...portions(found, {
+    ...{ countMax: PIECE_ROWS, storedBytesMax: PIECE_BYTES, firstBytesMax: FIRST_PIECE_BYTES },
+  })];
 }
 
 /**

@@ -17,7 +17,8 @@ import { createPipeline, type Send } from "./pipeline.ts";
 import { statusQuestions } from "./question.ts";
 import type { Roll } from "./roll.ts";
 
-const NAMES_MAX = 100;
+/** The consumers of one page, whose digests one statement makes. */
+export const NAMES_MAX = 100;
 const BACKOFF = { firstMs: 1_000, factor: 2, ceilingMs: 30_000 };
 
 /** The names of all consumers, page by page. */

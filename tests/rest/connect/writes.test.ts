@@ -155,9 +155,8 @@ test("what is wrong is refused with its field, and single manifests are no bundl
     expect(said).toStartWith("InvalidArgument: ");
     expect(said).toContain(words);
   }
-  for (const call of [client.get({ id: "single" }), client.delete({ id: "single" })]) {
-    expect(await refusal(call)).toStartWith("NotFound");
-  }
+  expect(await refusal(client.get({ id: "single" }))).toStartWith("NotFound");
+  expect(await refusal(client.delete({ id: "single" }))).toStartWith("NotFound");
   const over = { id: "single", consumerName, manifests: [manifest("2")] };
   expect(await refusal(client.apply(over))).toStartWith("NotFound");
   expect(await refusal(client.delete({ id, expectedVersion: 0 }))).toContain("at least 1");
