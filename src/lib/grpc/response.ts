@@ -42,21 +42,21 @@ const GOOD_BLOCK = encodeBlock([["grpc-status", "0"]]);
 
 /** Answers with one message. */
 export function respondUnary(stream: Http2Stream, reply: Uint8Array): void {
-  stream.respond(HEADERS_BLOCK);
+  stream.start(HEADERS_BLOCK);
   stream.write(frameHead(reply), reply);
   stream.end(GOOD_BLOCK);
 }
 
 /** Answers with a status alone ("trailers only"). */
 export function respondStatus(stream: Http2Stream, status: GrpcStatus): void {
-  if (stream.isAnswered) return;
-  stream.respond(Buffer.concat([HEADERS_BLOCK, statusBlock(status)]));
+  if (stream.isStarted) return;
+  stream.start(Buffer.concat([HEADERS_BLOCK, statusBlock(status)]));
   stream.end();
 }
 
 /** Answers what is not gRPC. */
 export function respondPlain(stream: Http2Stream, status: number, text: string): void {
-  stream.respond(encodeBlock([[":status", String(status)], ["content-type", "text/plain"]]));
+  stream.start(encodeBlock([[":status", String(status)], ["content-type", "text/plain"]]));
   stream.write(Buffer.from(text));
   stream.end();
 }
@@ -78,9 +78,9 @@ export function createResponseStream(
   stream.onProgress(release);
   stream.onClose(release);
   const start = (headers: Record<string, string>) => {
-    if (stream.isAnswered || stream.isClosed) return;
+    if (stream.isStarted || stream.isClosed) return;
     const own = Object.entries(headers);
-    stream.respond(
+    stream.start(
       own.length === 0 ? HEADERS_BLOCK : Buffer.concat([HEADERS_BLOCK, encodeBlock(own)]),
     );
     sent();
@@ -88,7 +88,7 @@ export function createResponseStream(
   const end = (status: GrpcStatus) => {
     if (isEnded || stream.isClosed) return;
     isEnded = true;
-    if (!stream.isAnswered) respondStatus(stream, status);
+    if (!stream.isStarted) respondStatus(stream, status);
     else stream.end(statusBlock(status));
     sent();
   };

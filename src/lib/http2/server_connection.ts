@@ -1,0 +1,120 @@
+/** The server's end of a connection: it takes the streams that a client begins. */
+
+import { createBudget } from "./budget.ts";
+import {
+  type ConnectionEvents,
+  type ConnectionLimits,
+  type Http2Connection,
+  openConnection,
+  type Role,
+  type RoleParts,
+  spend,
+  type Transport,
+} from "./connection.ts";
+import { type Headers, readRequest } from "./fields.ts";
+import { protocolError } from "./frame_rules.ts";
+import { CODE, Http2Error, PREFACE, UINT31_MAX } from "./frames.ts";
+import { createBlockDecoder } from "./hpack.ts";
+import { settingsFrame } from "./settings.ts";
+import { createStream, type Http2Stream } from "./stream.ts";
+
+export interface ServerLimits extends ConnectionLimits {
+  /** Streams that are open at once. */
+  streamsMax: number;
+  /** Time for the preface and the first settings, and to acknowledge ours. */
+  greetingMs: number;
+}
+
+/** A request that has begun. */
+export interface RequestStream extends Http2Stream {
+  readonly headers: Headers;
+}
+
+export interface ServerEvents extends ConnectionEvents {
+  /** A request has begun; its body comes after the call. */
+  stream(stream: RequestStream): void;
+}
+
+/**
+ * Resets are nearly free for a client, and the work that they end is not (CVE-2023-44487). All streams that are open may be
+ * reset at once, as when the deadlines of many calls are over.
+ */
+const RESETS_PER_SECOND = 1_000;
+
+/** Begins one: our settings are the first that is said. `own` says what its owner wants to hear. */
+export function openServerConnection(
+  transport: Transport,
+  limits: ServerLimits,
+  own: (connection: Http2Connection) => ServerEvents,
+): Http2Connection {
+  let events: ServerEvents | undefined;
+  const makeRole = (parts: RoleParts) =>
+    createServerRole(parts, limits, (stream) => events?.stream(stream));
+  const { connection } = openConnection(transport, limits, makeRole, (opened) => {
+    events = own(opened);
+    return events;
+  });
+  return connection;
+}
+
+function createServerRole(
+  { sender, room, streams, streamEnded, fail }: RoleParts,
+  limits: ServerLimits,
+  begun: (stream: RequestStream) => void,
+): Role {
+  const { streamsMax, headerBytesMax, windowBytes, greetingMs } = limits;
+  const resets = createBudget({ atOnce: streamsMax, perSecond: RESETS_PER_SECOND });
+  const decode = createBlockDecoder();
+  let lastBegun = 0;
+  let servedMax = UINT31_MAX;
+  const greeting = setTimeout(
+    () => fail(new Http2Error(CODE.settingsTimeout, "the settings were not acknowledged in time")),
+    greetingMs,
+  );
+
+  const begin = (streamId: number, block: Buffer, isEnd: boolean) => {
+    lastBegun = streamId;
+    const headers = readRequest(decode, block, { streamId, headerBytesMax });
+    if (streamId > servedMax) return;
+    if (streams.byId.size >= streamsMax) {
+      throw new Http2Error(CODE.refusedStream, "too many streams", streamId);
+    }
+    const closed = () => {
+      streams.byId.delete(streamId);
+      streamEnded();
+    };
+    const parts = { id: streamId, isOurs: false, sender, windowBytes, room, closed };
+    const stream = Object.assign(createStream(parts), { headers });
+    streams.byId.set(streamId, stream);
+    begun(stream);
+    if (isEnd) stream.peerEnded();
+  };
+
+  return {
+    isClient: false,
+    preface: PREFACE,
+    greeting: [settingsFrame(limits, { isClient: false })],
+    get lastBegun() {
+      return lastBegun;
+    },
+    takeHeaders(streamId, block, isEnd) {
+      if (streamId % 2 === 0) throw protocolError(`a client does not open stream ${streamId}`);
+      if (streamId > lastBegun) return begin(streamId, block, isEnd);
+      // Trailers, of which gRPC has none in requests. Read all the same, as the next block depends on them.
+      decode(block, () => {});
+      const open = streams.byId.get(streamId);
+      if (open === undefined) return;
+      if (!isEnd) throw new Http2Error(CODE.protocolError, "headers within a body", streamId);
+      open.peerEnded();
+    },
+    takeReset: () => spend(resets, "too many streams are reset"),
+    takeSettings() {},
+    settingsTaken: () => clearTimeout(greeting),
+    // What the client has begun it still wants answered, and then closes by itself.
+    takeGoaway() {},
+    seal() {
+      servedMax = lastBegun;
+    },
+    closed: () => clearTimeout(greeting),
+  };
+}
