@@ -126,7 +126,8 @@ function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
   return `trying to send message larger than max (${message.length} vs. ${sendBytesMax})`;
 }
 
-function frameHead(message: Uint8Array): Buffer {
+/** What goes before a message. */
+export function frameHead(message: Uint8Array): Buffer {
   const head = Buffer.allocUnsafe(FRAME_HEAD_BYTES);
   head[0] = 0;
   head.writeUInt32BE(message.length, 1);
