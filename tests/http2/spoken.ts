@@ -8,11 +8,7 @@ import type { Http2Connection, Transport } from "../../src/lib/http2/connection.
 import type { Headers } from "../../src/lib/http2/fields.ts";
 import { createFrameReader, FLAG, FRAME, frame, PREFACE } from "../../src/lib/http2/frames.ts";
 import { encodeBlock } from "../../src/lib/http2/hpack.ts";
-import {
-  openServerConnection,
-  type RequestStream,
-  type ServerLimits,
-} from "../../src/lib/http2/server_connection.ts";
+import { openServerConnection, type ServerLimits } from "../../src/lib/http2/server_connection.ts";
 import type { Http2Stream, StreamEnd } from "../../src/lib/http2/stream.ts";
 
 export interface Heard {
@@ -43,7 +39,7 @@ interface Line {
 export interface Spoken extends Line {
   connection: Http2Connection;
   /** The requests that have begun, with what came of their bodies. */
-  streams: (RequestStream & { heard: Buffer[]; isEnded: boolean })[];
+  streams: (Http2Stream & { heard: Buffer[]; isEnded: boolean })[];
   pings: number;
 }
 

@@ -1,6 +1,6 @@
 /** One call: reads its message, runs its method, and sends what comes of it. */
 
-import type { RequestStream } from "../http2/server_connection.ts";
+import type { Http2Stream } from "../http2/stream.ts";
 import { gunzipSync } from "node:zlib";
 import type { Logger } from "../log.ts";
 import type { Connection } from "./connection.ts";
@@ -42,7 +42,7 @@ const NOTHING = Buffer.alloc(0);
 
 /** Serves a new stream. Whatever goes wrong is answered with a status. */
 export function serveStream(
-  stream: RequestStream,
+  stream: Http2Stream,
   serving: Serving,
 ): void {
   const { connection, limits, log } = serving;
@@ -69,7 +69,7 @@ export function serveStream(
 }
 
 async function answer(
-  stream: RequestStream,
+  stream: Http2Stream,
   { methods, limits, connection, log }: Serving,
 ): Promise<void> {
   const { headers } = stream;
@@ -99,7 +99,7 @@ async function answer(
 
 /** Reads the one message of a request: a flag, a length and as many bytes. */
 function readMessage(
-  stream: RequestStream,
+  stream: Http2Stream,
   { receiveBytesMax, connectionTimeoutMs }: GrpcLimits,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {

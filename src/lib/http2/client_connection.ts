@@ -120,7 +120,7 @@ function createClientRole(
         beginThoseThatMay();
         streamEnded();
       };
-      const stream = createStream({ id: 0, isOurs: true, sender, windowBytes, closed });
+      const stream = createStream({ id: 0, sender, windowBytes, closed });
       streams.waiting.add(stream);
       stream.start(block);
       beginThoseThatMay();

@@ -11,7 +11,7 @@ import {
   spend,
   type Transport,
 } from "./connection.ts";
-import { type Headers, readRequest } from "./fields.ts";
+import { readRequest } from "./fields.ts";
 import { protocolError } from "./frame_rules.ts";
 import { CODE, Http2Error, PREFACE, UINT31_MAX } from "./frames.ts";
 import { createBlockDecoder } from "./hpack.ts";
@@ -25,14 +25,9 @@ export interface ServerLimits extends ConnectionLimits {
   greetingMs: number;
 }
 
-/** A request that has begun. */
-export interface RequestStream extends Http2Stream {
-  readonly headers: Headers;
-}
-
 export interface ServerEvents extends ConnectionEvents {
   /** A request has begun; its body comes after the call. */
-  stream(stream: RequestStream): void;
+  stream(stream: Http2Stream): void;
 }
 
 /**
@@ -60,7 +55,7 @@ export function openServerConnection(
 function createServerRole(
   { sender, room, streams, streamEnded, fail }: RoleParts,
   limits: ServerLimits,
-  begun: (stream: RequestStream) => void,
+  begun: (stream: Http2Stream) => void,
 ): Role {
   const { streamsMax, headerBytesMax, windowBytes, greetingMs } = limits;
   const resets = createBudget({ atOnce: streamsMax, perSecond: RESETS_PER_SECOND });
@@ -83,8 +78,7 @@ function createServerRole(
       streams.byId.delete(streamId);
       streamEnded();
     };
-    const parts = { id: streamId, isOurs: false, sender, windowBytes, room, closed };
-    const stream = Object.assign(createStream(parts), { headers });
+    const stream = createStream({ id: streamId, headers, sender, windowBytes, room, closed });
     streams.byId.set(streamId, stream);
     begun(stream);
     if (isEnd) stream.peerEnded();

@@ -8,6 +8,8 @@ import type { Outflow, Sender } from "./sending.ts";
 export interface Http2Stream {
   /** 0 while a request of ours waits for its turn. */
   readonly id: number;
+  /** Of the request that a client has begun. */
+  readonly headers: Headers;
   /** True once it is over in both directions, or reset by one end. */
   readonly isClosed: boolean;
   /** True once `start` was called. */
@@ -65,8 +67,8 @@ export interface OpenStream extends Http2Stream {
 
 export interface StreamParts {
   id: number;
-  /** We ask, and the peer answers. */
-  isOurs: boolean;
+  /** Of a request of the peer's; without them we ask, and the peer answers. */
+  headers?: Headers;
   sender: Sender;
   /** What the peer may have on its way. */
   windowBytes: number;
@@ -76,10 +78,13 @@ export interface StreamParts {
   closed(): void;
 }
 
+const NO_HEADERS: Headers = new Map();
+
 /** Opens a stream. */
 export function createStream(
-  { id, isOurs, sender, windowBytes, room, closed }: StreamParts,
+  { id, headers, sender, windowBytes, room, closed }: StreamParts,
 ): OpenStream {
+  const isOurs = headers === undefined;
   let reader: StreamReader | undefined;
   let isClosed = false;
   let isStarted = false;
@@ -131,6 +136,7 @@ export function createStream(
 
   return {
     flow,
+    headers: headers ?? NO_HEADERS,
     get id() {
       return flow.id;
     },
