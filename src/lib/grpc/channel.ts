@@ -162,8 +162,6 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
         },
       });
       calls.add(call);
-      // The first write of a call may show it.
-      if (lost !== undefined) call.end(lost);
       return call;
     },
     close() {

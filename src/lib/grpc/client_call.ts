@@ -1,4 +1,17 @@
-/** One call that we make, from its request to its status. */
+/**
+ * One call that we make, from its request to its status.
+ *
+ * Whatever its server does, something ends it:
+ *
+ *     a frame longer than what ever comes       the ping, whose answer is lost in it; else the deadline
+ *     a header block that never ends            whatever comes next, as a fault of the connection
+ *     an answer on a stream that never began    the same
+ *     an answer on another stream of ours       the deadline
+ *     a body too early, trailers without end    a fault of the stream
+ *     a status in headers that do not end       that status, but a good one is a fault
+ *     no answer, no end, windows of nothing     the deadline, which all have but the subscription;
+ *                                               that has heartbeats
+ */
 
 import { describeError } from "../errors.ts";
 import { CODE } from "../http2/frames.ts";
@@ -6,7 +19,7 @@ import type { Http2Stream } from "../http2/stream.ts";
 import { type CallStatus, readFault, readHeaders, readReset, readTrailers } from "./call_status.ts";
 import { createDeframer } from "./deframe.ts";
 import { GrpcError, STATUS } from "./errors.ts";
-import { frameHead } from "./response.ts";
+import { messageHead } from "./message_head.ts";
 
 export interface CallRequest {
   message: Uint8Array;
@@ -119,7 +132,7 @@ export function startCall(
     if (fault !== undefined) settle(readFault(fault));
     else if (resetCode !== undefined) settle(readReset(resetCode));
   });
-  stream.write(frameHead(message), message);
+  stream.write(messageHead(message), message);
   stream.end();
   return { end };
 }

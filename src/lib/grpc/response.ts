@@ -3,6 +3,7 @@
 import { encodeBlock } from "../http2/hpack.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { type GrpcStatus, STATUS } from "./errors.ts";
+import { messageHead } from "./message_head.ts";
 
 /** A response that is sent piece by piece. */
 export interface ResponseStream {
@@ -29,9 +30,6 @@ const BUFFER_BYTES_MAX = 1024 * 1024;
 /** Status texts are headers, of which some peers take no more than 8 KiB. */
 const STATUS_BYTES_MAX = 6 * 1024;
 
-/** A flag, which says that nothing is compressed, and the length. */
-const FRAME_HEAD_BYTES = 5;
-
 const HEADERS = [
   [":status", "200"],
   ["content-type", "application/grpc"],
@@ -43,7 +41,7 @@ const GOOD_BLOCK = encodeBlock([["grpc-status", "0"]]);
 /** Answers with one message. */
 export function respondUnary(stream: Http2Stream, reply: Uint8Array): void {
   stream.start(HEADERS_BLOCK);
-  stream.write(frameHead(reply), reply);
+  stream.write(messageHead(reply), reply);
   stream.end(GOOD_BLOCK);
 }
 
@@ -101,7 +99,7 @@ export function createResponseStream(
         return false;
       }
       start({});
-      stream.write(frameHead(message), message);
+      stream.write(messageHead(message), message);
       sent();
       return !isFull();
     },
@@ -124,14 +122,6 @@ export function createResponseStream(
 function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
   // The wording of grpc-go, which people search for.
   return `trying to send message larger than max (${message.length} vs. ${sendBytesMax})`;
-}
-
-/** What goes before a message. */
-export function frameHead(message: Uint8Array): Buffer {
-  const head = Buffer.allocUnsafe(FRAME_HEAD_BYTES);
-  head[0] = 0;
-  head.writeUInt32BE(message.length, 1);
-  return head;
 }
 
 function statusBlock({ code, message }: GrpcStatus): Buffer {

@@ -57,7 +57,7 @@ export function openClientConnection(
 }
 
 function createClientRole(
-  { sender, streams, spendIdle, streamEnded, fail }: RoleParts,
+  { sender, streams, spendIdle, streamEnded }: RoleParts,
   limits: ConnectionLimits,
   events: ClientEvents,
 ): ClientRole {
@@ -70,7 +70,6 @@ function createClientRole(
   let isSealed = false;
 
   const begin = (stream: OpenStream) => {
-    if (nextId > UINT31_MAX) return fail(new Error("the connection has had all its streams"));
     streams.waiting.delete(stream);
     stream.flow.id = nextId;
     nextId += 2;
@@ -114,6 +113,12 @@ function createClientRole(
     },
     request(block) {
       if (isSealed || streams.waiting.size >= WAITING_MAX) return undefined;
+      if (nextId + 2 * streams.waiting.size > UINT31_MAX) {
+        // It has had all its ids.
+        isSealed = true;
+        events.sentAway(CODE.noError, "");
+        return undefined;
+      }
       const closed = () => {
         streams.waiting.delete(stream);
         streams.byId.delete(stream.id);
