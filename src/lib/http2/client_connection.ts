@@ -5,14 +5,13 @@ import {
   type ConnectionLimits,
   type Http2Connection,
   openConnection,
-  type Role,
-  type RoleParts,
   type Transport,
 } from "./connection.ts";
 import { readAnswer, readTrailers } from "./fields.ts";
 import { protocolError } from "./frame_rules.ts";
 import { CODE, Http2Error, PREFACE, UINT31_MAX } from "./frames.ts";
 import { createBlockDecoder } from "./hpack.ts";
+import type { Role, RoleParts } from "./role.ts";
 import { settingsFrame } from "./settings.ts";
 import { createStream, type Http2Stream, type OpenStream } from "./stream.ts";
 

@@ -6,27 +6,14 @@
  * and `client_connection.ts`.
  */
 
-import { type Budget, createBudget } from "./budget.ts";
-import { checkFrame, protocolError } from "./frame_rules.ts";
-import {
-  CODE,
-  createFrameReader,
-  FLAG,
-  FRAME,
-  frame,
-  goaway,
-  Http2Error,
-  readGoaway,
-  UINT31_MAX,
-  windowUpdate,
-  withoutPadding,
-} from "./frames.ts";
-import { createBlockAssembly } from "./header_blocks.ts";
-import { createOpenStreams, type OpenStreams } from "./open_streams.ts";
+import { createBudget, spendOne } from "./budget.ts";
+import { CODE, createFrameReader, goaway, Http2Error, UINT31_MAX, windowUpdate } from "./frames.ts";
+import { createOpenStreams } from "./open_streams.ts";
 import { createPingLog } from "./ping_log.ts";
-import { createRoom, type Room } from "./room.ts";
-import { createSender, type Sender } from "./sending.ts";
-import { type PeerSettings, readSettings } from "./settings.ts";
+import type { Role, RoleParts } from "./role.ts";
+import { createRoom } from "./room.ts";
+import { createSender } from "./sending.ts";
+import { createTaker } from "./taking.ts";
 
 /** What a connection needs of a socket. */
 export interface Transport {
@@ -71,42 +58,6 @@ export interface Http2Connection {
   lost(): void;
 }
 
-/** What a server does in its way and a client in another. */
-export interface Role {
-  readonly isClient: boolean;
-  /** What the peer says first. */
-  readonly preface: Buffer | undefined;
-  /** What we say first. */
-  readonly greeting: readonly Buffer[];
-  /** The highest id of a stream that has begun. */
-  readonly lastBegun: number;
-  /** Takes a whole header block. */
-  takeHeaders(streamId: number, block: Buffer, isEnd: boolean): void;
-  /** The peer resets an open stream. */
-  takeReset(): void;
-  takeSettings(settings: PeerSettings): void;
-  /** Our settings are acknowledged. */
-  settingsTaken(): void;
-  /** The peer wants no stream above `lastId`. */
-  takeGoaway(goodbye: { lastId: number; code: number; words: string }): void;
-  /** Those that begin from now on are not served. */
-  seal(): void;
-  closed(): void;
-}
-
-/** What a role has of its connection. */
-export interface RoleParts {
-  sender: Sender;
-  /** Of the connection. */
-  room: Room;
-  streams: OpenStreams;
-  /** A frame that carries nothing has come: there may be so many. */
-  spendIdle(): void;
-  /** To be called after a stream was taken out of those that are open. */
-  streamEnded(): void;
-  fail(error: Error): void;
-}
-
 /** Frames that ask for an answer or carry nothing: SETTINGS, PING, PRIORITY, empty DATA, and what nobody knows. */
 const IDLE_FRAMES = { atOnce: 10_000, perSecond: 1_000 };
 const WINDOW_BYTES = 65_535;
@@ -119,7 +70,6 @@ export function openConnection<R extends Role>(
   own: (connection: Http2Connection) => ConnectionEvents,
 ): { connection: Http2Connection; role: R } {
   const idleFrames = createBudget(IDLE_FRAMES);
-  let hasSettings = false;
   let isClosed = false;
   let isClosing = false;
   /** Nothing can be written any more. */
@@ -167,7 +117,7 @@ export function openConnection<R extends Role>(
     end();
   };
 
-  const spendIdle = () => spend(idleFrames, "too many frames that carry nothing");
+  const spendIdle = () => spendOne(idleFrames, "too many frames that carry nothing");
   const role = makeRole({
     sender,
     room,
@@ -178,91 +128,17 @@ export function openConnection<R extends Role>(
     },
     fail,
   });
-  const blocks = createBlockAssembly(role.takeHeaders, limits.headerBytesMax);
-
-  const takeBody = (flags: number, streamId: number, body: Buffer) => {
-    const isEnd = (flags & FLAG.endStream) !== 0;
-    if (body.length === 0 && !isEnd) spendIdle();
-    if (!room.spend(body.length)) {
-      throw new Http2Error(CODE.flowControlError, "a body is larger than the connection's window");
-    }
-    const content = withoutPadding(flags, body);
-    const stream = streams.get(streamId);
-    // A client's streams do not hold each other up: each has its own window, and there are only those that it has begun.
-    if (stream === undefined || role.isClient) room.free(body.length);
-    if (stream === undefined) return;
-    stream.receive(body.length, content);
-    if (isEnd) stream.peerEnded();
-  };
-  const takeSettings = (flags: number, body: Buffer) => {
-    if ((flags & FLAG.ack) !== 0) return role.settingsTaken();
-    spendIdle();
-    hasSettings = true;
-    const settings = readSettings(body, role);
-    sender.control(frame(FRAME.settings, FLAG.ack, 0));
-    const { initialWindow, headerTableBytes } = settings;
-    if (initialWindow !== undefined) sender.resize(initialWindow, streams.flows());
-    if (headerTableBytes !== undefined) sender.tableChanged(headerTableBytes);
-    role.takeSettings(settings);
-  };
-  const takePing = (flags: number, body: Buffer) => {
-    if ((flags & FLAG.ack) !== 0) return pings.answered(body);
-    spendIdle();
-    sender.control(frame(FRAME.ping, FLAG.ack, 0, body));
-    events.pinged();
-  };
-  const takeReset = (streamId: number, body: Buffer) => {
-    const stream = streams.get(streamId);
-    if (stream === undefined) return;
-    role.takeReset();
-    stream.close({ resetCode: body.readUInt32BE(0) });
-  };
-  const takeWindow = (streamId: number, body: Buffer) => {
-    const increment = body.readUInt32BE(0) & UINT31_MAX;
-    const stream = streamId === 0 ? undefined : streams.get(streamId);
-    if (increment === 0) {
-      throw new Http2Error(CODE.protocolError, "a window grows by nothing", streamId);
-    }
-    if (streamId === 0 || stream !== undefined) sender.widen(stream?.flow, increment);
-  };
-  const route = (type: number, flags: number, streamId: number, body: Buffer) => {
-    if (blocks.isOpen !== (type === FRAME.continuation)) {
-      throw protocolError("the frames of a header block belong together");
-    }
-    if (!hasSettings && type !== FRAME.settings) throw protocolError("settings come first");
-    checkFrame(type, flags, streamId, body);
-    switch (type) {
-      case FRAME.data:
-        return takeBody(flags, streamId, body);
-      case FRAME.headers:
-        return blocks.begin(flags, streamId, body);
-      case FRAME.continuation:
-        return blocks.goOn(flags, streamId, body);
-      case FRAME.rstStream:
-        return takeReset(streamId, body);
-      case FRAME.settings:
-        return takeSettings(flags, body);
-      case FRAME.ping:
-        return takePing(flags, body);
-      case FRAME.windowUpdate:
-        return takeWindow(streamId, body);
-      case FRAME.goaway:
-        spendIdle();
-        return role.takeGoaway(readGoaway(body));
-      default:
-        spendIdle();
-    }
-  };
-  const take = (type: number, flags: number, streamId: number, body: Buffer) => {
-    if (isClosed) return;
-    try {
-      route(type, flags, streamId, body);
-    } catch (error) {
-      if (!(error instanceof Http2Error) || error.streamId === 0) throw error;
-      streams.refuse(error);
-      spendIdle();
-    }
-  };
+  const take = createTaker({
+    role,
+    sender,
+    room,
+    streams,
+    pings,
+    headerBytesMax: limits.headerBytesMax,
+    spendIdle,
+    pinged: () => events.pinged(),
+    isClosed: () => isClosed,
+  });
   const readFrames = createFrameReader(take, role);
 
   const connection: Http2Connection = {
@@ -305,9 +181,4 @@ export function openConnection<R extends Role>(
   for (const bytes of role.greeting) sender.control(bytes);
   sender.control(windowUpdate(0, limits.windowBytes - WINDOW_BYTES));
   return { connection, role };
-}
-
-/** Takes one of a budget; throws when there is none left. */
-export function spend({ spend }: Budget, message: string): void {
-  if (!spend(performance.now())) throw new Http2Error(CODE.enhanceYourCalm, message);
 }

@@ -1,20 +1,18 @@
 /** The server's end of a connection: it takes the streams that a client begins. */
 
-import { createBudget } from "./budget.ts";
+import { createBudget, spendOne } from "./budget.ts";
 import {
   type ConnectionEvents,
   type ConnectionLimits,
   type Http2Connection,
   openConnection,
-  type Role,
-  type RoleParts,
-  spend,
   type Transport,
 } from "./connection.ts";
 import { readRequest } from "./fields.ts";
 import { protocolError } from "./frame_rules.ts";
 import { CODE, Http2Error, PREFACE, UINT31_MAX } from "./frames.ts";
 import { createBlockDecoder } from "./hpack.ts";
+import type { Role, RoleParts } from "./role.ts";
 import { settingsFrame } from "./settings.ts";
 import { createStream, type Http2Stream } from "./stream.ts";
 
@@ -101,7 +99,7 @@ function createServerRole(
       if (!isEnd) throw new Http2Error(CODE.protocolError, "headers within a body", streamId);
       open.peerEnded();
     },
-    takeReset: () => spend(resets, "too many streams are reset"),
+    takeReset: () => spendOne(resets, "too many streams are reset"),
     takeSettings() {},
     settingsTaken: () => clearTimeout(greeting),
     // What the client has begun it still wants answered, and then closes by itself.
