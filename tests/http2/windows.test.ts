@@ -250,6 +250,20 @@ test("the bytes of a stream that ends make room for others of its connection", a
   ]);
 });
 
+test("bytes that come after the end of their stream make room for others too", async () => {
+  const end = openSpoken();
+  const ids = Array.from({ length: 20 }, (_, index) => 2 * index + 1);
+
+  await end.say(
+    GREETING,
+    ...ids.flatMap((id) => [request(id), frame(FRAME.data, 0, id, Buffer.alloc(16_384))]),
+  );
+
+  expect(end.of(FRAME.rstStream).map(({ streamId, body }) => [streamId, body.readUInt32BE(0)]))
+    .toEqual(ids.map((id) => [id, CODE.streamClosed]));
+  expect(end.connection.isClosed).toBeFalse();
+});
+
 test("a ping is over when it is answered, or when nobody is there any more", async () => {
   const end = openSpoken();
   await end.say(GREETING);

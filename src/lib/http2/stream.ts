@@ -193,6 +193,8 @@ export function createStream(
       reader?.head?.(headers, isEnd);
     },
     receive(frameBytes, body) {
+      // Also of a frame that is a fault, after which it is given back with the rest.
+      heldBytes += frameBytes;
       if (isPeerOver) {
         throw new Http2Error(CODE.streamClosed, "a body goes on after its end", flow.id);
       }
@@ -200,7 +202,6 @@ export function createStream(
       if (!own.spend(frameBytes)) {
         throw new Http2Error(CODE.flowControlError, "a body is larger than its window", flow.id);
       }
-      heldBytes += frameBytes;
       const idleBytes = reader === undefined ? frameBytes : frameBytes - body.length;
       if (idleBytes > 0) taken(idleBytes);
       if (body.length > 0) reader?.body(body);
