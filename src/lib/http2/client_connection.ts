@@ -62,18 +62,17 @@ function createClientRole(
 ): ClientRole {
   const { windowBytes } = limits;
   const decode = createBlockDecoder();
-  let nextId = 1;
   let streamsMax = Infinity;
   let headerBytesMax = Infinity;
   let isReady = false;
   let isSealed = false;
 
   const begin = (stream: OpenStream) => {
+    const id = streams.lastBegun === 0 ? 1 : streams.lastBegun + 2;
+    streams.lastBegun = id;
     streams.waiting.delete(stream);
-    stream.flow.id = nextId;
-    nextId += 2;
-    streams.byId.set(stream.id, stream);
-    sender.added(stream.flow, 0);
+    streams.byId.set(id, stream);
+    stream.begin(id);
   };
   const beginThoseThatMay = () => {
     for (const stream of streams.waiting) {
@@ -104,15 +103,12 @@ function createClientRole(
     isClient: true,
     preface: undefined,
     greeting: [PREFACE, settingsFrame(limits, { isClient: true })],
-    get lastBegun() {
-      return nextId - 2;
-    },
     get headerBytesMax() {
       return headerBytesMax;
     },
     request(block) {
       if (isSealed || streams.waiting.size >= WAITING_MAX) return undefined;
-      if (nextId + 2 * streams.waiting.size > UINT31_MAX) {
+      if (streams.lastBegun + 2 * streams.waiting.size >= UINT31_MAX) {
         // It has had all its ids.
         isSealed = true;
         events.sentAway(CODE.noError, "");

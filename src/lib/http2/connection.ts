@@ -83,7 +83,7 @@ export function openConnection<R extends Role>(
     if (!isClosed) sender.control(windowUpdate(0, increment));
   });
   const pings = createPingLog(sender.control);
-  const streams = createOpenStreams(sender, () => role.lastBegun);
+  const streams = createOpenStreams(sender);
 
   const over = () => {
     if (isClosed) return;
@@ -101,7 +101,7 @@ export function openConnection<R extends Role>(
     if (isClosed) return;
     sender.flush();
     over();
-    sender.control(goaway(role.isClient ? 0 : role.lastBegun, code, words));
+    sender.control(goaway(role.isClient ? 0 : streams.lastBegun, code, words));
     sender.flush();
     end();
   };
@@ -159,7 +159,7 @@ export function openConnection<R extends Role>(
       if (isClosed || isClosing) return;
       isClosing = true;
       role.seal();
-      sender.control(goaway(role.isClient ? 0 : role.lastBegun, CODE.noError, ""));
+      sender.control(goaway(role.isClient ? 0 : streams.lastBegun, CODE.noError, ""));
       closeWhenIdle();
     },
     destroy,

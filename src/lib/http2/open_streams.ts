@@ -6,6 +6,8 @@ import type { Outflow, Sender } from "./sending.ts";
 import type { OpenStream } from "./stream.ts";
 
 export interface OpenStreams {
+  /** The highest id of those that have begun. */
+  lastBegun: number;
   readonly byId: Map<number, OpenStream>;
   /** Requests of ours without an id, in the order of their turns. */
   readonly waiting: Set<OpenStream>;
@@ -18,11 +20,12 @@ export interface OpenStreams {
   closeAll(): void;
 }
 
-/** Makes a connection's; there are none yet. `lastBegun` is the highest id so far. */
-export function createOpenStreams(sender: Sender, lastBegun: () => number): OpenStreams {
+/** Makes a connection's; there are none yet. */
+export function createOpenStreams(sender: Sender): OpenStreams {
   const byId = new Map<number, OpenStream>();
   const waiting = new Set<OpenStream>();
-  return {
+  const streams: OpenStreams = {
+    lastBegun: 0,
     byId,
     waiting,
     get size() {
@@ -30,7 +33,7 @@ export function createOpenStreams(sender: Sender, lastBegun: () => number): Open
     },
     get(streamId) {
       // Those of clients are odd, and a server has none.
-      if (streamId <= lastBegun() && streamId % 2 === 1) return byId.get(streamId);
+      if (streamId <= streams.lastBegun && streamId % 2 === 1) return byId.get(streamId);
       throw protocolError(`stream ${streamId} has not begun`);
     },
     refuse(fault) {
@@ -46,4 +49,5 @@ export function createOpenStreams(sender: Sender, lastBegun: () => number): Open
       for (const stream of [...byId.values(), ...waiting]) stream.close();
     },
   };
+  return streams;
 }

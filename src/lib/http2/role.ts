@@ -12,8 +12,6 @@ export interface Role {
   readonly preface: Buffer | undefined;
   /** What we say first. */
   readonly greeting: readonly Buffer[];
-  /** The highest id of a stream that has begun. */
-  readonly lastBegun: number;
   /** Takes a whole header block. */
   takeHeaders(streamId: number, block: Buffer, isEnd: boolean): void;
   /** The peer resets an open stream. */

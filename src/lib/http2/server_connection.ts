@@ -58,7 +58,6 @@ function createServerRole(
   const { streamsMax, headerBytesMax, windowBytes, greetingMs } = limits;
   const resets = createBudget({ atOnce: streamsMax, perSecond: RESETS_PER_SECOND });
   const decode = createBlockDecoder();
-  let lastBegun = 0;
   let servedMax = UINT31_MAX;
   const greeting = setTimeout(
     () => fail(new Http2Error(CODE.settingsTimeout, "the settings were not acknowledged in time")),
@@ -66,7 +65,7 @@ function createServerRole(
   );
 
   const begin = (streamId: number, block: Buffer, isEnd: boolean) => {
-    lastBegun = streamId;
+    streams.lastBegun = streamId;
     const headers = readRequest(decode, block, { streamId, headerBytesMax });
     if (streamId > servedMax) return;
     if (streams.byId.size >= streamsMax) {
@@ -86,12 +85,9 @@ function createServerRole(
     isClient: false,
     preface: PREFACE,
     greeting: [settingsFrame(limits, { isClient: false })],
-    get lastBegun() {
-      return lastBegun;
-    },
     takeHeaders(streamId, block, isEnd) {
       if (streamId % 2 === 0) throw protocolError(`a client does not open stream ${streamId}`);
-      if (streamId > lastBegun) return begin(streamId, block, isEnd);
+      if (streamId > streams.lastBegun) return begin(streamId, block, isEnd);
       // Trailers, of which gRPC has none in requests. Read all the same, as the next block depends on them.
       decode(block, () => {});
       const open = streams.byId.get(streamId);
@@ -105,7 +101,7 @@ function createServerRole(
     // What the client has begun it still wants answered, and then closes by itself.
     takeGoaway() {},
     seal() {
-      servedMax = lastBegun;
+      servedMax = streams.lastBegun;
     },
     closed: () => clearTimeout(greeting),
   };

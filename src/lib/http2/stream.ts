@@ -51,9 +51,12 @@ export interface StreamEnd {
 
 /** A stream as its connection sees it. */
 export interface OpenStream extends Http2Stream {
+  id: number;
   readonly flow: Outflow;
+  /** Gives a request of ours its id: its turn has come. */
+  begin(id: number): void;
   /** Whether a body may come. */
-  readonly hasHead: boolean;
+  hasHead: boolean;
   /** The headers of an answer have come. */
   takeHead(headers: Headers, isEnd: boolean): void;
   /** Takes a DATA frame: its length on the wire, and what of it is body. */
@@ -88,7 +91,6 @@ export function createStream(
   let reader: StreamReader | undefined;
   let isClosed = false;
   let isStarted = false;
-  let hasHead = !isOurs;
   let isPeerOver = false;
   let isEnded = false;
   let hasLeft = false;
@@ -134,20 +136,16 @@ export function createStream(
     },
   });
 
-  return {
+  const stream: OpenStream = {
+    id,
     flow,
     headers: headers ?? NO_HEADERS,
-    get id() {
-      return flow.id;
-    },
+    hasHead: !isOurs,
     get isClosed() {
       return isClosed;
     },
     get isStarted() {
       return isStarted;
-    },
-    get hasHead() {
-      return hasHead;
     },
     get waitingBytes() {
       return flow.waitingBytes;
@@ -188,8 +186,13 @@ export function createStream(
       if (isClosed) callback({});
       else closers.push(callback);
     },
+    begin(given) {
+      stream.id = given;
+      flow.id = given;
+      sender.added(flow, 0);
+    },
     takeHead(headers, isEnd) {
-      hasHead = true;
+      stream.hasHead = true;
       reader?.head?.(headers, isEnd);
     },
     receive(frameBytes, body) {
@@ -198,7 +201,9 @@ export function createStream(
       if (isPeerOver) {
         throw new Http2Error(CODE.streamClosed, "a body goes on after its end", flow.id);
       }
-      if (!hasHead) throw new Http2Error(CODE.protocolError, "a body before its headers", flow.id);
+      if (!stream.hasHead) {
+        throw new Http2Error(CODE.protocolError, "a body before its headers", flow.id);
+      }
       if (!own.spend(frameBytes)) {
         throw new Http2Error(CODE.flowControlError, "a body is larger than its window", flow.id);
       }
@@ -214,4 +219,5 @@ export function createStream(
     },
     close,
   };
+  return stream;
 }
