@@ -2,8 +2,7 @@
 
 import { CODE, Http2Error, rstStream, UINT31_MAX } from "./frames.ts";
 import { protocolError } from "./frame_rules.ts";
-import { createBlockDecoder } from "./hpack.ts";
-import { readRequest } from "./request.ts";
+import { createRequestReader } from "./request_reader.ts";
 import type { Room } from "./room.ts";
 import type { Outflow, Sender } from "./sending.ts";
 import { createStream, type Http2Stream, type OpenStream } from "./stream.ts";
@@ -36,14 +35,14 @@ export interface StreamsOptions {
 /** Makes a connection's streams; there are none yet. */
 export function createStreams({ sender, room, limits, begun, ended }: StreamsOptions): Streams {
   const streams = new Map<number, OpenStream>();
-  const decode = createBlockDecoder();
+  const requests = createRequestReader(limits.headerBytesMax);
   let lastId = 0;
   let servedMax = UINT31_MAX;
 
   const begin = (streamId: number, block: Buffer, isEnd: boolean) => {
     lastId = streamId;
-    const { headerBytesMax, windowBytes } = limits;
-    const headers = readRequest(decode, block, { streamId, headerBytesMax });
+    const { windowBytes } = limits;
+    const headers = requests.read(block, streamId);
     if (streamId > servedMax) return;
     if (streams.size >= limits.streamsMax) {
       throw new Http2Error(CODE.refusedStream, "too many streams", streamId);
@@ -69,7 +68,7 @@ export function createStreams({ sender, room, limits, begun, ended }: StreamsOpt
       if (streamId % 2 === 0) throw protocolError(`a client does not open stream ${streamId}`);
       if (streamId > lastId) return begin(streamId, block, isEnd);
       // Trailers, of which gRPC has none in requests. Read all the same, as the next block depends on them.
-      decode(block, () => {});
+      requests.skip(block);
       const open = streams.get(streamId);
       if (open === undefined) return;
       if (!isEnd) throw new Http2Error(CODE.protocolError, "headers within a body", streamId);
