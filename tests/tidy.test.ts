@@ -25,6 +25,8 @@ const FLOWS = ["consumer", "spec", "status", "access", "work"];
 const EDGES = ["rest", "grpc", "mqtt", "cli", "kube", "ops"];
 /** Pure, as `wire` is. */
 const PURE = ["search"];
+/** What carries bytes for the doors, and knows nothing of what they mean. */
+const CARRIERS = ["http2"];
 const LAYERS = ["ground", "wire", "db", "flow", "edge", "entry"];
 
 /** Who may import a package. Whoever is not named goes through those who are. */
@@ -98,7 +100,7 @@ function layerOf(path: string): number {
   if (folder === undefined) return LAYERS.indexOf("ground");
   if (EDGES.includes(folder)) return LAYERS.indexOf("edge");
   if (FLOWS.includes(folder)) return LAYERS.indexOf("flow");
-  if (PURE.includes(folder)) return LAYERS.indexOf("wire");
+  if ([...PURE, ...CARRIERS].includes(folder)) return LAYERS.indexOf("wire");
   return LAYERS.indexOf(folder);
 }
 

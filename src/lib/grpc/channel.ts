@@ -223,7 +223,13 @@ function startKeepAlive(
   keepAlive: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean },
   { hasCalls, expired }: { hasCalls: () => boolean; expired: () => void },
 ): Disposable {
-  return startPings(session, {
+  const pinged = {
+    get isClosed() {
+      return session.destroyed;
+    },
+    ping: (answered: () => void) => session.ping(answered),
+  };
+  return startPings(pinged, {
     pingMs: Math.min(keepAlive.timeMs, TIMER_MS_MAX),
     pingTimeoutMs: Math.min(keepAlive.timeoutMs, TIMER_MS_MAX),
     isDue: () => keepAlive.permitWithoutStream || hasCalls(),

@@ -7,8 +7,8 @@
  * is put in front of such a frame, as WINDOW_UPDATE frames, which leave Bun nothing to add.
  */
 
-import type { ClientHttp2Session, ServerHttp2Session } from "node:http2";
-import type { Server, Socket } from "node:net";
+import type { ClientHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 
 const PREFACE_BYTES = 24;
 const HEAD_BYTES = 9;
@@ -22,23 +22,9 @@ const INITIAL = 65_535;
 const SETTINGS_BYTES_MAX = 16_384;
 
 /**
- * Lets sessions read from the "data" events of their sockets, for `watchWindows`. By themselves they take the bytes from the
- * handle below, past everybody; a socket that shows none while its session begins is read as any other stream.
- */
-export function exposeReads(server: Server, event: "connection" | "secureConnection"): void {
-  const handles = new WeakMap<Socket, unknown>();
-  server.prependListener(event, (socket: Socket & { _handle?: unknown }) => {
-    handles.set(socket, socket._handle);
-    socket._handle = undefined;
-  });
-  server.on(event, (socket: Socket & { _handle?: unknown }) => {
-    socket._handle = handles.get(socket);
-  });
-}
-
-/**
- * The same for a socket of a client. Call it before its session is made, and what it returns right after. Without an event the
- * socket is connected already.
+ * Lets a client's session read from the "data" events of its socket, for `watchServerWindows`. By itself it takes the bytes from
+ * the handle below, past everybody; a socket that shows none while its session begins is read as any other stream. Call it before
+ * the session is made, and what it returns right after.
  */
 export function exposeSocketReads(
   socket: Socket & { _handle?: unknown },
@@ -56,17 +42,7 @@ export function exposeSocketReads(
     event === undefined ? session.once("connect", show) : socket.once(event, show);
 }
 
-/** Puts the repair between a new session and its socket. `openStreams` are the ids of its streams. */
-export function watchWindows(session: ServerHttp2Session, openStreams: () => number[]): void {
-  const { socket } = session;
-  for (const listener of socket.listeners("data")) {
-    const read = listener as (chunk: Buffer) => void;
-    socket.on("data", repairWindows(openStreams, read));
-    socket.off("data", read);
-  }
-}
-
-/** The same for a session of a client. `pushed` is called if the server begins streams of its own. */
+/** Puts the repair between a new session and its socket. `openStreams` are the ids of its streams; `pushed` is called if the server begins streams of its own. */
 export function watchServerWindows(
   socket: Socket,
   openStreams: () => number[],
