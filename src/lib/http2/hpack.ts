@@ -11,8 +11,11 @@ import { STATIC_TABLE } from "./static_table.ts";
 
 type Field = readonly [name: string, value: string];
 
-/** Reads a block, and hands out its fields in order. Throws COMPRESSION_ERROR, after which no other block can be read. */
-export type DecodeBlock = (block: Buffer, take: (name: string, value: string) => void) => void;
+/**
+ * Reads a block, and hands out its fields in order. True if the block has changed what later ones refer to. Throws
+ * COMPRESSION_ERROR, after which no other block can be read.
+ */
+export type DecodeBlock = (block: Buffer, take: (name: string, value: string) => void) => boolean;
 
 /** What both ends let each other keep: SETTINGS_HEADER_TABLE_SIZE by default. */
 export const TABLE_BYTES_MAX = 4096;
@@ -87,6 +90,7 @@ export function createBlockDecoder(): DecodeBlock {
   return (given, take) => {
     [block, at] = [given, 0];
     let isBegun = false;
+    let hasChanged = false;
     while (at < block.length) {
       const first = nextByte();
       if ((first & INDEXED) !== 0) {
@@ -96,6 +100,7 @@ export function createBlockDecoder(): DecodeBlock {
         // Only at the start of a block (§4.2).
         if (isBegun) throw refusal("the size of the table changes within a header block");
         resize(integer(first, 5));
+        hasChanged = true;
         continue;
       } else {
         const isKept = (first & KEPT) !== 0;
@@ -103,10 +108,12 @@ export function createBlockDecoder(): DecodeBlock {
         const name = index === 0 ? text() : known(index)[0];
         const value = text();
         if (isKept) keep([name, value]);
+        hasChanged ||= isKept;
         take(name, value);
       }
       isBegun = true;
     }
+    return hasChanged;
   };
 }
 

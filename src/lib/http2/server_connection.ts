@@ -8,10 +8,9 @@ import {
   openConnection,
   type Transport,
 } from "./connection.ts";
-import { readRequest } from "./fields.ts";
 import { protocolError } from "./frame_rules.ts";
 import { CODE, Http2Error, PREFACE, UINT31_MAX } from "./frames.ts";
-import { createBlockDecoder } from "./hpack.ts";
+import { createRequestReader } from "./request_reader.ts";
 import type { Role, RoleParts } from "./role.ts";
 import { settingsFrame } from "./settings.ts";
 import { createStream, type Http2Stream } from "./stream.ts";
@@ -55,9 +54,9 @@ function createServerRole(
   limits: ServerLimits,
   begun: (stream: Http2Stream) => void,
 ): Role {
-  const { streamsMax, headerBytesMax, windowBytes, greetingMs } = limits;
+  const { streamsMax, windowBytes, greetingMs } = limits;
   const resets = createBudget({ atOnce: streamsMax, perSecond: RESETS_PER_SECOND });
-  const decode = createBlockDecoder();
+  const requests = createRequestReader(limits.headerBytesMax);
   let servedMax = UINT31_MAX;
   const greeting = setTimeout(
     () => fail(new Http2Error(CODE.settingsTimeout, "the settings were not acknowledged in time")),
@@ -66,7 +65,7 @@ function createServerRole(
 
   const begin = (streamId: number, block: Buffer, isEnd: boolean) => {
     streams.lastBegun = streamId;
-    const headers = readRequest(decode, block, { streamId, headerBytesMax });
+    const headers = requests.read(block, streamId);
     if (streamId > servedMax) return;
     if (streams.byId.size >= streamsMax) {
       throw new Http2Error(CODE.refusedStream, "too many streams", streamId);
@@ -89,7 +88,7 @@ function createServerRole(
       if (streamId % 2 === 0) throw protocolError(`a client does not open stream ${streamId}`);
       if (streamId > streams.lastBegun) return begin(streamId, block, isEnd);
       // Trailers, of which gRPC has none in requests. Read all the same, as the next block depends on them.
-      decode(block, () => {});
+      requests.skip(block);
       const open = streams.byId.get(streamId);
       if (open === undefined) return;
       if (!isEnd) throw new Http2Error(CODE.protocolError, "headers within a body", streamId);
