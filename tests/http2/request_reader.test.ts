@@ -6,7 +6,7 @@ import http2 from "node:http2";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { CODE, Http2Error } from "../../src/lib/http2/frames.ts";
 import { createBlockDecoder } from "../../src/lib/http2/hpack.ts";
-import { readRequest } from "../../src/lib/http2/request.ts";
+import { readRequest } from "../../src/lib/http2/fields.ts";
 import { createRequestReader } from "../../src/lib/http2/request_reader.ts";
 import { seeded } from "../wire/refusals.ts";
 import { startListening } from "./header_blocks.ts";

@@ -1,8 +1,8 @@
 /**
  * Header blocks (RFC 7541), read with all that peers may do in them, and written in the plainest way.
  *
- * What we write refers to the static table alone and keeps nothing, so a block that never changes is made once, and no
- * SETTINGS_HEADER_TABLE_SIZE of a peer concerns us.
+ * What we write refers to the static table alone and keeps nothing, so a block that never changes is made once. Of a peer's
+ * SETTINGS_HEADER_TABLE_SIZE only the answer concerns us.
  */
 
 import { CODE, Http2Error } from "./frames.ts";
@@ -17,8 +17,8 @@ type Field = readonly [name: string, value: string];
  */
 export type DecodeBlock = (block: Buffer, take: (name: string, value: string) => void) => boolean;
 
-/** What we let peers keep: SETTINGS_HEADER_TABLE_SIZE by default. */
-const TABLE_BYTES_MAX = 4096;
+/** What both ends let each other keep: SETTINGS_HEADER_TABLE_SIZE by default. */
+export const TABLE_BYTES_MAX = 4096;
 /** What an entry counts beside its texts (§4.1). */
 const ENTRY_BYTES = 32;
 
@@ -124,6 +124,9 @@ function sizeOf(field: Field | undefined): number {
 function refusal(message: string): Http2Error {
   return new Http2Error(CODE.compressionError, message);
 }
+
+/** Goes before the first block after the peer has made its table smaller (RFC 9113 §4.3.1); some peers refuse one without it. */
+export const EMPTY_TABLE = Buffer.from([SIZE_UPDATE]);
 
 /** Makes a block of these fields. Texts are of Latin-1. */
 export function encodeBlock(fields: readonly Field[]): Buffer {

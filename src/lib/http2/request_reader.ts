@@ -5,7 +5,7 @@
  */
 
 import { createBlockDecoder } from "./hpack.ts";
-import { type Headers, readRequest } from "./request.ts";
+import { type Headers, readRequest } from "./fields.ts";
 
 export interface RequestReader {
   /** Throws for this stream where the request is malformed, and for the connection where its block is. */
