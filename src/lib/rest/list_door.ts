@@ -33,12 +33,14 @@ const WAITING_MAX = 1_000;
 const WAIT_MS = 10_000;
 const STALL_MS = 60_000;
 const TOTAL_MS = 10 * 60_000;
+/** Each byte of an answer leaves some four bytes of garbage behind. */
+const GARBAGE_BYTES = 16 * 1024 * 1024;
 
 /** Makes the door to all lists of a server. */
 export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): ListDoor {
   const { longMax = LONG_MAX, waitMs = WAIT_MS } = options;
   const { stallMs = STALL_MS, totalMs = TOTAL_MS } = options;
-  const garbage = createGarbageLimit();
+  const garbage = createGarbageLimit(GARBAGE_BYTES);
   const slots = createSlots("long lists under way", {
     most: longMax,
     waitingMost: WAITING_MAX,
