@@ -6,7 +6,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { printFigure } from "./figure.ts";
+import { cpuMs } from "../tests/harness/cpu.ts";
+import { printFigure, rounded } from "./figure.ts";
 import { costOf, createConsumers, fill, openStage } from "./stage.ts";
 
 const { values } = parseArgs({
@@ -64,6 +65,7 @@ async function run(name: string, limits: { durationMs: number; count?: number })
   const port = stage.roadPort;
   await agents.run({ task: "agents", road: stage.road, port, consumers, answers: false });
   const before = stage.cpuMs();
+  const agentsBefore = cpuMs(agents.pid);
   const callers = Number(values.callers);
   const outcome = await load.run({
     ...{ task: "create", port: stage.sources, consumers, callers },
@@ -78,5 +80,7 @@ async function run(name: string, limits: { durationMs: number; count?: number })
     await Bun.sleep(5);
     received = await agents.run({ task: "received" });
   }
-  return { outcome, receivedAt: received.endedAt, cost: costOf(stage, before, outcome) };
+  const agentsCpuMs = (cpuMs(agents.pid) - agentsBefore) / outcome.count;
+  const cost = { ...costOf(stage, before, outcome), agents_cpu_ms: rounded(agentsCpuMs) };
+  return { outcome, receivedAt: received.endedAt, cost };
 }

@@ -20,6 +20,9 @@ export interface Figure {
   postgres_cpu_ms?: number;
   /** Of the load generators: the cores are shared, so it lowers what is measured. */
   callers_cpu_ms?: number;
+  agents_cpu_ms?: number;
+  /** Of the MQTT broker. */
+  broker_cpu_ms?: number;
   server_rss_peak_mb?: number;
   /** Whatever else explains the value. */
   [more: string]: unknown;

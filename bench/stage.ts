@@ -34,8 +34,8 @@ export interface Stage extends AsyncDisposable {
   roadPort: number;
   /** What explains a latency: PostgreSQL's version, and how the broker is configured. */
   conditions: Record<string, string>;
-  /** What the server and PostgreSQL have used so far, in milliseconds of CPU time. */
-  cpuMs(): { server: number; postgres: number };
+  /** What the server, PostgreSQL and the MQTT broker, if there is one, have used so far, in milliseconds of CPU time. */
+  cpuMs(): { server: number; postgres: number; broker?: number };
   /** Starts a process that takes tasks. */
   startLoad(): Promise<Load>;
 }
@@ -108,7 +108,11 @@ export async function openStage(
       durability: "default (fsync, synchronous_commit)",
       ...(broker === undefined ? {} : { broker: "mosquitto, defaults and set_tcp_nodelay true" }),
     },
-    cpuMs: () => ({ server: cpuMs(server.pid), postgres: familyCpuMs(postgres.pid) }),
+    cpuMs: () => ({
+      server: cpuMs(server.pid),
+      postgres: familyCpuMs(postgres.pid),
+      ...(broker === undefined ? {} : { broker: broker.cpuMs() }),
+    }),
     startLoad,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -248,6 +252,9 @@ export function costOf(stage: Stage, before: Cpu, outcome: Outcome): Cost {
     server_cpu_ms: each(after.server - before.server),
     postgres_cpu_ms: each(after.postgres - before.postgres),
     callers_cpu_ms: each(cpuMs),
+    ...(after.broker === undefined
+      ? {}
+      : { broker_cpu_ms: each(after.broker - (before.broker ?? 0)) }),
     server_rss_peak_mb: Math.round(memoryOf(stage.pid).peak),
     ...stage.conditions,
   };

@@ -7,8 +7,9 @@ import { watchFiles } from "./lib/fresh_files.ts";
 import type { Methods } from "./lib/grpc/call.ts";
 import type { Rounds } from "./lib/grpc/rounds.ts";
 import { refuseWhile, startSendingAway } from "./lib/grpc/cut_off.ts";
-import { type GrpcServer, serveGrpc, type ServerTls } from "./lib/grpc/server.ts";
+import { type GrpcServer, serveGrpc } from "./lib/grpc/server.ts";
 import { grpcLimits } from "./lib/grpc_config.ts";
+import type { ServerTls } from "./lib/http2/server.ts";
 import type { Logger } from "./lib/log.ts";
 import type { Flows } from "./server_flows.ts";
 

@@ -8,6 +8,7 @@ import { makeCertificate } from "../harness/certificates.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "maestro-mistakes-"));
 const REPOSITORY = join(import.meta.dir, "..", "..");
+const TIMEOUT_MS = 60_000;
 const one = await makeCertificate(folder, "DNS:localhost");
 const other = await makeCertificate(folder, "DNS:localhost");
 const empty = join(folder, "empty");
@@ -94,7 +95,7 @@ test.concurrent.each([
   expect(output).toEndWith("\n");
   expect(output.trimEnd().split("\n")).toHaveLength(1);
   expect(code).toBe(2);
-});
+}, TIMEOUT_MS);
 
 test.each([["/nowhere/config.yaml", "it does not exist"], [folder, "it is a folder"]])(
   "a config file that cannot be read is one line and exit code 2: %s",
@@ -104,4 +105,5 @@ test.each([["/nowhere/config.yaml", "it does not exist"], [folder, "it is a fold
     expect(output).toBe(`Cannot read the broker config "${path}": ${reason}\n`);
     expect(code).toBe(2);
   },
+  TIMEOUT_MS,
 );

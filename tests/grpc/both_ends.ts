@@ -5,7 +5,8 @@ import type { AgentBrokerConfig } from "../../src/lib/grpc/agent_broker_config.t
 import type { GrpcError } from "../../src/lib/grpc/errors.ts";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import type { ResponseStream } from "../../src/lib/grpc/response.ts";
-import { serveGrpc, type ServerTls } from "../../src/lib/grpc/server.ts";
+import { serveGrpc } from "../../src/lib/grpc/server.ts";
+import type { ServerTls } from "../../src/lib/http2/server.ts";
 import { GRPC_FLAGS, grpcLimits } from "../../src/lib/grpc_config.ts";
 import { parseFlags } from "../../src/lib/flags.ts";
 import { createLogger } from "../../src/lib/log.ts";

@@ -3,7 +3,7 @@
  */
 
 import { connect } from "../../src/lib/db/connect.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher } from "../../src/lib/spec/publish.ts";
 import { testLogger } from "./postgres.ts";
 
 /** Its arguments. */
@@ -15,12 +15,13 @@ const ready = new Map([[consumerName, {
   name: consumerName,
   connectedAt: "2026-01-01T00:00:00Z",
 }]]);
-await publishSpecEvents(
+const publisher = createSpecPublisher(
   db,
   () => {
     process.kill(process.pid, "SIGKILL");
     return true;
   },
   testLogger(),
-  { sourceId: "maestro", ready },
+  { sourceId: "maestro", ready: () => ready, sweepMs: 1_000 },
 );
+await publisher.run();

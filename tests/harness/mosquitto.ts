@@ -4,11 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { familyCpuMs } from "./cpu.ts";
 import { eventually } from "./eventually.ts";
 
 export interface Mosquitto extends AsyncDisposable {
   /** Of 127.0.0.1. */
   port: number;
+  /** The CPU time that it has used since its start, in milliseconds. */
+  cpuMs(): number;
   /** Ends it; without persistence whatever it kept is gone. */
   kill(signal: "SIGKILL" | "SIGTERM"): Promise<void>;
   /** Starts it again on the same port. */
@@ -73,6 +76,7 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
   await start();
   return {
     port,
+    cpuMs: () => child === undefined ? 0 : familyCpuMs(child.pid),
     start,
     kill,
     log: () => log,

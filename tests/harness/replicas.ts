@@ -1,6 +1,6 @@
 /** Several servers over one database behind one address, and sources that outlive each of them. */
 
-import type { CloudEvent } from "../../src/lib/wire/event.ts";
+import { type CloudEvent, EXT } from "../../src/lib/wire/event.ts";
 import { statusResync } from "./events.ts";
 import { openPublisher, refused, subscribe, type Subscription } from "./grpc.ts";
 import { sameDoors, type Server, startServer } from "./programs.ts";
@@ -85,9 +85,25 @@ export interface SteadySource {
   close(): void;
 }
 
-/** Subscribes as a source that comes back, and asks for what it missed, whenever its stream ends. */
+/** What a source was told last of each resource, without those that are deleted. */
+export function lastKnown(heard: CloudEvent[]): Map<string, number> {
+  const known = new Map<string, number>();
+  for (const { extensions, data } of heard) {
+    const id = String(extensions[EXT.resourceId]);
+    if (String(data).includes('"Deleted"')) known.delete(id);
+    else known.set(id, Number(extensions[EXT.resourceVersion]));
+  }
+  return known;
+}
+
+/**
+ * Subscribes as a source that comes back, and asks for what it missed, whenever its stream ends.
+ *
+ * It asks twice: an empty list is answered with what there is, and only one that says what it holds with what is gone.
+ */
 export function startSteadySource(address: string, source: string): SteadySource {
   const streams: Subscription[] = [];
+  const heard = () => streams.flatMap(({ events }) => events);
   let isClosed = false;
   const follow = async () => {
     while (!isClosed) {
@@ -95,6 +111,8 @@ export function startSteadySource(address: string, source: string): SteadySource
         const stream = await subscribe(address, { source });
         streams.push(stream);
         await stream.publish(statusResync(source, []));
+        const held = [...lastKnown(heard()).keys()].map((resourceId) => ({ resourceId, hash: "" }));
+        if (held.length > 0) await stream.publish(statusResync(source, held));
         await stream.ended;
         stream.close();
       } catch {
@@ -105,7 +123,7 @@ export function startSteadySource(address: string, source: string): SteadySource
   // It never rejects.
   void follow();
   return {
-    heard: () => streams.flatMap(({ events }) => events),
+    heard,
     connections: () => streams.length,
     close() {
       isClosed = true;

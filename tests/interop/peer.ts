@@ -1,6 +1,9 @@
 /** The program that plays the official Go clients: each of its tests is a test here. */
 
 import { test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { buildInterop, hasInterop } from "../../tools/interop.ts";
 
 /** How an agent and its source reach each other. */
@@ -41,6 +44,10 @@ export function testPeers(
 
 /** Runs a test to its end. Throws with what it said, and what our side logged, if it fails. */
 async function runPeer(test: string, ours: OurSide): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  // Where the libraries keep what they have discovered.
+  const home = mkdtempSync(join(tmpdir(), "maestro-peer-"));
+  stack.defer(() => rmSync(home, { recursive: true, force: true }));
   const settings = Object.entries(ours.settings).map(([name, value]) => [`INTEROP_${name}`, value]);
   const child = Bun.spawn(
     [buildInterop(), "-test.run", `^${test}$`, "-test.v", "-test.timeout", `${TIMEOUT_S}s`],
@@ -50,7 +57,7 @@ async function runPeer(test: string, ours: OurSide): Promise<void> {
       stderr: "pipe",
       env: {
         PATH: process.env.PATH,
-        HOME: process.env.HOME,
+        HOME: home,
         CERT_CALLBACK_REFRESH_DURATION: "1s",
         ...Object.fromEntries(settings),
       },

@@ -57,7 +57,8 @@ async function run(kubeconfig: string, ...command: string[]): Promise<string> {
   const bin = (await new Response(build.stdout).text()).trim();
   const child = Bun.spawn(command, {
     ...{ cwd: REPOSITORY, stdout: "pipe", stderr: "pipe" },
-    env: { PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: kubeconfig },
+    // Without a home kubectl would keep what it has discovered where it runs.
+    env: { PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: kubeconfig, HOME: folder },
   });
   const output = await new Response(child.stdout).text();
   const complaints = await new Response(child.stderr).text();

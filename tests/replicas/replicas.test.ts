@@ -12,6 +12,7 @@ import { startMosquitto } from "../harness/mosquitto.ts";
 import { createDatabase, type TestDatabase } from "../harness/postgres.ts";
 import { startAgent } from "../harness/programs.ts";
 import {
+  lastKnown,
   publishUntilAccepted,
   type Replicas,
   startReplicas,
@@ -91,17 +92,6 @@ async function settled({ db }: TestDatabase): Promise<Map<string, number> | unde
   );
   if (!rows.every((row) => row.is_settled)) return undefined;
   return new Map(rows.map(({ id, version }) => [id, version]));
-}
-
-/** What a source was told last of each resource, without those that are deleted. */
-function lastKnown(heard: CloudEvent[]): Map<string, number> {
-  const known = new Map<string, number>();
-  for (const { extensions, data } of heard) {
-    const id = String(extensions["resourceid"]);
-    if (String(data).includes('"Deleted"')) known.delete(id);
-    else known.set(id, Number(extensions["resourceversion"]));
-  }
-  return known;
 }
 
 /** Where a source was told something older than it had been told before. */

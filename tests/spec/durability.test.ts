@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { statusEvent } from "../harness/events.ts";
@@ -34,9 +34,7 @@ test("a mark of a send need not reach the disk, but a change and a report do", a
 
   const found = {
     create: await durability((db) => createAcceptor(db).create(resource)),
-    claim: await durability((db) =>
-      publishSpecEvents(db, publish, log, { sourceId: "maestro", ready })
-    ),
+    claim: await durability((db) => createSpecPublisher(db, publish, log, road).run()),
     again: await durability(async (db) => {
       await query(db, "update resources set next_send_at = now() where id = $1", [id]);
       await createSpecRedelivery(db, publish, log, road).run();

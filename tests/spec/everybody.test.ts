@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { createEverybody } from "../../src/lib/spec/everybody.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "./specs.ts";
@@ -30,7 +30,9 @@ function everybody(
 async function publishAll(specs: Specs, ready: ReturnType<typeof everybody>): Promise<string[]> {
   const sent: string[] = [];
   const keep = (consumerName: string) => sent.push(consumerName) > 0;
-  while (await publishSpecEvents(specs.db, keep, log, { sourceId, ready }));
+  const options = { sourceId, ready: () => ready, sweepMs: 5_000 };
+  const publisher = createSpecPublisher(specs.db, keep, log, options);
+  while (await publisher.run());
   return sent;
 }
 

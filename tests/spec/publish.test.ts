@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
-import { publishSpecEvents, type ReadyConsumer } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher, type ReadyConsumer } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
@@ -24,15 +24,13 @@ function ready(names: string[], connectedAt = LONG_AGO): Map<string, ReadyConsum
 async function turn(
   db: Db,
   names: string[],
-  { hinted }: { hinted?: string[] } = {},
+  hinted: string[] = [],
 ): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
-  await publishSpecEvents(
-    db,
-    (_, event) => sent.push(event) > 0,
-    log,
-    { sourceId: "maestro", ready: ready(names), ...(hinted && { hinted }) },
-  );
+  const options = { sourceId: "maestro", ready: () => ready(names), sweepMs: 5_000 };
+  const publisher = createSpecPublisher(db, (_, event) => sent.push(event) > 0, log, options);
+  publisher.hint(hinted);
+  await publisher.run();
   return sent;
 }
 
@@ -118,7 +116,7 @@ test("nothing is claimed for consumers that are not connected", async () => {
   const { id } = await specs.create();
 
   const forOthers = await turn(specs.db, ["another"]);
-  const hinted = await turn(specs.db, ["another"], { hinted: [specs.consumer] });
+  const hinted = await turn(specs.db, ["another"], [specs.consumer]);
   const untouched = await ledger(specs.db, id);
   const later = await turn(specs.db, [specs.consumer]);
 

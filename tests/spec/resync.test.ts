@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher } from "../../src/lib/spec/publish.ts";
 import { answerSpecResync, noteSpecResync } from "../../src/lib/spec/resync.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
@@ -57,7 +57,9 @@ async function now({ db }: Specs): Promise<string> {
 async function publishAll(specs: Specs, sent: CloudEvent[] = []): Promise<string[]> {
   const ready = new Map([[specs.consumer, { name: specs.consumer, connectedAt: "" }]]);
   const keep = (_: string, event: CloudEvent) => sent.push(event) > 0;
-  while (await publishSpecEvents(specs.db, keep, log, { sourceId: "maestro", ready }));
+  const options = { sourceId: "maestro", ready: () => ready, sweepMs: 5_000 };
+  const publisher = createSpecPublisher(specs.db, keep, log, options);
+  while (await publisher.run());
   return ids(sent);
 }
 

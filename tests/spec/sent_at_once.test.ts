@@ -5,7 +5,7 @@ import { clockNow } from "../../src/gen/queries.ts";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { type Acceptor, createAcceptor } from "../../src/lib/spec/accept.ts";
-import { publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { createSender } from "../../src/lib/spec/send.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
@@ -43,7 +43,8 @@ async function published({ db, consumer }: Specs): Promise<CloudEvent[]> {
   const sent: CloudEvent[] = [];
   const ready = new Map([[consumer, { name: consumer, connectedAt: LONG_AGO }]]);
   const keep = (_: string, event: CloudEvent) => sent.push(event) > 0;
-  await publishSpecEvents(db, keep, testLogger(), { sourceId: "maestro", ready });
+  const options = { sourceId: "maestro", ready: () => ready, sweepMs: 5_000 };
+  await createSpecPublisher(db, keep, testLogger(), options).run();
   return sent;
 }
 

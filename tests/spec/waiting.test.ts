@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
-import { createSpecPublisher, publishSpecEvents } from "../../src/lib/spec/publish.ts";
+import { createSpecPublisher } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "./specs.ts";
@@ -26,8 +26,8 @@ async function sweep({ db }: Specs, names: string[]) {
     sent[kind].push(String((event.extensions as Record<string, unknown>)["resourceid"])) > 0;
   const here = (connectedAt: string) => new Map(names.map((name) => [name, { name, connectedAt }]));
   const sourceId = "maestro";
-  const ready = here("2000-01-01T00:00:00Z");
-  await publishSpecEvents(db, keep("first"), log, { sourceId, ready });
+  const ready = () => here("2000-01-01T00:00:00Z");
+  await createSpecPublisher(db, keep("first"), log, { sourceId, ready, sweepMs: 1 }).run();
   const later = () => here("2100-01-01T00:00:00Z");
   await createSpecRedelivery(db, keep("again"), log, { sourceId, ready: later, sweepMs: 1 }).run();
   return { first: sent.first.toSorted(), again: sent.again.toSorted() };

@@ -1,6 +1,6 @@
 /** One call: reads its message, runs its method, and sends what comes of it. */
 
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Http2Stream } from "../http2/stream.ts";
 import { gunzipSync } from "node:zlib";
 import type { Logger } from "../log.ts";
 import type { Connection } from "./connection.ts";
@@ -38,16 +38,17 @@ export interface Serving {
 }
 
 const CONTENT_TYPE = "application/grpc";
+const NOTHING = Buffer.alloc(0);
 
 /** Serves a new stream. Whatever goes wrong is answered with a status. */
 export function serveStream(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
+  stream: Http2Stream,
   serving: Serving,
 ): void {
   const { connection, limits, log } = serving;
-  stream.on("error", (error) => log.debug("a stream failed", { error }));
-  if (headers[":method"] !== "POST" || !headers["content-type"]?.startsWith(CONTENT_TYPE)) {
+  const { headers } = stream;
+  const isGrpc = headers.get("content-type")?.startsWith(CONTENT_TYPE);
+  if (headers.get(":method") !== "POST" || !isGrpc) {
     return respondPlain(stream, 415, "This port speaks gRPC\n");
   }
   if (!connection.enter(stream)) {
@@ -60,34 +61,31 @@ export function serveStream(
   const over = () => {
     if (--underWay === 0) connection.leave(stream);
   };
-  stream.once("close", over);
-  answer(stream, headers, serving).catch((error) => {
-    respondStatus(stream, toStatus(error, log, headers[":path"] ?? ""));
+  stream.onClose(over);
+  answer(stream, serving).catch((error) => {
+    respondStatus(stream, toStatus(error, log, headers.get(":path") ?? ""));
     connection.sent();
   }).finally(over);
 }
 
 async function answer(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
+  stream: Http2Stream,
   { methods, limits, connection, log }: Serving,
 ): Promise<void> {
-  const path = headers[":path"] ?? "";
+  const { headers } = stream;
+  const path = headers.get(":path") ?? "";
   const unary = methods.unary[path];
   const streaming = methods.streaming[path];
   const call: Call = {
-    header: (name) => {
-      const value = headers[name];
-      return Array.isArray(value) ? value[0] : value;
-    },
+    header: (name) => headers.get(name),
     connection: connection.key,
   };
   if (unary !== undefined) {
-    const reply = await unary(await readMessage(stream, headers, limits), call);
+    const reply = await unary(await readMessage(stream, limits), call);
     respondUnary(stream, reply);
     connection.sent();
   } else if (streaming !== undefined) {
-    const message = await readMessage(stream, headers, limits);
+    const message = await readMessage(stream, limits);
     const { sendBytesMax } = limits;
     const response = createResponseStream(stream, { sendBytesMax, sent: connection.sent });
     connection.keep(response);
@@ -101,48 +99,65 @@ async function answer(
 
 /** Reads the one message of a request: a flag, a length and as many bytes. */
 function readMessage(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
+  stream: Http2Stream,
   { receiveBytesMax, connectionTimeoutMs }: GrpcLimits,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
+    // One buffer that grows, as a message may come in very many pieces. One piece alone is not copied.
+    let received: Buffer = NOTHING;
     let size = 0;
-    let isRead = false;
+    let isOver = false;
     const timer = setTimeout(() => {
       refuse(new GrpcError(STATUS.deadlineExceeded, "the request's message did not come in time"));
     }, connectionTimeoutMs);
     const refuse = (error: GrpcError) => {
       clearTimeout(timer);
-      chunks.length = 0;
+      isOver = true;
+      received = NOTHING;
       reject(error);
     };
-    stream.on("data", (chunk: Uint8Array) => {
-      size += chunk.length;
-      if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
-      chunks.push(chunk);
+    stream.read({
+      body(piece) {
+        // Messages have a limit of their own.
+        stream.taken(piece.length);
+        if (isOver) return;
+        const from = size;
+        size += piece.length;
+        if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
+        if (from === 0) received = piece;
+        else {
+          if (received.length < size) received = grown(received, size);
+          piece.copy(received, from);
+        }
+      },
+      ended() {
+        clearTimeout(timer);
+        if (isOver) return;
+        isOver = true;
+        const body = received.subarray(0, size);
+        try {
+          resolve(unframe(body, stream.headers.get("grpc-encoding"), receiveBytesMax));
+        } catch (error) {
+          reject(error);
+        }
+      },
     });
-    stream.once("close", () => {
+    stream.onClose(() => {
       // Every stream closes, most of them after their answer.
-      if (!isRead) refuse(new GrpcError(STATUS.cancelled, "the call was given up"));
-    });
-    stream.once("end", () => {
-      clearTimeout(timer);
-      isRead = true;
-      const [first] = chunks;
-      const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
-      try {
-        resolve(unframe(body, headers["grpc-encoding"], receiveBytesMax));
-      } catch (error) {
-        reject(error);
-      }
+      if (!isOver) refuse(new GrpcError(STATUS.cancelled, "the call was given up"));
     });
   });
 }
 
+function grown(bytes: Buffer, size: number): Buffer {
+  const larger = Buffer.allocUnsafe(Math.max(size, 2 * bytes.length));
+  bytes.copy(larger);
+  return larger;
+}
+
 function unframe(
   body: Uint8Array,
-  encoding: string | string[] | undefined,
+  encoding: string | undefined,
   receiveBytesMax: number,
 ): Uint8Array {
   if (body.length < 5) throw new GrpcError(STATUS.internal, "the request has no message");

@@ -5,29 +5,34 @@
  * end as unavailable. So nothing that was accepted is lost, and clients come back by themselves.
  */
 
-import http2, { type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Http2Connection } from "../http2/connection.ts";
+import { CODE } from "../http2/frames.ts";
+import type { Http2Stream } from "../http2/stream.ts";
 import type { Logger } from "../log.ts";
 import { type GrpcStatus, STATUS } from "./errors.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { createPingGuard, startPings } from "./pings.ts";
 import { respondStatus, type ResponseStream } from "./response.ts";
 import type { Rounds } from "./rounds.ts";
-import { watchWindows } from "./windows.ts";
 
 export interface Connection {
   /** Tells connections apart. */
   readonly key: symbol;
   /** Lets a call in until it leaves. False: there are too many. */
-  enter(stream: ServerHttp2Stream): boolean;
-  leave(stream: ServerHttp2Stream): void;
+  enter(stream: Http2Stream): boolean;
+  leave(stream: Http2Stream): void;
   /** Called after something was sent, on a stream that is kept or as the answer of a call. */
-  sent(by?: ResponseStream): void;
+  sent(): void;
   /** Keeps a stream that lives until somebody ends it. One that comes while we drain is ended at once. */
   keep(stream: ResponseStream): void;
   /** Ends the connection as said above; resolves when it is closed, after some seconds at the latest. */
   drain(reason: DrainReason): Promise<void>;
   /** True once it ends that way. */
   readonly isDraining: boolean;
+  /** The client has pinged. */
+  pinged(): void;
+  /** To be called when it is closed. */
+  closed(): void;
 }
 
 export type DrainReason = "graceful_stop" | "max_age" | "cut_off";
@@ -49,15 +54,11 @@ export const WINDOW_BYTES = 1024 * 1024;
 const DRAIN_MS = 10_000;
 /** Time for a client to notice, and to close; a close of ours might overtake its last messages. */
 const NOTICE_MS = 1_000;
-/** The highest id: the client may still send what it has begun to send. */
-const EVERY_STREAM = 2 ** 31 - 1;
-/** What answers to pings and the like take between two pings; whatever is more was data. */
-const CONTROL_BYTES_MAX = 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Watches over a new connection. */
 export function openConnection(
-  session: ServerHttp2Session,
+  http2: Http2Connection,
   rounds: Rounds,
   limits: GrpcLimits,
   log: Logger,
@@ -69,80 +70,38 @@ export function openConnection(
     isIdleAllowed: limits.isPingWithoutStreamAllowed,
   });
   const closed = Promise.withResolvers<void>();
-  const calls = new Set<ServerHttp2Stream>();
+  const calls = new Set<Http2Stream>();
   let idle: (() => void) | undefined;
   let draining: Promise<void> | undefined;
   let ending: GrpcStatus | undefined;
+  let sentBytes = 0;
 
-  session.setLocalWindowSize(WINDOW_BYTES);
-  watchWindows(session, () => [...calls].map(({ id }) => id ?? 0));
-  const pings = startPings(session, {
+  const pings = startPings(http2, {
     ...limits,
     repeat: (everyMs, turn) => rounds.join(everyMs, turn, key),
-    expired: () => session.destroy(),
+    expired: () => http2.destroy(CODE.noError, "no answer to a ping"),
   });
-  const greeting = setTimeout(() => {
-    log.debug("a client said nothing", { within_ms: limits.connectionTimeoutMs });
-    session.destroy();
-  }, limits.connectionTimeoutMs);
   const aging = startAging(limits.ageMs, () => void drain("max_age"));
-  session.once("remoteSettings", () => clearTimeout(greeting));
-  session.on("error", (error) => log.debug("a connection failed", { error }));
-  session.once("close", () => {
-    pings[Symbol.dispose]();
-    clearTimeout(greeting);
-    clearTimeout(aging);
-    idle?.();
-    closed.resolve();
-  });
-  let writtenBytes = 0;
-  session.on("ping", () => {
-    // A message that is on its way for long was sent long ago, and is still answered with pings.
-    const nowBytes = session.socket?.bytesWritten ?? 0;
-    if (nowBytes - writtenBytes > CONTROL_BYTES_MAX) guard.forgive();
-    writtenBytes = nowBytes;
-    if (!guard.count(performance.now(), { hasStreams: calls.size > 0 })) return;
-    log.warn("a client pings too often", { min_ms: limits.clientPingMinMs });
-    // The words that clients look for, to ping half as often from then on. 0 stands for the last stream begun.
-    const words = Buffer.from("too_many_pings");
-    session.goaway(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, words);
-    // Once it has left: what is still to be written when a session is destroyed is dropped.
-    setImmediate(() => session.destroy());
-  });
-
-  let nudging: "no" | "once" | "again" = "no";
-  // While a stream waits for its client, Bun keeps back what the others of its connection have, until any frame comes.
-  const nudge = () => {
-    if (nudging !== "no") nudging = "again";
-    else if (!session.destroyed) {
-      nudging = "once";
-      session.ping(() => {
-        const isAgain = nudging === "again";
-        nudging = "no";
-        if (isAgain) nudge();
-      });
-    }
-  };
 
   const untilIdle = () =>
     new Promise<void>((resolve) => {
       idle = resolve;
-      if (calls.size === 0 || session.destroyed) resolve();
+      if (calls.size === 0 || http2.isClosed) resolve();
     });
 
   const run = async (reason: DrainReason) => {
-    if (session.destroyed) return;
-    session.goaway(http2.constants.NGHTTP2_NO_ERROR, EVERY_STREAM, Buffer.from(reason));
+    if (http2.isClosed) return;
+    http2.sayLeaving(reason);
     const status: GrpcStatus = { code: STATUS.unavailable, message: REASONS[reason] };
     ending = status;
     for (const stream of streams) stream.end(status);
     // An answer means that the client has seen it, and that nothing of its is on the way any more.
-    await within(NOTICE_MS, new Promise<void>((resolve) => session.ping(() => resolve())));
-    if (!session.destroyed) session.close();
+    await within(NOTICE_MS, new Promise<void>((resolve) => http2.ping(resolve)));
+    http2.close();
     await within(DRAIN_MS, untilIdle());
-    for (const stream of calls) if (!stream.headersSent) respondStatus(stream, status);
+    for (const stream of calls) if (!stream.isStarted) respondStatus(stream, status);
     await within(NOTICE_MS, closed.promise);
-    session.destroy();
+    http2.destroy(CODE.noError, "");
   };
   const drain = (reason: DrainReason) => {
     draining ??= run(reason);
@@ -160,12 +119,7 @@ export function openConnection(
       calls.delete(stream);
       if (calls.size === 0) idle?.();
     },
-    sent(by) {
-      guard.forgive();
-      for (const stream of streams) {
-        if (stream !== by && stream.hasUnsent) return nudge();
-      }
-    },
+    sent: guard.forgive,
     keep(stream) {
       streams.add(stream);
       stream.onClose(() => streams.delete(stream));
@@ -174,6 +128,21 @@ export function openConnection(
     drain,
     get isDraining() {
       return draining !== undefined;
+    },
+    pinged() {
+      // A message that is on its way for long was sent long ago, and is still answered with pings.
+      if (http2.bodyBytes > sentBytes) guard.forgive();
+      sentBytes = http2.bodyBytes;
+      if (!guard.count(performance.now(), { hasStreams: calls.size > 0 })) return;
+      log.warn("a client pings too often", { min_ms: limits.clientPingMinMs });
+      // The words that clients look for, to ping half as often from then on.
+      http2.destroy(CODE.enhanceYourCalm, "too_many_pings");
+    },
+    closed() {
+      pings[Symbol.dispose]();
+      clearTimeout(aging);
+      idle?.();
+      closed.resolve();
     },
   };
 }

@@ -1,7 +1,5 @@
 /** Pings in both directions: a dead end is noticed, and clients that ping too much are told so. */
 
-import type { Http2Session } from "node:http2";
-
 export interface PingGuard {
   /** Something was sent, to which clients may well answer with a ping: grpc-go's measure their bandwidth so. */
   forgive(): void;
@@ -39,6 +37,12 @@ export function createPingGuard(
   };
 }
 
+/** As much of a connection as pings need; `ping` calls back when the answer has come. */
+export interface Pinged {
+  readonly isClosed: boolean;
+  ping(answered: () => void): unknown;
+}
+
 export interface Pings {
   pingMs: number;
   pingTimeoutMs: number;
@@ -62,17 +66,17 @@ const LAST_LOOK_MS = 250;
  * It may be gone though nobody said so, and TCP alone takes a quarter of an hour to notice.
  */
 export function startPings(
-  session: Http2Session,
+  connection: Pinged,
   { pingMs, pingTimeoutMs, repeat = repeatAlone, isDue = () => true, expired }: Pings,
 ): Disposable {
   let deadline: Timer | undefined;
   const lastLookMs = Math.min(LAST_LOOK_MS, pingTimeoutMs / 2);
   const leave = repeat(pingMs, () => {
-    if (deadline !== undefined || session.destroyed || !isDue()) return;
+    if (deadline !== undefined || connection.isClosed || !isDue()) return;
     deadline = setTimeout(() => {
       deadline = setTimeout(expired, lastLookMs);
     }, pingTimeoutMs - lastLookMs);
-    session.ping(() => {
+    connection.ping(() => {
       clearTimeout(deadline);
       deadline = undefined;
     });

@@ -1,7 +1,9 @@
 /** Responses of gRPC over a bare HTTP/2 stream: framed messages, and a status in the trailers. */
 
-import type { ServerHttp2Stream } from "node:http2";
+import { encodeBlock } from "../http2/hpack.ts";
+import type { Http2Stream } from "../http2/stream.ts";
 import { type GrpcStatus, STATUS } from "./errors.ts";
+import { messageHead } from "./message_head.ts";
 
 /** A response that is sent piece by piece. */
 export interface ResponseStream {
@@ -14,8 +16,6 @@ export interface ResponseStream {
   write(message: Uint8Array): boolean;
   /** True while a `write` would only grow the buffer. */
   readonly isFull: boolean;
-  /** True while something waits for the peer's window. */
-  readonly hasUnsent: boolean;
   /** Resolves when `write` is welcome again, or the stream is closed. */
   drained(): Promise<void>;
   readonly isClosed: boolean;
@@ -30,106 +30,93 @@ const BUFFER_BYTES_MAX = 1024 * 1024;
 /** Status texts are headers, of which some peers take no more than 8 KiB. */
 const STATUS_BYTES_MAX = 6 * 1024;
 
-/** A flag, which says that nothing is compressed, and the length. */
-const FRAME_HEAD_BYTES = 5;
-
-const HEADERS = {
-  ":status": 200,
-  "content-type": "application/grpc",
-  "grpc-accept-encoding": "identity,gzip",
-};
+const HEADERS = [
+  [":status", "200"],
+  ["content-type", "application/grpc"],
+  ["grpc-accept-encoding", "identity,gzip"],
+] as const;
+const HEADERS_BLOCK = encodeBlock(HEADERS);
+const GOOD_BLOCK = encodeBlock([["grpc-status", "0"]]);
 
 /** Answers with one message. */
-export function respondUnary(stream: ServerHttp2Stream, reply: Uint8Array): void {
-  if (isGone(stream)) return;
-  stream.respond(HEADERS, { waitForTrailers: true });
-  stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
-  stream.end(frame(reply));
+export function respondUnary(stream: Http2Stream, reply: Uint8Array): void {
+  stream.start(HEADERS_BLOCK);
+  stream.write(messageHead(reply), reply);
+  stream.end(GOOD_BLOCK);
 }
 
 /** Answers with a status alone ("trailers only"). */
-export function respondStatus(stream: ServerHttp2Stream, status: GrpcStatus): void {
-  if (isGone(stream)) return;
-  stream.respond({ ...HEADERS, ...statusHeaders(status) }, { endStream: true });
-  closeEarly(stream);
+export function respondStatus(stream: Http2Stream, status: GrpcStatus): void {
+  if (stream.isStarted) return;
+  stream.start(Buffer.concat([HEADERS_BLOCK, statusBlock(status)]));
+  stream.end();
 }
 
 /** Answers what is not gRPC. */
-export function respondPlain(stream: ServerHttp2Stream, status: number, text: string): void {
-  stream.respond({ ":status": status, "content-type": "text/plain" });
-  stream.end(text);
-  closeEarly(stream);
-}
-
-/** Whoever is answered before the end of its request would leave the stream half open. */
-function closeEarly(stream: ServerHttp2Stream): void {
-  if (!stream.readableEnded) stream.once("finish", () => stream.close());
+export function respondPlain(stream: Http2Stream, status: number, text: string): void {
+  stream.start(encodeBlock([[":status", String(status)], ["content-type", "text/plain"]]));
+  stream.write(Buffer.from(text));
+  stream.end();
 }
 
 /** Opens a response of many messages. `sent` is called after each. */
 export function createResponseStream(
-  stream: ServerHttp2Stream,
-  { sendBytesMax, sent }: { sendBytesMax: number; sent: (by: ResponseStream) => void },
+  stream: Http2Stream,
+  { sendBytesMax, sent }: { sendBytesMax: number; sent: () => void },
 ): ResponseStream {
-  let final: GrpcStatus = { code: STATUS.ok };
-  let isStarted = false;
   let isEnded = false;
-  const waiting: (() => void)[] = [];
+  let waiting: (() => void)[] = [];
   const release = () => {
-    for (const resolve of waiting.splice(0)) resolve();
+    if (waiting.length === 0 || (isFull() && !stream.isClosed)) return;
+    const released = waiting;
+    waiting = [];
+    for (const resolve of released) resolve();
   };
-  stream.on("drain", release);
-  stream.on("close", release);
+  const isFull = () => stream.waitingBytes >= BUFFER_BYTES_MAX;
+  stream.onProgress(release);
+  stream.onClose(release);
   const start = (headers: Record<string, string>) => {
-    if (isStarted || isGone(stream)) return;
-    isStarted = true;
-    stream.respond({ ...HEADERS, ...headers }, { waitForTrailers: true });
-    stream.once("wantTrailers", () => stream.sendTrailers(statusHeaders(final)));
-    sent(response);
+    if (stream.isStarted || stream.isClosed) return;
+    const own = Object.entries(headers);
+    stream.start(
+      own.length === 0 ? HEADERS_BLOCK : Buffer.concat([HEADERS_BLOCK, encodeBlock(own)]),
+    );
+    sent();
   };
   const end = (status: GrpcStatus) => {
-    if (isEnded || isGone(stream)) return;
+    if (isEnded || stream.isClosed) return;
     isEnded = true;
-    final = status;
-    if (!isStarted) respondStatus(stream, status);
-    else stream.end();
-    sent(response);
+    if (!stream.isStarted) respondStatus(stream, status);
+    else stream.end(statusBlock(status));
+    sent();
   };
-  const response: ResponseStream = {
+  return {
     start,
     write(message) {
-      if (isEnded || isGone(stream)) return false;
+      if (isEnded || stream.isClosed) return false;
       if (message.length > sendBytesMax) {
         end({ code: STATUS.resourceExhausted, message: tooLargeToSend(message, sendBytesMax) });
         return false;
       }
       start({});
-      stream.write(frame(message));
-      sent(response);
-      return stream.writableLength < BUFFER_BYTES_MAX;
+      stream.write(messageHead(message), message);
+      sent();
+      return !isFull();
     },
     get isFull() {
-      return stream.writableLength >= BUFFER_BYTES_MAX;
-    },
-    get hasUnsent() {
-      return stream.writableLength > 0;
+      return isFull();
     },
     async drained() {
-      while (!isGone(stream) && stream.writableLength >= BUFFER_BYTES_MAX) {
+      while (!stream.isClosed && isFull()) {
         await new Promise<void>((resolve) => waiting.push(resolve));
       }
     },
     get isClosed() {
-      return isEnded || isGone(stream);
+      return isEnded || stream.isClosed;
     },
     end,
-    onClose: (callback) => void stream.once("close", callback),
+    onClose: stream.onClose,
   };
-  return response;
-}
-
-function isGone(stream: ServerHttp2Stream): boolean {
-  return stream.destroyed || stream.closed;
 }
 
 function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
@@ -137,18 +124,10 @@ function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
   return `trying to send message larger than max (${message.length} vs. ${sendBytesMax})`;
 }
 
-function frame(message: Uint8Array): Buffer {
-  const framed = Buffer.allocUnsafeSlow(FRAME_HEAD_BYTES + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
-  framed.set(message, FRAME_HEAD_BYTES);
-  return framed;
-}
-
-function statusHeaders({ code, message }: GrpcStatus): Record<string, string> {
-  const headers: Record<string, string> = { "grpc-status": String(code) };
-  if (message !== undefined && message !== "") headers["grpc-message"] = encodeMessage(message);
-  return headers;
+function statusBlock({ code, message }: GrpcStatus): Buffer {
+  const status = ["grpc-status", String(code)] as const;
+  if (message === undefined || message === "") return encodeBlock([status]);
+  return encodeBlock([status, ["grpc-message", encodeMessage(message)]]);
 }
 
 /** Percent-encoded as the protocol says: everything but printable ASCII, and the percent sign. */

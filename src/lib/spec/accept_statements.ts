@@ -124,14 +124,15 @@ export async function updateAll(
     updates.map((update) => ttlOf(update) ?? null),
     updates.map(({ event }) => consumerToSendTo(event, sender)),
   );
-  const byPosition = new Map(rows.map((row) => [row.position, row]));
+  const found = inOrder(updates, rows);
   sender?.send(updates.flatMap((update, index) => {
-    const row = byPosition.get(index + 1);
+    const row = found[index];
     return toSent(update, events[index], { ...row, version: row?.new_version });
   }));
   const updated = rows.filter(({ new_version }) => new_version !== null);
   if (updated.length > 0) stored(left(updated));
-  return inOrder(updates, rows, (update, row) => {
+  return updates.map((update, index) => {
+    const row = found[index];
     if (row?.new_version) return row.new_version;
     if (!row?.version) return notFound(update.id);
     if (update.source !== undefined && row.source !== update.source) {
@@ -159,8 +160,10 @@ export async function deleteAll(
   );
   const marked = rows.filter(({ is_marked }) => is_marked);
   if (marked.length > 0) stored(left(marked));
-  return inOrder(deletions, rows, (deletion, row) => {
+  const found = inOrder(deletions, rows);
+  return deletions.map((deletion, index) => {
     const { id, source } = deletion;
+    const row = found[index];
     if (!row?.source || !row.version) return DONE;
     if (source !== undefined && row.source !== source) return foreign(id, row.source, source);
     // What is being deleted already is what the caller wants, whatever it has seen.
@@ -185,13 +188,13 @@ function isSuperseded(
   return stored.is_other_life || (version !== 0 && version !== stored.version);
 }
 
-function inOrder<In, Row extends { position: number }>(
-  inputs: In[],
-  rows: Row[],
-  answer: (input: In, row: Row | undefined) => number | Error,
-): (number | Error)[] {
+/** The row of each input; none if nothing was found of it. */
+function inOrder<Row extends { position: number }>(
+  inputs: readonly unknown[],
+  rows: readonly Row[],
+): (Row | undefined)[] {
   const byPosition = new Map(rows.map((row) => [row.position, row]));
-  return inputs.map((input, index) => answer(input, byPosition.get(index + 1)));
+  return inputs.map((_, index) => byPosition.get(index + 1));
 }
 
 /** The rest of a row is what the statement was given. */

@@ -55,30 +55,6 @@ const TURN_MAX = CLAIM_MAX / LANES;
  */
 const SLACK = 0.5;
 
-/**
- * Sends what waits in the outbox for these consumers; resolves to true if there may be more.
- *
- * `hinted` are the consumers that a notification named. Without it all that have something waiting
- * are looked for, which costs little when the outbox is empty.
- */
-export async function publishSpecEvents(
-  db: Db,
-  publish: Publish,
-  log: Logger,
-  options: { sourceId: string; ready: Ready; hinted?: Iterable<string> },
-): Promise<boolean> {
-  const { ready, hinted } = options;
-  const names = hinted === undefined
-    ? (await withEvents(db, ready)).names
-    : [...hinted].filter((name) => isReadyNow(ready, name));
-  if (names.length === 0) return false;
-  const turn = turnCount(names.length * LANES);
-  const rows = await q.specEventClaim(db, shuffle(names), turn, CLAIM_MAX);
-  sendSpecs(rows.filter(isSent), publish, log, options.sourceId);
-  // Only who had a whole turn may have more.
-  return (rows[0]?.taken_count ?? 0) >= turn;
-}
-
 /** Events were taken whose resources need no sending: then there is one row, with nothing in it but the count. */
 function isSent(row: q.SpecEventClaimRow): row is q.SpecEventClaimRow & SentRow {
   return row.id !== null;
@@ -105,7 +81,7 @@ function shuffle<T>(items: T[]): T[] {
 export interface SpecPublisher {
   /** Notes that these consumers have something waiting; the next run looks at them first. */
   hint(consumerNames: Iterable<string>): void;
-  /** One turn; resolves to true if there is more to do. */
+  /** One turn: sends what waits in the outbox for some consumers. Resolves to true if there is more to do. */
   run(): Promise<boolean>;
 }
 
@@ -113,7 +89,8 @@ export interface SpecPublisher {
  * Makes the publisher that a pump runs.
  *
  * A notification names consumers, which saves the search for them. It is only a hint: a sweep over
- * everything every `sweepMs` finds what a lost one would have told.
+ * everything every `sweepMs`, and in the first run, finds what a lost one would have told. It costs
+ * little when the outbox is empty.
  */
 export function createSpecPublisher(
   db: Db,
@@ -125,14 +102,17 @@ export function createSpecPublisher(
   const hinted = new Set<string>();
   let sweptAt = -Infinity;
   let isSweeping = false;
-  const { sourceId } = options;
   /** Those who had their turn, and may have more waiting, come after the others. */
   const turn = async (ready: Ready) => {
-    const names = [...hinted].slice(0, TURN_MAX);
-    for (const name of names) hinted.delete(name);
+    const taken = [...hinted].slice(0, TURN_MAX);
+    for (const name of taken) hinted.delete(name);
+    const names = taken.filter((name) => isReadyNow(ready, name));
     if (names.length === 0) return;
-    const hasMore = await publishSpecEvents(db, publish, log, { sourceId, ready, hinted: names });
-    if (hasMore) { for (const name of names) hinted.add(name); }
+    const each = turnCount(names.length * LANES);
+    const rows = await q.specEventClaim(db, shuffle(names), each, CLAIM_MAX);
+    sendSpecs(rows.filter(isSent), publish, log, options.sourceId);
+    // Only who had a whole turn may have more.
+    if ((rows[0]?.taken_count ?? 0) >= each) { for (const name of names) hinted.add(name); }
   };
   return {
     hint(consumerNames) {
