@@ -9,6 +9,14 @@ export interface BatchOptions<In> {
   key: (entry: In) => string;
   /** Entries in one run. More makes a statement cheaper an entry and the first entry later. */
   sizeMax: number;
+  /**
+   * So many are worth a run of their own: while they wait a second run begins beside the first, and a run takes no more than half
+   * of those that wait. Without it a run takes all.
+   *
+   * Callers that wait for an answer before they say the next would all travel together otherwise: the database has nothing to do
+   * while we read what they say, and we have nothing to do while it stores.
+   */
+  sizeGood?: number;
   /** Runs under way at once. The first takes whatever has arrived, the others only start when they must. */
   concurrency: number;
   /** Entries that wait. Beyond it callers are refused, which is better than memory without end. */
@@ -58,6 +66,7 @@ export function createBatch<In, Out>(
   run: (entries: In[]) => Promise<(Out | Error)[]>,
   options: BatchOptions<In>,
 ): (entry: In) => Promise<Out> {
+  const { sizeMax, sizeGood = Infinity } = options;
   let waiting: Waiting<In, Out>[] = [];
   const keysUnderWay = new Set<string>();
   let running = 0;
@@ -123,8 +132,11 @@ export function createBatch<In, Out>(
     }
   };
 
-  const mayStart = () =>
-    running < options.concurrency && (running === slow || waiting.length >= options.sizeMax);
+  const mayStart = () => {
+    if (running >= options.concurrency) return false;
+    const isBeside = running - slow === 1 && waiting.length >= sizeGood;
+    return running === slow || isBeside || waiting.length >= sizeMax;
+  };
 
   const start = () => {
     isScheduled = false;
@@ -133,9 +145,11 @@ export function createBatch<In, Out>(
       const later: Waiting<In, Out>[] = [];
       // An entry whose key is under way holds back its successors too: their order counts.
       const held = new Set(keysUnderWay);
+      const half = Math.ceil(waiting.length / 2);
+      const size = Math.min(sizeMax, Math.max(sizeGood, half));
       for (const slot of waiting) {
         const key = options.key(slot.entry);
-        if (batch.length < options.sizeMax && !held.has(key)) batch.push(slot);
+        if (batch.length < size && !held.has(key)) batch.push(slot);
         else later.push(slot);
         held.add(key);
       }

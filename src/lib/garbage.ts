@@ -5,23 +5,21 @@ export interface GarbageLimit {
   add(bytes: number): void;
 }
 
-/** Each byte of an answer leaves some four bytes of garbage behind. */
-const BYTES_MAX = 16 * 1024 * 1024;
 /** The part of the time that may be spent on it; with a large heap it is done less often. */
 const SHARE = 0.1;
 
 /**
- * Collects garbage whenever so much has been made. By itself the engine lets a small heap grow to twice or three times its
+ * Collects garbage whenever so many bytes have been made. By itself the engine lets a small heap grow to twice or three times its
  * size first, since it goes by the memory that the machine has.
  */
-export function createGarbageLimit(): GarbageLimit {
+export function createGarbageLimit(bytesMax: number): GarbageLimit {
   let waiting = 0;
   let notBefore = 0;
   return {
     add(bytes) {
       waiting += bytes;
       const started = performance.now();
-      if (waiting < BYTES_MAX || started < notBefore) return;
+      if (waiting < bytesMax || started < notBefore) return;
       waiting = 0;
       Bun.gc(NOW);
       const ended = performance.now();

@@ -9,7 +9,7 @@ import { EVERYTHING } from "../../src/lib/search/tree.ts";
 
 /** All of them, oldest first. */
 export async function allConsumers(db: Db): Promise<Consumer[]> {
-  const { found } = await find(db, {
+  const found = await find(db, {
     listed: CONSUMERS,
     condition: EVERYTHING,
     order: parseOrder(CONSUMERS, ""),

@@ -1,7 +1,7 @@
 /** How PostgreSQL carries out searches: through an index, in a table of a hundred thousand rows. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { findStatement } from "../../src/lib/db/find.ts";
+import { countStatement, findStatement } from "../../src/lib/db/find.ts";
 import { query, queryOnce } from "../../src/lib/db/query.ts";
 import { CONSUMERS, type Listed, RESOURCES } from "../../src/lib/search/listed.ts";
 import { parseOrder } from "../../src/lib/search/order.ts";
@@ -48,25 +48,30 @@ interface Node {
 
 /** What the plan does, and how many rows it looks at, found or thrown away. */
 async function explain(listed: Listed, search: string, orderBy = "", limit = 100) {
-  const { text, parameters } = findStatement({
+  const searched = {
     listed,
     condition: parseSearch(listed, search),
     ...(listed === RESOURCES && { type: "Bundle" as const }),
+  };
+  const page = findStatement({
+    ...searched,
     order: parseOrder(listed, orderBy),
     limit,
     documents: { spec: true, status: true },
   });
-  const [row] = await queryOnce<{ "QUERY PLAN": string }>(
-    database.db,
-    `explain (analyze, format json) ${text}`,
-    parameters,
-  );
   const nodes: Node[] = [];
   const gather = (node: Node) => {
     nodes.push(node);
     node.Plans?.forEach(gather);
   };
-  gather(JSON.parse(row?.["QUERY PLAN"] ?? "")[0].Plan);
+  for (const { text, parameters } of [page, countStatement(searched)]) {
+    const [row] = await queryOnce<{ "QUERY PLAN": string }>(
+      database.db,
+      `explain (analyze, format json) ${text}`,
+      parameters,
+    );
+    gather(JSON.parse(row?.["QUERY PLAN"] ?? "")[0].Plan);
+  }
   const reading = nodes.filter((node) => node["Node Type"].includes("Scan"));
   return {
     total: nodes.find((node) => node["Node Type"] === "Aggregate")?.["Actual Rows"],

@@ -1,9 +1,15 @@
 /** Whatever a server does to its connection, each call of the agent's client ends, once, and the process lives. */
 
 import { expect, test } from "bun:test";
-import type { Socket } from "node:net";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import tls from "node:tls";
 import { plainBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
 import { openChannel } from "../../src/lib/grpc/channel.ts";
+import { makeCertificate } from "../harness/certificates.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { connect } from "./both_ends.ts";
@@ -124,7 +130,9 @@ test("what speaks another protocol is no connection, and the agent tries again",
 
   await eventually(() => asked > 1);
 
-  expect(connection.reasons[0]).toBe("No connection established. Last error: Protocol error");
+  expect(connection.reasons[0]).toBe(
+    "No connection established. Last error: Protocol error: the peer does not speak HTTP/2",
+  );
 });
 
 test.each(["plain text", "TLS"])(
@@ -175,6 +183,122 @@ test("without calls there are no pings, unless they are permitted", async () => 
   await eventually(() => pings > 1);
   expect(before).toBe(0);
   made.call.end({ code: 1, details: "" });
+});
+
+const STATUS_0 = Buffer.from("\0\x0bgrpc-status\x010", "latin1");
+const STATUS_8 = Buffer.from("\0\x0bgrpc-status\x018", "latin1");
+const STATUS_ALONE = Buffer.concat([GRPC_HEADERS, STATUS_0]);
+const END_HEADERS = 4;
+
+// None of these calls has a deadline.
+test.each<[string, (stream: number) => Buffer[], { code: number; details: string }]>([
+  [
+    "a good status before the end",
+    (stream) => [http2Frame(FRAME.HEADERS, END_HEADERS, stream, STATUS_ALONE)],
+    { code: 13, details: "Protocol error: a good status before the end" },
+  ],
+  [
+    "a refusal before the end",
+    (stream) => [
+      http2Frame(FRAME.HEADERS, END_HEADERS, stream, Buffer.concat([GRPC_HEADERS, STATUS_8])),
+    ],
+    { code: 8, details: "" },
+  ],
+  [
+    "trailers that are not the end",
+    (stream) => [
+      http2Frame(FRAME.HEADERS, END_HEADERS, stream, GRPC_HEADERS),
+      http2Frame(FRAME.DATA, 0, stream, frame("a")),
+      http2Frame(FRAME.HEADERS, END_HEADERS, stream, STATUS_0),
+    ],
+    { code: 13, details: "Protocol error: headers within a body" },
+  ],
+  [
+    "a header block that never ends",
+    (stream) => [http2Frame(FRAME.HEADERS, 0, stream, GRPC_HEADERS)],
+    {
+      code: 14,
+      details: "Connection dropped: Protocol error: the frames of a header block belong together",
+    },
+  ],
+  [
+    "a frame that never ends",
+    (stream) => [
+      http2Frame(FRAME.HEADERS, END_HEADERS, stream, GRPC_HEADERS),
+      http2Frame(FRAME.DATA, 0, stream, Buffer.alloc(16_384)).subarray(0, 20),
+    ],
+    { code: 14, details: "Connection dropped: no answer to a ping within 100 ms" },
+  ],
+  [
+    "an answer to a call that nobody made",
+    (stream) => [http2Frame(FRAME.HEADERS, END_HEADERS, stream + 200, GRPC_HEADERS)],
+    { code: 14, details: "Connection dropped: Protocol error: stream 201 has not begun" },
+  ],
+  [
+    "more than fits into the window",
+    (stream) => [
+      http2Frame(FRAME.HEADERS, END_HEADERS, stream, GRPC_HEADERS),
+      http2Frame(FRAME.DATA, 0, stream, frame("a")),
+      ...Array.from(
+        { length: 70 },
+        () => http2Frame(FRAME.DATA, 0, stream, new Uint8Array(16_384)),
+      ),
+    ],
+    { code: 13, details: "Protocol error: a body is larger than its window" },
+  ],
+])("an answer that lacks its end does not leave its call waiting: %s", async (_, say, expected) => {
+  await using server = await serveFrames(
+    (socket, stream) => void socket.write(Buffer.concat(say(stream))),
+    () => {},
+    { answersPings: true },
+  );
+  using channel = channelTo(server.port, { keepAlive: KEEP_ALIVE });
+
+  // The first message is never taken.
+  const made = call(channel, { received: () => new Promise(() => {}) });
+
+  expect(await made.ended).toEqual(expected);
+  expect(made.endings).toBe(1);
+});
+
+test("a server of which the certificate is not what it should be is told nothing", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "maestro-hostile-"));
+  const { texts } = await makeCertificate(folder, "DNS:other.example");
+  await rm(folder, { recursive: true });
+  const heard: Buffer[] = [];
+  const connections: Socket[] = [];
+  const server = tls.createServer({ ...texts, ALPNProtocols: ["h2"] }, (socket) => {
+    connections.push(socket);
+    socket.on("error", () => {});
+    socket.on("data", (piece: Buffer) => heard.push(piece));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const to = (host: string) =>
+    openChannel({ host, port, tls: { ca: Buffer.from(texts.ca) } }, { sentAway() {} });
+
+  const made = call(to("127.0.0.1"));
+
+  expect((await made.ended).details).toContain("does not match certificate's altnames");
+  await eventually(() => connections.every(({ destroyed }) => destroyed));
+  expect(heard).toEqual([]);
+  server.close();
+});
+
+test("headers that are more than the server takes are not sent", async () => {
+  let asked = 0;
+  await using server = await serveOddly(() => void asked++, { maxHeaderListSize: 300 });
+  using channel = channelTo(server.port);
+  await channel.ready;
+
+  const made = call(channel);
+
+  expect(await made.ended).toEqual({
+    code: 13,
+    details: expect.stringMatching(/^The headers have 4\d\d bytes, and the server takes 300$/),
+  });
+  expect(asked).toBe(0);
 });
 
 test("frames that nobody asked for harm no call that goes on", async () => {

@@ -73,6 +73,7 @@ export const FRAME = {
   RST: 3,
   SETTINGS: 4,
   PUSH: 5,
+  PING: 6,
   WINDOW_UPDATE: 8,
 } as const;
 /** `:status: 200` of HPACK's table, and the content type after its name there. */
@@ -94,6 +95,7 @@ export function http2Frame(type: number, flags: number, stream: number, body: Ui
 export function serveFrames(
   asked: (socket: Socket, stream: number) => void,
   reset: (stream: number) => void = () => {},
+  { answersPings = false }: { answersPings?: boolean } = {},
 ): Promise<RawServer> {
   return serveRaw((socket) => {
     let bytes = Buffer.alloc(0);
@@ -106,9 +108,11 @@ export function serveFrames(
       bytes = bytes.subarray(preface);
       while (bytes.length >= 9 && bytes.length >= 9 + bytes.readUIntBE(0, 3)) {
         const [type, flags = 0, stream] = [bytes[3], bytes[4], bytes.readUInt32BE(5)];
-        bytes = bytes.subarray(9 + bytes.readUIntBE(0, 3));
+        const body = bytes.subarray(9, 9 + bytes.readUIntBE(0, 3));
+        bytes = bytes.subarray(9 + body.length);
         if (type === FRAME.HEADERS) asked(socket, stream);
         if (type === FRAME.RST) reset(stream);
+        if (type === FRAME.PING && answersPings) socket.write(http2Frame(FRAME.PING, ACK, 0, body));
         if (type === FRAME.SETTINGS && (flags & ACK) === 0) {
           socket.write(http2Frame(FRAME.SETTINGS, ACK, 0, Buffer.alloc(0)));
         }

@@ -56,7 +56,7 @@ test.each([[false], [true]])(
 
     const reason = await eventually(() => connection.reasons[0]);
 
-    expect(reason).toBe("Connection dropped: Protocol error");
+    expect(reason).toBe("Connection dropped: Protocol error: the server opens stream 2");
   },
 );
 

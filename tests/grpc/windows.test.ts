@@ -3,7 +3,6 @@
 import { expect, test } from "bun:test";
 import net from "node:net";
 import { SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
-import { repairWindows } from "../../src/lib/grpc/windows.ts";
 import { eventually } from "../harness/eventually.ts";
 import { openHttp2, serveSlowly } from "./slow_server.ts";
 
@@ -124,28 +123,6 @@ test("a call is answered though another stream of its connection is full", async
   server.streams[1]?.write(new Uint8Array(1_000));
 
   await eventually(() => client.received() === INITIAL + 1_005, Boolean, { timeoutMs: 2_000 });
-});
-
-test("what a client sends passes as it is, however it is cut, with the difference before new settings", () => {
-  const ack = frame(SETTINGS, 1, 0);
-  const [first, wider, narrower] = [
-    initialWindow(100_000),
-    initialWindow(150_000),
-    initialWindow(9),
-  ];
-  const large = frame(DATA, 0, 1, Buffer.alloc(70_000, SETTINGS));
-  const sent = Buffer.concat([PREFACE, first, ack, large, wider, narrower, large]);
-  const expected = Buffer.concat([
-    ...[PREFACE, windowUpdate(1, 100_000 - INITIAL), first, ack, large],
-    ...[windowUpdate(1, 50_000), wider, narrower, large],
-  ]);
-
-  for (const size of [1, 5, 9, 33, 1_000, 65_536, sent.length]) {
-    const passed: Buffer[] = [];
-    const read = repairWindows(() => [1], (bytes) => void passed.push(bytes));
-    for (let at = 0; at < sent.length; at += size) read(sent.subarray(at, at + size));
-    expect(Buffer.concat(passed).equals(expected)).toBeTrue();
-  }
 });
 
 test("a large message on its way may be answered with any number of pings", async () => {

@@ -59,6 +59,7 @@ test("a frame that lies whole in a piece is not copied", () => {
 
 test("a frame larger than we take is refused by its head alone", () => {
   const read = createFrameReader(() => {}, { preface: undefined });
+  read(frame(FRAME.settings, 0, 0));
   const head = frame(FRAME.data, 0, 1, bytes(16_385)).subarray(0, 9);
 
   expect(() => read(head)).toThrow("a frame of 16385 bytes is too large");

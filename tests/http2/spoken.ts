@@ -1,13 +1,15 @@
 /** A connection whose other end is a test: it says bytes, and sees the frames that come back. */
 
 import {
-  type ConnectionLimits,
-  type Http2Connection,
-  openHttp2Connection,
-} from "../../src/lib/http2/connection.ts";
+  type ClientConnection,
+  openClientConnection,
+} from "../../src/lib/http2/client_connection.ts";
+import type { Http2Connection, Transport } from "../../src/lib/http2/connection.ts";
+import type { Headers } from "../../src/lib/http2/fields.ts";
 import { createFrameReader, FLAG, FRAME, frame, PREFACE } from "../../src/lib/http2/frames.ts";
 import { encodeBlock } from "../../src/lib/http2/hpack.ts";
-import type { Http2Stream } from "../../src/lib/http2/stream.ts";
+import { openServerConnection, type ServerLimits } from "../../src/lib/http2/server_connection.ts";
+import type { Http2Stream, StreamEnd } from "../../src/lib/http2/stream.ts";
 
 export interface Heard {
   type: number;
@@ -16,57 +18,64 @@ export interface Heard {
   body: Buffer;
 }
 
-export interface Spoken {
-  connection: Http2Connection;
-  /** The requests that have begun, with what came of their bodies. */
-  streams: (Http2Stream & { heard: Buffer[]; isEnded: boolean })[];
+/** What the test sees and does of either end. */
+interface Line {
   /** All frames so far. */
   frames: Heard[];
   /** The lengths of all writes so far. */
   writes: number[];
   isClosed(): boolean;
-  pings: number;
   /** Says these frames, and waits until the answers have left. */
   say(...frames: Buffer[]): Promise<void>;
   /** The socket is full after the next write. */
   fill(): void;
   /** It takes more again. */
   drain(): Promise<void>;
-  /** The frames of a kind, as numbers or texts. */
+  /** The frames of a kind. */
   of(type: number): Heard[];
+}
+
+/** The end of a server, whose client is the test. */
+export interface Spoken extends Line {
+  connection: Http2Connection;
+  /** The requests that have begun, with what came of their bodies. */
+  streams: (Http2Stream & { heard: Buffer[]; isEnded: boolean })[];
+  pings: number;
+}
+
+/** The end of a client, whose server is the test. */
+export interface SpokenClient extends Line {
+  connection: ClientConnection;
+  /** What was told of the connection, in order. */
+  told: string[];
+  /** Begins a request without a body, or one whose body follows. */
+  ask(options?: { isEnd?: boolean }): Asked;
+}
+
+/** A request of that client, and what came of it. */
+export interface Asked {
+  stream: Http2Stream;
+  heads: Headers[];
+  pieces: Buffer[];
+  trailers: (Headers | undefined)[];
+  ends: StreamEnd[];
 }
 
 /** What a client says first. */
 export const GREETING = Buffer.concat([PREFACE, frame(FRAME.settings, 0, 0)]);
 
-const LIMITS: ConnectionLimits = {
+const LIMITS: ServerLimits = {
   windowBytes: 100_000,
   headerBytesMax: 64 * 1024,
   streamsMax: 100,
   greetingMs: 60_000,
 };
 
-/** Opens it; nothing is said yet but the settings of the server. */
-export function openSpoken(limits: Partial<ConnectionLimits> = {}): Spoken {
-  const frames: Heard[] = [];
-  const hear = createFrameReader((type, flags, streamId, body) => {
-    frames.push({ type, flags, streamId, body });
-  }, { preface: undefined });
-  let isFull = false;
-  let isClosed = false;
+/** Opens the server's end; nothing is said yet but its settings. */
+export function openSpoken(limits: Partial<ServerLimits> = {}): Spoken {
   const streams: Spoken["streams"] = [];
-  const writes: number[] = [];
-  const connection = openHttp2Connection(
-    {
-      write(bytes) {
-        writes.push(bytes.length);
-        hear(Buffer.from(bytes));
-        return !isFull;
-      },
-      end: () => isClosed = true,
-    },
-    { ...LIMITS, ...limits },
-    () => ({
+  const open = (transport: Transport) =>
+    openServerConnection(transport, { ...LIMITS, ...limits }, () => ({
       stream(stream) {
         const heard = Object.assign(stream, { heard: [] as Buffer[], isEnded: false });
         streams.push(heard);
@@ -78,16 +87,66 @@ export function openSpoken(limits: Partial<ConnectionLimits> = {}): Spoken {
       pinged: () => spoken.pings++,
       failed() {},
       closed() {},
-    }),
-  );
+    }));
+  const spoken: Spoken = Object.assign(openLine(open, undefined), { streams, pings: 0 });
+  return spoken;
+}
+
+/** Opens the client's end; nothing is said yet but its preface and its settings. */
+export function openSpokenClient(limits: Partial<ServerLimits> = {}): SpokenClient {
+  const told: string[] = [];
+  const open = (transport: Transport) =>
+    openClientConnection(transport, { ...LIMITS, ...limits }, {
+      ready: () => told.push("ready"),
+      sentAway: (code, words) => told.push(`sent away with ${code}, ${words}`),
+      pinged: () => told.push("pinged"),
+      failed: ({ message }) => told.push(message),
+      closed: () => told.push("closed"),
+    });
+  const line = openLine(open, PREFACE);
+  return Object.assign(line, {
+    told,
+    ask({ isEnd = true }: { isEnd?: boolean } = {}) {
+      const stream = line.connection.request(encodeBlock(POST));
+      if (stream === undefined) throw new Error("no stream begins any more");
+      const asked: Asked = { stream, heads: [], pieces: [], trailers: [], ends: [] };
+      stream.read({
+        head: (headers) => asked.heads.push(headers),
+        body: (piece) => asked.pieces.push(piece),
+        ended: (trailers) => asked.trailers.push(trailers),
+      });
+      stream.onClose((end) => asked.ends.push(end));
+      if (isEnd) stream.end();
+      return asked;
+    },
+  });
+}
+
+function openLine<C extends Http2Connection>(
+  open: (transport: Transport) => C,
+  preface: Buffer | undefined,
+): Line & { connection: C } {
+  const frames: Heard[] = [];
+  const hear = createFrameReader((type, flags, streamId, body) => {
+    frames.push({ type, flags, streamId, body });
+  }, { preface });
+  let isFull = false;
+  let isClosed = false;
+  const writes: number[] = [];
+  const connection = open({
+    write(bytes) {
+      writes.push(bytes.length);
+      hear(Buffer.from(bytes));
+      return !isFull;
+    },
+    end: () => isClosed = true,
+  });
   const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
-  const spoken: Spoken = {
+  return {
     connection,
-    streams,
     frames,
     writes,
     isClosed: () => isClosed,
-    pings: 0,
     async say(...said) {
       connection.received(Buffer.concat(said));
       await turn();
@@ -102,7 +161,6 @@ export function openSpoken(limits: Partial<ConnectionLimits> = {}): Spoken {
     },
     of: (type) => frames.filter((one) => one.type === type),
   };
-  return spoken;
 }
 
 const POST = [
@@ -111,6 +169,16 @@ const POST = [
   [":path", "/a"],
   ["content-type", "application/grpc"],
 ] as const;
+
+/** The headers of an answer, or its trailers. */
+export function answer(
+  streamId: number,
+  fields: readonly (readonly [string, string])[],
+  { isEnd = false }: { isEnd?: boolean } = {},
+): Buffer {
+  const flags = FLAG.endHeaders | (isEnd ? FLAG.endStream : 0);
+  return frame(FRAME.headers, flags, streamId, encodeBlock(fields));
+}
 
 /** A request without a body, or one whose body follows. */
 export function request(

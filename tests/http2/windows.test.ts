@@ -23,7 +23,7 @@ async function openStreams(ids: number[], bytes: number, ...before: Buffer[]): P
   const end = openSpoken();
   await end.say(GREETING, ...before, ...ids.map((id) => request(id)));
   for (const stream of end.streams) {
-    stream.respond(HEADERS);
+    stream.start(HEADERS);
     stream.write(Buffer.alloc(bytes, stream.id));
   }
   await end.say();
@@ -48,7 +48,7 @@ test("a new initial window moves all open streams, also below zero, and those th
   await end.say(setting(INITIAL_WINDOW_SIZE, 10_000));
   for (const stream of end.streams) stream.write(Buffer.alloc(40_000));
   await end.say(request(5));
-  end.streams[2]?.respond(HEADERS);
+  end.streams[2]?.start(HEADERS);
   end.streams[2]?.write(Buffer.alloc(40_000));
   await end.say();
   const narrow = [1, 3, 5].map((id) => received(end, id));
@@ -74,7 +74,7 @@ test("streams of a connection have their turns, one frame each", async () => {
   await end.say(GREETING, wider(0, 10_000_000), request(1), request(3), request(5));
   end.fill();
   for (const stream of end.streams) {
-    stream.respond(HEADERS);
+    stream.start(HEADERS);
     stream.write(Buffer.alloc(50_000));
   }
   await end.drain();
@@ -90,7 +90,7 @@ test("what waits while a socket is full stays with its stream, and leaves when t
   let progress = 0;
   stream?.onProgress(() => progress++);
   end.fill();
-  stream?.respond(HEADERS);
+  stream?.start(HEADERS);
   await end.say();
   stream?.write(Buffer.alloc(10));
   stream?.write(Buffer.alloc(40_000));
@@ -123,11 +123,11 @@ test("trailers leave after all of the body, however long it waits", async () => 
 
 test.each<[string, (end: Spoken) => void, number[]]>([
   ["headers alone", ({ streams }) => {
-    streams[0]?.respond(HEADERS);
+    streams[0]?.start(HEADERS);
     streams[0]?.end();
   }, [FRAME.headers]],
   ["a body without trailers", ({ streams }) => {
-    streams[0]?.respond(HEADERS);
+    streams[0]?.start(HEADERS);
     streams[0]?.write(Buffer.alloc(5));
     streams[0]?.end();
   }, [FRAME.headers, FRAME.data]],
@@ -163,7 +163,7 @@ test("whoever is answered before the end of its request is told to stop", async 
   const end = openSpoken();
   await end.say(GREETING, request(1, NO_END));
 
-  end.streams[0]?.respond(HEADERS);
+  end.streams[0]?.start(HEADERS);
   end.streams[0]?.end(TRAILERS);
   await end.say();
 
@@ -182,7 +182,7 @@ test("all that is said in a turn leaves in one write", async () => {
 
   for (const stream of end.streams) {
     await Promise.resolve();
-    stream.respond(HEADERS);
+    stream.start(HEADERS);
     stream.write(Buffer.from([0, 0, 0, 0, 0]));
     stream.end(TRAILERS);
   }
@@ -250,6 +250,20 @@ test("the bytes of a stream that ends make room for others of its connection", a
   ]);
 });
 
+test("bytes that come after the end of their stream make room for others too", async () => {
+  const end = openSpoken();
+  const ids = Array.from({ length: 20 }, (_, index) => 2 * index + 1);
+
+  await end.say(
+    GREETING,
+    ...ids.flatMap((id) => [request(id), frame(FRAME.data, 0, id, Buffer.alloc(16_384))]),
+  );
+
+  expect(end.of(FRAME.rstStream).map(({ streamId, body }) => [streamId, body.readUInt32BE(0)]))
+    .toEqual(ids.map((id) => [id, CODE.streamClosed]));
+  expect(end.connection.isClosed).toBeFalse();
+});
+
 test("a ping is over when it is answered, or when nobody is there any more", async () => {
   const end = openSpoken();
   await end.say(GREETING);
@@ -271,7 +285,7 @@ test("a connection that is destroyed says first what was due, and one that close
   const [cut, closing] = [openSpoken(), openSpoken()];
   for (const end of [cut, closing]) await end.say(GREETING, request(1));
   for (const end of [cut, closing]) {
-    end.streams[0]?.respond(HEADERS);
+    end.streams[0]?.start(HEADERS);
     end.streams[0]?.write(Buffer.from("said"));
   }
 

@@ -14,6 +14,7 @@ interface Run {
 function observe(
   options: {
     sizeMax?: number;
+    sizeGood?: number;
     concurrency?: number;
     waitingMax?: number;
     stallMsMax?: number;
@@ -40,6 +41,11 @@ function observe(
   );
   const run = (n: number) => eventually(() => runs[n] as Run);
   return { runs, add, run };
+}
+
+/** By its end whatever may start has started, and nothing counts as held up yet. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 }
 
 test("callers that arrive together share a run, and each gets its own answer", async () => {
@@ -79,6 +85,36 @@ test("a full batch does not wait for the run before it", async () => {
   expect(runs[1]?.entries).toEqual(["b", "c", "d"]);
   for (const { finish } of runs) finish();
   await Promise.all(all);
+});
+
+test("while enough wait a second run begins beside the first, and each takes half", async () => {
+  const { add, run, runs } = observe({ sizeMax: 10, sizeGood: 2, concurrency: 4 });
+
+  const all = Promise.all(["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(add));
+  await turn();
+  expect(runs.map(({ entries }) => entries.length)).toEqual([5, 2]);
+  for (const n of [0, 1]) runs[n]?.finish();
+  (await run(2)).finish();
+
+  expect(runs[2]?.entries).toEqual(["h", "i"]);
+  expect(await all).toEqual(["A", "B", "C", "D", "E", "F", "G", "H", "I"]);
+});
+
+test("too few for a run of their own wait for the end of the one under way", async () => {
+  const { add, run, runs } = observe({ sizeMax: 10, sizeGood: 3 });
+  const all = [add("a")];
+  await run(0);
+
+  all.push(add("b"), add("c"));
+  await Bun.sleep(10);
+  expect(runs).toHaveLength(1);
+  all.push(add("d"));
+  await turn();
+  expect(runs[1]?.entries).toEqual(["b", "c", "d"]);
+  runs[1]?.finish();
+  runs[0]?.finish();
+
+  expect(await Promise.all(all)).toEqual(["A", "B", "C", "D"]);
 });
 
 test("nobody waits for a run that is held up", async () => {

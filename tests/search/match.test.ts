@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import * as q from "../../src/gen/queries.ts";
-import { find } from "../../src/lib/db/find.ts";
+import { count, find } from "../../src/lib/db/find.ts";
 import { MaestroError } from "../../src/lib/errors.ts";
 import { RESOURCES } from "../../src/lib/search/listed.ts";
 import { checkFollowed, matches } from "../../src/lib/search/match.ts";
@@ -30,14 +30,14 @@ async function fill(specs: Specs): Promise<void> {
 }
 
 async function listed(specs: Specs, condition: Condition): Promise<string[]> {
-  const { found, total } = await find(specs.db, {
-    listed: RESOURCES,
-    condition,
+  const searched = { listed: RESOURCES, condition };
+  const found = await find(specs.db, {
+    ...searched,
     order: parseOrder(RESOURCES, "id"),
     limit: 1_000,
     documents: { spec: false, status: false },
   });
-  expect(found.length).toBe(Number(total));
+  expect(found.length).toBe(await count(specs.db, searched));
   return found.map(({ id }) => id);
 }
 

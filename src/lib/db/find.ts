@@ -11,11 +11,16 @@ import { queryOnce, sqlState } from "./query.ts";
 import { asSql, columnOf, isNarrow } from "./search.ts";
 import type { Parameter } from "./types.ts";
 
-export interface Wanted {
+/** What passes. */
+export interface Searched {
   listed: Listed;
   condition: Condition;
   /** Only resources of this type. */
   type?: "Single" | "Bundle";
+}
+
+/** Which part of it. */
+export interface Wanted extends Searched {
   order: OrderTerm[];
   limit: number;
   /** A decimal number. */
@@ -24,8 +29,6 @@ export interface Wanted {
   after?: string[];
   /** Which documents the rows are to be read with. */
   documents: { spec: boolean; status: boolean };
-  /** `total` is not asked for, which spares a look at all that pass. */
-  isUncounted?: boolean;
 }
 
 export interface Found {
@@ -36,59 +39,54 @@ export interface Found {
   place: string[];
 }
 
-/** Finds a part of a list and the total, both at the same instant. */
-export async function find(db: Db, wanted: Wanted): Promise<{ total: number; found: Found[] }> {
-  const { text, parameters } = findStatement(wanted);
-  const rows = await queryOnce<Row>(db, text, parameters).catch((error) => {
-    throw explain(error, wanted.condition);
-  });
-  const found = rows.flatMap(({ id, stored_bytes, place }) =>
-    id === null ? [] : [{ id, stored_bytes: stored_bytes ?? 0, place: place ?? [] }]
-  );
-  return { total: Number(rows[0]?.total ?? 0), found };
+/** Finds a part of a list, at one instant. */
+export async function find(db: Db, wanted: Wanted): Promise<Found[]> {
+  return await search(db, wanted.condition, findStatement(wanted));
 }
 
-interface Row {
-  total: string;
-  id: string | null;
-  stored_bytes: number | null;
-  place: string[] | null;
+/** Counts all that pass. It takes a look at each of them, where a part of a list is often found by an index. */
+export async function count(db: Db, searched: Searched): Promise<number> {
+  const { condition } = searched;
+  const [row] = await search<{ total: string }>(db, condition, countStatement(searched));
+  return Number(row?.total ?? 0);
+}
+
+interface Statement {
+  text: string;
+  parameters: Parameter[];
+}
+
+async function search<Row>(db: Db, condition: Condition, statement: Statement): Promise<Row[]> {
+  return await queryOnce<Row>(db, statement.text, statement.parameters).catch((error) => {
+    throw explain(error, condition);
+  });
 }
 
 /** The statement, for those who look at its plan as well. */
-export function findStatement(wanted: Wanted): { text: string; parameters: Parameter[] } {
+export function findStatement(wanted: Wanted): Statement {
   const { listed, order, limit, offset = "0", after } = wanted;
-  const passing = passingOf(wanted);
   const behind = after === undefined ? sql`` : sql` and ${behindOf(listed, order, after)}`;
   const terms = order.map((term) => {
     return sql`${orderColumn(listed, term.column)}${term.isDescending ? sql` desc` : sql``}`;
   });
   const places = order.map(({ column }) => sql`${orderColumn(listed, column)}::text`);
-  const counted = wanted.isUncounted
-    ? sql`select 0::bigint as total`
-    : sql`select count(*) as total from ${passing}`;
   return render(sql`
-    select counted.total, page.id, page.stored_bytes, page.place
-    from (${counted}) counted
-    left join (
-      select slice.*, row_number() over () as position
-      from (
-        select item.id, ${bytesOf(wanted)} as stored_bytes, array[${
-    joined(places, sql`, `)
-  }] as place
-        from ${passing}${behind}
-        order by ${joined(terms, sql`, `)}
-        limit ${limit}::int offset ${offset}::bigint
-      ) slice
-    ) page on true
-    order by page.position`);
+    select item.id, ${bytesOf(wanted)} as stored_bytes, array[${joined(places, sql`, `)}] as place
+    from ${passingOf(wanted)}${behind}
+    order by ${joined(terms, sql`, `)}
+    limit ${limit}::int offset ${offset}::bigint`);
+}
+
+/** The statement, for those who look at its plan as well. */
+export function countStatement(searched: Searched): Statement {
+  return render(sql`select count(*) as total from ${passingOf(searched)}`);
 }
 
 /**
  * The rows that pass. Few are looked up by themselves first: for want of knowledge PostgreSQL takes the type to be
  * narrower than a label, or walks through all in order until enough are found.
  */
-function passingOf({ listed, condition, type }: Wanted): Fragment {
+function passingOf({ listed, condition, type }: Searched): Fragment {
   const from = listed.table === "consumers" ? sql`consumers item` : sql`resources item`;
   const passes = asSql(listed, condition);
   const isOfType = type === undefined ? sql`true` : sql`item.type = ${type}::text`;

@@ -1,6 +1,7 @@
 /** How a call that we made has ended, read from whatever tells: trailers, an HTTP status, or a reset. */
 
-import { constants, type IncomingHttpHeaders } from "node:http2";
+import type { Headers } from "../http2/fields.ts";
+import { CODE, type Http2Error } from "../http2/frames.ts";
 import { STATUS } from "./errors.ts";
 
 /** The end of a call. Servers may use any code. */
@@ -22,16 +23,16 @@ const HTTP_STATUS: Record<number, number> = {
 
 /** What a reset means; any other is an internal error. */
 const RESETS: Record<number, CallStatus> = {
-  [constants.NGHTTP2_REFUSED_STREAM]: {
+  [CODE.refusedStream]: {
     code: STATUS.unavailable,
     details: "Stream refused by server",
   },
-  [constants.NGHTTP2_CANCEL]: { code: STATUS.cancelled, details: "Call cancelled" },
-  [constants.NGHTTP2_ENHANCE_YOUR_CALM]: {
+  [CODE.cancel]: { code: STATUS.cancelled, details: "Call cancelled" },
+  [CODE.enhanceYourCalm]: {
     code: STATUS.resourceExhausted,
     details: "Bandwidth exhausted or memory limit exceeded",
   },
-  [constants.NGHTTP2_INADEQUATE_SECURITY]: {
+  [CODE.inadequateSecurity]: {
     code: STATUS.permissionDenied,
     details: "Protocol not secure enough",
   },
@@ -39,39 +40,43 @@ const RESETS: Record<number, CallStatus> = {
 
 /** What the first headers say if they end the call; undefined if messages and trailers follow. */
 export function readHeaders(
-  headers: IncomingHttpHeaders,
+  headers: Headers,
   { isEnd }: { isEnd: boolean },
 ): CallStatus | undefined {
-  if (headers["grpc-status"] !== undefined || isEnd) return readTrailers(headers);
-  const httpStatus = Number(headers[":status"]);
+  if (headers.has("grpc-status") || isEnd) return readTrailers(headers);
+  const httpStatus = Number(headers.get(":status"));
   if (httpStatus !== 200) return readHttpStatus(httpStatus);
-  const type = headers["content-type"] ?? "";
+  const type = headers.get("content-type") ?? "";
   if (/^application\/grpc([+;]|$)/.test(type)) return undefined;
   return { code: STATUS.unknown, details: `Received content type "${type}", which is not gRPC` };
 }
 
 /** What the last headers say. */
-export function readTrailers(headers: IncomingHttpHeaders): CallStatus {
-  const given = headers["grpc-status"];
+export function readTrailers(headers: Headers): CallStatus {
+  const given = headers.get("grpc-status");
   if (given === undefined) {
-    const httpStatus = headers[":status"];
+    const httpStatus = headers.get(":status");
     if (httpStatus !== undefined) return readHttpStatus(Number(httpStatus));
     return { code: STATUS.unknown, details: "No status information received" };
   }
-  const code = /^\d{1,9}$/.test(String(given)) ? Number(given) : STATUS.unknown;
-  return { code, details: decodeMessage(String(headers["grpc-message"] ?? "")) };
+  const code = /^\d{1,9}$/.test(given) ? Number(given) : STATUS.unknown;
+  return { code, details: decodeMessage(headers.get("grpc-message") ?? "") };
 }
 
-/** What it means that a stream was closed before its trailers came. */
-export function readReset(resetCode: number | undefined): CallStatus {
-  const known = RESETS[resetCode ?? 0];
+/** What it means that the server has closed a stream before its trailers came. */
+export function readReset(resetCode: number): CallStatus {
+  const known = RESETS[resetCode];
   if (known !== undefined) return known;
-  const details = `Received RST_STREAM with code ${resetCode ?? 0}`;
-  const isEnd = (resetCode ?? 0) === constants.NGHTTP2_NO_ERROR;
+  const details = `Received RST_STREAM with code ${resetCode}`;
   return {
     code: STATUS.internal,
-    details: isEnd ? `${details} (Call ended without gRPC status)` : details,
+    details: resetCode === CODE.noError ? `${details} (Call ended without gRPC status)` : details,
   };
+}
+
+/** What it means that the server broke the rules of a stream. */
+export function readFault({ message }: Http2Error): CallStatus {
+  return { code: STATUS.internal, details: `Protocol error: ${message}` };
 }
 
 function readHttpStatus(httpStatus: number): CallStatus {

@@ -1,22 +1,21 @@
 /**
- * A gRPC client on bare `node:http2`: one connection to a server, and calls over it.
+ * A gRPC client on HTTP/2 of our own: one connection to a server, and calls over it.
  *
  * It connects once. However the connection ends, each of its calls ends as unavailable, and so does every later one: who wants
  * another connection opens another channel.
  */
 
-import http2, { type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import net, { type Socket } from "node:net";
-import tls from "node:tls";
 import type { TlsFiles } from "../broker_config_file.ts";
-import { describeError } from "../errors.ts";
+import { connectHttp2 } from "../http2/client.ts";
+import type { ClientEvents } from "../http2/client_connection.ts";
+import { CODE, Http2Error } from "../http2/frames.ts";
+import { createCallHeads } from "./call_heads.ts";
 import type { CallStatus } from "./call_status.ts";
 import { type CallEvents, type CallRequest, type ClientCall, startCall } from "./client_call.ts";
 import { WINDOW_BYTES } from "./connection.ts";
 import { STATUS } from "./errors.ts";
-import { gatherSocketWrites } from "./gathered_writes.ts";
 import { startPings } from "./pings.ts";
-import { exposeSocketReads, watchServerWindows } from "./windows.ts";
 
 export interface ServerEnd {
   host: string;
@@ -25,8 +24,14 @@ export interface ServerEnd {
   tls?: TlsFiles;
 }
 
+export interface KeepAlive {
+  timeMs: number;
+  timeoutMs: number;
+  permitWithoutStream: boolean;
+}
+
 export interface ChannelOptions {
-  keepAlive?: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean };
+  keepAlive?: KeepAlive;
   /** The server wants its clients to go: it takes no more calls. Those under way may go on for a while. */
   sentAway(reason: string): void;
   /** What it may take until the server speaks HTTP/2; 30 s unless given. */
@@ -59,24 +64,19 @@ const CLOSE_MS = 40_000;
 /** A server that says goodbye ends the streams itself in this time, and says why; or it leaves that to us. */
 const GOODBYE_MS = 1_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
+/** What a server may say before and after its messages. */
+const HEADER_BYTES_MAX = 64 * 1024;
+
+const CLOSED: CallStatus = { code: STATUS.unavailable, details: "Channel closed" };
+const FULL: CallStatus = {
+  code: STATUS.unavailable,
+  details: "The server takes no more calls on this connection",
+};
 
 /** Starts to connect. */
 export function openChannel(server: ServerEnd, options: ChannelOptions): Channel {
   const { keepAlive, sentAway, connectTimeoutMs = CONNECT_MS, tunnel } = options;
-  const authority = authorityOf(server);
-  const scheme = server.tls === undefined ? "http" : "https";
-  const socket = connectSocket(server, tunnel);
-  gatherSocketWrites(socket);
-  const showReads = exposeSocketReads(
-    socket,
-    server.tls !== undefined ? "secureConnect" : tunnel === undefined ? "connect" : undefined,
-  );
-  const session = http2.connect(`${scheme}://${authority}`, {
-    createConnection: () => socket,
-    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
-  });
-  showReads(session);
-  const calls = new Map<ClientHttp2Stream, ClientCall>();
+  const calls = new Set<ClientCall>();
   const ready = Promise.withResolvers<void>();
   let [isReady, isClosing] = [false, false];
   let lost: CallStatus | undefined;
@@ -90,13 +90,8 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
     clearTimeout(deadline);
     clearTimeout(goodbye);
     pings?.[Symbol.dispose]();
-    const status = lost;
-    // A turn later: the answer of a call may have come with the end.
-    setImmediate(() => {
-      for (const call of calls.values()) call.end(status);
-      session.destroy();
-      socket.destroy();
-    });
+    for (const call of [...calls]) call.end(lost);
+    http2.destroy(CODE.noError, "");
   };
   const dropped = () => {
     if (isReady) {
@@ -112,55 +107,61 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
     connectTimeoutMs,
   );
 
-  session.once("remoteSettings", () => {
-    if (lost !== undefined) return;
-    isReady = true;
-    clearTimeout(deadline);
-    session.setLocalWindowSize(WINDOW_BYTES);
-    if (keepAlive !== undefined) {
-      pings = startKeepAlive(session, keepAlive, {
-        hasCalls: () => calls.size > 0,
-        expired: () => expire(`no answer to a ping within ${keepAlive.timeoutMs} ms`),
-      });
-    }
-    ready.resolve();
-  });
-  session.on("goaway", (code: number, _: number, opaque?: Uint8Array) => {
-    if (code !== http2.constants.NGHTTP2_NO_ERROR) reason = readGoodbye(code, opaque);
-    else goodbye ??= setTimeout(() => sentAway("the server sends its clients away"), GOODBYE_MS);
-  });
-  session.on("error", (error: Error) => reason ??= error.message);
-  session.once("close", dropped);
-  socket.on("error", (error: Error) => reason ??= error.message);
-  socket.once("close", dropped);
-  watchServerWindows(
-    socket,
-    () => [...calls.keys()].flatMap(({ id }) => id ?? []),
-    // It was told not to push.
-    () => expire("Protocol error"),
+  const events: ClientEvents = {
+    ready() {
+      isReady = true;
+      if (!isClosing) clearTimeout(deadline);
+      if (keepAlive !== undefined) {
+        pings = startPings(http2, {
+          pingMs: Math.min(keepAlive.timeMs, TIMER_MS_MAX),
+          pingTimeoutMs: Math.min(keepAlive.timeoutMs, TIMER_MS_MAX),
+          isDue: () => keepAlive.permitWithoutStream || calls.size > 0,
+          expired: () => expire(`no answer to a ping within ${keepAlive.timeoutMs} ms`),
+        });
+      }
+      ready.resolve();
+    },
+    sentAway(code, words) {
+      if (code !== CODE.noError) expire(readGoodbye(code, words));
+      else goodbye ??= setTimeout(() => sentAway("the server sends its clients away"), GOODBYE_MS);
+    },
+    pinged() {},
+    failed(error) {
+      reason ??= error instanceof Http2Error ? `Protocol error: ${error.message}` : error.message;
+    },
+    closed: dropped,
+  };
+  const http2 = connectHttp2(
+    {
+      ...server,
+      tunnel,
+      limits: { windowBytes: WINDOW_BYTES, headerBytesMax: HEADER_BYTES_MAX },
+    },
+    events,
   );
+  const headOf = createCallHeads(server.tls === undefined ? "http" : "https", authorityOf(server));
 
   return {
     ready: ready.promise,
     call(path, headers, request, events) {
       const refused = lost ?? (isClosing ? CLOSED : undefined);
       if (refused !== undefined) return endLater(refused, events);
-      let stream;
-      try {
-        stream = session.request({
-          ":scheme": scheme,
-          ":authority": authority,
-          ":path": path,
-          ...CALL_HEADERS,
-          ...headers,
-          ...(request.timeoutMs && { "grpc-timeout": `${request.timeoutMs}m` }),
-        });
-      } catch (error) {
-        return endLater({ code: STATUS.unavailable, details: describeError(error) }, events);
+      const head = headOf(path, headers, request.timeoutMs);
+      if (head.listBytes > http2.headerBytesMax) {
+        const details =
+          `The headers have ${head.listBytes} bytes, and the server takes ${http2.headerBytesMax}`;
+        return endLater({ code: STATUS.internal, details }, events);
       }
-      const call = startCall(stream, request, events, () => lost);
-      calls.set(stream, call);
-      stream.once("close", () => calls.delete(stream));
+      const stream = http2.request(head.block);
+      if (stream === undefined) return endLater(FULL, events);
+      const call = startCall(stream, request, {
+        ...events,
+        ended(status) {
+          calls.delete(call);
+          events.ended(status);
+        },
+      });
+      calls.add(call);
       return call;
     },
     close() {
@@ -169,25 +170,14 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
       if (!isReady) return lose("Channel closed");
       clearTimeout(goodbye);
       deadline = setTimeout(() => lose("Channel closed"), CLOSE_MS);
-      session.close();
+      http2.close();
     },
   };
 }
 
-function readGoodbye(code: number, opaque: Uint8Array | undefined): string {
-  const words = Buffer.from(opaque ?? []).toString("latin1").replace(/[^ -~]/g, "?");
+function readGoodbye(code: number, words: string): string {
   return words === "" ? `the server ended it with code ${code}` : `the server said "${words}"`;
 }
-
-const CALL_HEADERS = {
-  ":method": "POST",
-  "content-type": "application/grpc",
-  te: "trailers",
-  "user-agent": "maestro-agent",
-  "grpc-accept-encoding": "identity,gzip",
-};
-
-const CLOSED: CallStatus = { code: STATUS.unavailable, details: "Channel closed" };
 
 /** A call that never begins. Nobody is called back before its own call returns. */
 function endLater(status: CallStatus, events: CallEvents): ClientCall {
@@ -198,41 +188,4 @@ function endLater(status: CallStatus, events: CallEvents): ClientCall {
 /** `host:port`, an address of IPv6 in brackets. */
 export function authorityOf({ host, port }: ServerEnd): string {
   return `${net.isIPv6(host) ? `[${host}]` : host}:${port}`;
-}
-
-function connectSocket({ host, port, tls: files }: ServerEnd, tunnel: Socket | undefined): Socket {
-  if (files === undefined) return tunnel ?? net.connect({ host, port, noDelay: true });
-  const { ca, cert, key } = files;
-  const socket = tls.connect({
-    ...(tunnel === undefined ? { host, port } : { socket: tunnel }),
-    ALPNProtocols: ["h2"],
-    // TLS sends names only (RFC 6066 §3).
-    ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    // The host as configured, whatever name was sent along: an address has none.
-    checkServerIdentity: (_, certificate) => tls.checkServerIdentity(host, certificate),
-    ...(ca && { ca }),
-    ...(cert && { cert }),
-    ...(key && { key }),
-  });
-  const isEager = true;
-  return socket.setNoDelay(isEager);
-}
-
-function startKeepAlive(
-  session: ClientHttp2Session,
-  keepAlive: { timeMs: number; timeoutMs: number; permitWithoutStream: boolean },
-  { hasCalls, expired }: { hasCalls: () => boolean; expired: () => void },
-): Disposable {
-  const pinged = {
-    get isClosed() {
-      return session.destroyed;
-    },
-    ping: (answered: () => void) => session.ping(answered),
-  };
-  return startPings(pinged, {
-    pingMs: Math.min(keepAlive.timeMs, TIMER_MS_MAX),
-    pingTimeoutMs: Math.min(keepAlive.timeoutMs, TIMER_MS_MAX),
-    isDue: () => keepAlive.permitWithoutStream || hasCalls(),
-    expired,
-  });
 }

@@ -1,10 +1,25 @@
-/** One call that we make, from its request to its status. */
+/**
+ * One call that we make, from its request to its status.
+ *
+ * Whatever its server does, something ends it:
+ *
+ *     a frame longer than what ever comes       the ping, whose answer is lost in it; else the deadline
+ *     a header block that never ends            whatever comes next, as a fault of the connection
+ *     an answer on a stream that never began    the same
+ *     an answer on another stream of ours       the deadline
+ *     a body too early, trailers without end    a fault of the stream
+ *     a status in headers that do not end       that status, but a good one is a fault
+ *     no answer, no end, windows of nothing     the deadline, which all have but the subscription;
+ *                                               that has heartbeats
+ */
 
-import { type ClientHttp2Stream, constants } from "node:http2";
 import { describeError } from "../errors.ts";
-import { type CallStatus, readHeaders, readReset, readTrailers } from "./call_status.ts";
+import { CODE } from "../http2/frames.ts";
+import type { Http2Stream } from "../http2/stream.ts";
+import { type CallStatus, readFault, readHeaders, readReset, readTrailers } from "./call_status.ts";
 import { createDeframer } from "./deframe.ts";
 import { GrpcError, STATUS } from "./errors.ts";
+import { messageHead } from "./message_head.ts";
 
 export interface CallRequest {
   message: Uint8Array;
@@ -28,24 +43,29 @@ export interface ClientCall {
   end(status: CallStatus): void;
 }
 
-const FRAME_HEAD_BYTES = 5;
+/** It would be good if nothing followed. */
+const GOOD_TOO_EARLY: CallStatus = {
+  code: STATUS.internal,
+  details: "Protocol error: a good status before the end",
+};
 
-/** Sends the request on a new stream. `lost` says why the connection is gone; undefined while it is not. */
+/** Sends the request on a new stream. If the connection is lost, whoever owns it ends the call. */
 export function startCall(
-  stream: ClientHttp2Stream,
+  stream: Http2Stream,
   { message, timeoutMs, receiveBytesMax }: CallRequest,
   events: CallEvents,
-  lost: () => CallStatus | undefined,
 ): ClientCall {
   let status: CallStatus | undefined;
   let encoding: string | undefined;
-  let [isRead, isReceiving, isOver] = [false, false, false];
+  let [isReceiving, isOver] = [false, false];
+  /** What has come, and keeps its room. */
+  let heldBytes = 0;
   const deframer = createDeframer(receiveBytesMax);
 
   const finish = () => {
     // What was received before a good end is still handed out; before a bad one, the next connection brings it again.
     if (isOver || status === undefined) return;
-    if (status.code === STATUS.ok && (!isRead || isReceiving)) return;
+    if (status.code === STATUS.ok && isReceiving) return;
     isOver = true;
     clearTimeout(timer);
     events.ended(status);
@@ -57,12 +77,7 @@ export function startCall(
   const end = (given: CallStatus) => {
     if (status !== undefined) return;
     settle(given);
-    if (!stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
-  };
-  const endByServer = (given: CallStatus) => {
-    settle(given);
-    // Whoever is answered before the end of its request would leave the stream half open.
-    if (!stream.writableFinished && !stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
+    stream.reset(CODE.cancel);
   };
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
     const details = `Deadline exceeded after ${timeoutMs / 1_000} s`;
@@ -70,7 +85,6 @@ export function startCall(
   }, timeoutMs);
 
   const receive = async () => {
-    if (isReceiving) return;
     isReceiving = true;
     try {
       for (let next = deframer.next(encoding); next; next = deframer.next(encoding)) {
@@ -83,48 +97,42 @@ export function startCall(
       end({ code, details: describeError(error) });
     } finally {
       isReceiving = false;
-      if (stream.isPaused()) stream.resume();
+      const taken = heldBytes;
+      heldBytes = 0;
+      stream.taken(taken);
       finish();
     }
   };
 
-  // Every error is followed by "close", where it gets its meaning.
-  stream.on("error", () => {});
-  stream.on("response", (headers, flags) => {
-    const ending = readHeaders(headers, {
-      isEnd: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
-    });
-    if (ending !== undefined) return endByServer(ending);
-    encoding = headers["grpc-encoding"]?.toString();
-    if (!isOver) events.begun?.();
+  stream.read({
+    head(headers, isEnd) {
+      const ending = readHeaders(headers, { isEnd });
+      if (ending === undefined) {
+        encoding = headers.get("grpc-encoding");
+        if (!isOver) events.begun?.();
+        return;
+      }
+      // Whoever waited for the end of such a stream would wait for ever.
+      settle(!isEnd && ending.code === STATUS.ok ? GOOD_TOO_EARLY : ending);
+      if (!isEnd) stream.reset(CODE.cancel);
+    },
+    body(piece) {
+      // What comes while a message is taken waits in the stream's window.
+      heldBytes += piece.length;
+      if (isOver) return;
+      deframer.push(piece);
+      // It never rejects.
+      if (!isReceiving) void receive();
+    },
+    ended(trailers) {
+      settle(trailers === undefined ? readReset(CODE.noError) : readTrailers(trailers));
+    },
   });
-  stream.on("data", (piece: Uint8Array) => {
-    if (isOver) return;
-    deframer.push(piece);
-    // What comes after this piece waits in the connection's window; pausing for each message would cost more than most take.
-    if (isReceiving) stream.pause();
-    // It never rejects.
-    else void receive();
+  stream.onClose(({ resetCode, fault }) => {
+    if (fault !== undefined) settle(readFault(fault));
+    else if (resetCode !== undefined) settle(readReset(resetCode));
   });
-  stream.on("trailers", (headers) => endByServer(readTrailers(headers)));
-  stream.once("end", () => {
-    isRead = true;
-    finish();
-  });
-  stream.once("close", () => {
-    isRead = true;
-    if (status !== undefined) return finish();
-    // By then the connection says whether it was lost with all its calls.
-    setImmediate(() => settle(lost() ?? readReset(stream.rstCode)));
-  });
-  stream.end(frame(message));
+  stream.write(messageHead(message), message);
+  stream.end();
   return { end };
-}
-
-function frame(message: Uint8Array): Buffer {
-  const framed = Buffer.allocUnsafeSlow(FRAME_HEAD_BYTES + message.length);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
-  framed.set(message, FRAME_HEAD_BYTES);
-  return framed;
 }

@@ -99,7 +99,7 @@ export function openConnection(
     await within(NOTICE_MS, new Promise<void>((resolve) => http2.ping(resolve)));
     http2.close();
     await within(DRAIN_MS, untilIdle());
-    for (const stream of calls) if (!stream.isAnswered) respondStatus(stream, status);
+    for (const stream of calls) if (!stream.isStarted) respondStatus(stream, status);
     await within(NOTICE_MS, closed.promise);
     http2.destroy(CODE.noError, "");
   };

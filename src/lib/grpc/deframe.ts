@@ -2,6 +2,7 @@
 
 import { gunzipSync } from "node:zlib";
 import { GrpcError, STATUS } from "./errors.ts";
+import { MESSAGE_HEAD_BYTES as HEAD_BYTES } from "./message_head.ts";
 
 export interface Deframer {
   push(piece: Uint8Array): void;
@@ -9,7 +10,6 @@ export interface Deframer {
   next(encoding: string | undefined): Uint8Array | undefined;
 }
 
-const HEAD_BYTES = 5;
 const NOTHING = new Uint8Array();
 
 /** Makes one that takes messages of at most so many bytes. */

@@ -3,6 +3,7 @@
 import { encodeBlock } from "../http2/hpack.ts";
 import type { Http2Stream } from "../http2/stream.ts";
 import { type GrpcStatus, STATUS } from "./errors.ts";
+import { messageHead } from "./message_head.ts";
 
 /** A response that is sent piece by piece. */
 export interface ResponseStream {
@@ -29,9 +30,6 @@ const BUFFER_BYTES_MAX = 1024 * 1024;
 /** Status texts are headers, of which some peers take no more than 8 KiB. */
 const STATUS_BYTES_MAX = 6 * 1024;
 
-/** A flag, which says that nothing is compressed, and the length. */
-const FRAME_HEAD_BYTES = 5;
-
 const HEADERS = [
   [":status", "200"],
   ["content-type", "application/grpc"],
@@ -42,21 +40,21 @@ const GOOD_BLOCK = encodeBlock([["grpc-status", "0"]]);
 
 /** Answers with one message. */
 export function respondUnary(stream: Http2Stream, reply: Uint8Array): void {
-  stream.respond(HEADERS_BLOCK);
-  stream.write(frameHead(reply), reply);
+  stream.start(HEADERS_BLOCK);
+  stream.write(messageHead(reply), reply);
   stream.end(GOOD_BLOCK);
 }
 
 /** Answers with a status alone ("trailers only"). */
 export function respondStatus(stream: Http2Stream, status: GrpcStatus): void {
-  if (stream.isAnswered) return;
-  stream.respond(Buffer.concat([HEADERS_BLOCK, statusBlock(status)]));
+  if (stream.isStarted) return;
+  stream.start(Buffer.concat([HEADERS_BLOCK, statusBlock(status)]));
   stream.end();
 }
 
 /** Answers what is not gRPC. */
 export function respondPlain(stream: Http2Stream, status: number, text: string): void {
-  stream.respond(encodeBlock([[":status", String(status)], ["content-type", "text/plain"]]));
+  stream.start(encodeBlock([[":status", String(status)], ["content-type", "text/plain"]]));
   stream.write(Buffer.from(text));
   stream.end();
 }
@@ -78,9 +76,9 @@ export function createResponseStream(
   stream.onProgress(release);
   stream.onClose(release);
   const start = (headers: Record<string, string>) => {
-    if (stream.isAnswered || stream.isClosed) return;
+    if (stream.isStarted || stream.isClosed) return;
     const own = Object.entries(headers);
-    stream.respond(
+    stream.start(
       own.length === 0 ? HEADERS_BLOCK : Buffer.concat([HEADERS_BLOCK, encodeBlock(own)]),
     );
     sent();
@@ -88,7 +86,7 @@ export function createResponseStream(
   const end = (status: GrpcStatus) => {
     if (isEnded || stream.isClosed) return;
     isEnded = true;
-    if (!stream.isAnswered) respondStatus(stream, status);
+    if (!stream.isStarted) respondStatus(stream, status);
     else stream.end(statusBlock(status));
     sent();
   };
@@ -101,7 +99,7 @@ export function createResponseStream(
         return false;
       }
       start({});
-      stream.write(frameHead(message), message);
+      stream.write(messageHead(message), message);
       sent();
       return !isFull();
     },
@@ -124,13 +122,6 @@ export function createResponseStream(
 function tooLargeToSend(message: Uint8Array, sendBytesMax: number): string {
   // The wording of grpc-go, which people search for.
   return `trying to send message larger than max (${message.length} vs. ${sendBytesMax})`;
-}
-
-function frameHead(message: Uint8Array): Buffer {
-  const head = Buffer.allocUnsafe(FRAME_HEAD_BYTES);
-  head[0] = 0;
-  head.writeUInt32BE(message.length, 1);
-  return head;
 }
 
 function statusBlock({ code, message }: GrpcStatus): Buffer {

@@ -1,31 +1,19 @@
 /**
- * The server's end of one HTTP/2 connection (RFC 9113).
+ * One HTTP/2 connection (RFC 9113), of which we are the server or the client.
  *
  * A fault of the peer ends its stream or the connection, in the words of the RFC, and what was written before leaves first.
- * Whatever a peer can have us do or keep has a limit here.
+ * Whatever a peer can have us do or keep has a limit here. What only one of the two does is its role: `server_connection.ts`
+ * and `client_connection.ts`.
  */
 
-import { type Budget, createBudget } from "./budget.ts";
-import { checkFrame, protocolError } from "./frame_rules.ts";
-import {
-  CODE,
-  createFrameReader,
-  FLAG,
-  FRAME,
-  frame,
-  goaway,
-  Http2Error,
-  PREFACE,
-  UINT31_MAX,
-  windowUpdate,
-  withoutPadding,
-} from "./frames.ts";
-import { createBlockAssembly } from "./header_blocks.ts";
+import { createBudget, spendOne } from "./budget.ts";
+import { CODE, createFrameReader, goaway, Http2Error, UINT31_MAX, windowUpdate } from "./frames.ts";
+import { createOpenStreams } from "./open_streams.ts";
+import { createPingLog } from "./ping_log.ts";
+import type { Role, RoleParts } from "./role.ts";
 import { createRoom } from "./room.ts";
 import { createSender } from "./sending.ts";
-import { readInitialWindow, settingsFrame } from "./settings.ts";
-import type { Http2Stream } from "./stream.ts";
-import { createStreams } from "./streams.ts";
+import { createTaker } from "./taking.ts";
 
 /** What a connection needs of a socket. */
 export interface Transport {
@@ -36,20 +24,14 @@ export interface Transport {
 }
 
 export interface ConnectionLimits {
-  /** What a client may have on its way, on one stream and on all together. */
+  /** What a peer may have on its way, on one stream and on all together. */
   windowBytes: number;
-  /** Headers of a request, by the count of §6.5.2 and as a block. */
+  /** Headers of a request or an answer, by the count of §6.5.2 and as a block. */
   headerBytesMax: number;
-  /** Streams that are open at once. */
-  streamsMax: number;
-  /** Time for the preface and the first settings, and to acknowledge ours. */
-  greetingMs: number;
 }
 
 /** What happens to a connection. */
 export interface ConnectionEvents {
-  /** A request has begun; its body comes after the call. */
-  stream(stream: Http2Stream): void;
   /** A PING has come, and is answered. */
   pinged(): void;
   /** It ends for this reason; `closed` follows. */
@@ -61,7 +43,7 @@ export interface Http2Connection {
   readonly isClosed: boolean;
   /** What of bodies has been sent, in all. */
   readonly bodyBytes: number;
-  /** Calls back when the client has answered, or is gone. */
+  /** Calls back when the peer has answered, or is gone. */
   ping(answered: () => void): void;
   /** Says that every stream which is on its way is still served, but no other should be begun here. */
   sayLeaving(words: string): void;
@@ -76,27 +58,18 @@ export interface Http2Connection {
   lost(): void;
 }
 
-/**
- * Resets are nearly free for a client, and the work that they end is not (CVE-2023-44487). All streams that are open may be
- * reset at once, as when the deadlines of many calls are over.
- */
-const RESETS_PER_SECOND = 1_000;
 /** Frames that ask for an answer or carry nothing: SETTINGS, PING, PRIORITY, empty DATA, and what nobody knows. */
 const IDLE_FRAMES = { atOnce: 10_000, perSecond: 1_000 };
-const PING_BYTES = 8;
 const WINDOW_BYTES = 65_535;
 
-/** Begins a connection: our settings are the first that is said. `own` says what its owner wants to hear. */
-export function openHttp2Connection(
+/** Begins a connection with our greeting. `own` says what its owner wants to hear. */
+export function openConnection<R extends Role>(
   transport: Transport,
   limits: ConnectionLimits,
+  makeRole: (parts: RoleParts) => R,
   own: (connection: Http2Connection) => ConnectionEvents,
-): Http2Connection {
-  const resets = createBudget({ atOnce: limits.streamsMax, perSecond: RESETS_PER_SECOND });
+): { connection: Http2Connection; role: R } {
   const idleFrames = createBudget(IDLE_FRAMES);
-  const pings = new Map<string, () => void>();
-  let pingCount = 0;
-  let hasSettings = false;
   let isClosed = false;
   let isClosing = false;
   /** Nothing can be written any more. */
@@ -109,24 +82,15 @@ export function openHttp2Connection(
   const room = createRoom(limits.windowBytes, (increment) => {
     if (!isClosed) sender.control(windowUpdate(0, increment));
   });
-  const streams = createStreams({
-    sender,
-    room,
-    limits,
-    begun: (stream) => events.stream(stream),
-    ended() {
-      if (isClosing) queueMicrotask(closeWhenIdle);
-    },
-  });
-  const blocks = createBlockAssembly(streams.takeHeaders, limits.headerBytesMax);
+  const pings = createPingLog(sender.control);
+  const streams = createOpenStreams(sender);
 
   const over = () => {
     if (isClosed) return;
     isClosed = true;
-    clearTimeout(greeting);
+    role.closed();
     streams.closeAll();
-    for (const answered of pings.values()) answered();
-    pings.clear();
+    pings.endAll();
     events.closed();
   };
   const end = () => {
@@ -137,7 +101,7 @@ export function openHttp2Connection(
     if (isClosed) return;
     sender.flush();
     over();
-    sender.control(goaway(streams.lastId, code, words));
+    sender.control(goaway(role.isClient ? 0 : streams.lastBegun, code, words));
     sender.flush();
     end();
   };
@@ -146,10 +110,6 @@ export function openHttp2Connection(
     events.failed(error);
     destroy(error instanceof Http2Error ? error.code : CODE.internalError, error.message);
   };
-  const greeting = setTimeout(
-    () => fail(new Http2Error(CODE.settingsTimeout, "the settings were not acknowledged in time")),
-    limits.greetingMs,
-  );
   const closeWhenIdle = () => {
     if (!isClosing || streams.size > 0 || isClosed) return;
     sender.flush();
@@ -157,92 +117,29 @@ export function openHttp2Connection(
     end();
   };
 
-  const spend = ({ spend }: Budget, message: string) => {
-    if (!spend(performance.now())) throw new Http2Error(CODE.enhanceYourCalm, message);
-  };
-  const spendIdle = () => spend(idleFrames, "too many frames that carry nothing");
-  const takeBody = (flags: number, streamId: number, body: Buffer) => {
-    const isEnd = (flags & FLAG.endStream) !== 0;
-    if (body.length === 0 && !isEnd) spendIdle();
-    if (!room.spend(body.length)) {
-      throw new Http2Error(CODE.flowControlError, "a body is larger than the connection's window");
-    }
-    const content = withoutPadding(flags, body);
-    const stream = streams.open(streamId);
-    if (stream === undefined) return room.free(body.length);
-    stream.receive(body.length, content);
-    if (isEnd) stream.requestEnded();
-  };
-  const takeSettings = (flags: number, body: Buffer) => {
-    if ((flags & FLAG.ack) !== 0) return clearTimeout(greeting);
-    spendIdle();
-    hasSettings = true;
-    const initialWindow = readInitialWindow(body);
-    sender.control(frame(FRAME.settings, FLAG.ack, 0));
-    if (initialWindow !== undefined) sender.resize(initialWindow, streams.flows());
-  };
-  const takePing = (flags: number, body: Buffer) => {
-    if ((flags & FLAG.ack) !== 0) {
-      const key = body.toString("latin1");
-      const answered = pings.get(key);
-      pings.delete(key);
-      return answered?.();
-    }
-    spendIdle();
-    sender.control(frame(FRAME.ping, FLAG.ack, 0, body));
-    events.pinged();
-  };
-  const takeReset = (streamId: number) => {
-    const stream = streams.open(streamId);
-    if (stream === undefined) return;
-    spend(resets, "too many streams are reset");
-    stream.close();
-  };
-  const takeWindow = (streamId: number, body: Buffer) => {
-    const increment = body.readUInt32BE(0) & UINT31_MAX;
-    const stream = streamId === 0 ? undefined : streams.open(streamId);
-    if (increment === 0) {
-      throw new Http2Error(CODE.protocolError, "a window grows by nothing", streamId);
-    }
-    if (streamId === 0 || stream !== undefined) sender.widen(stream?.flow, increment);
-  };
-  const route = (type: number, flags: number, streamId: number, body: Buffer) => {
-    if (blocks.isOpen !== (type === FRAME.continuation)) {
-      throw protocolError("the frames of a header block belong together");
-    }
-    if (!hasSettings && type !== FRAME.settings) throw protocolError("settings come first");
-    checkFrame(type, flags, streamId, body);
-    switch (type) {
-      case FRAME.data:
-        return takeBody(flags, streamId, body);
-      case FRAME.headers:
-        return blocks.begin(flags, streamId, body);
-      case FRAME.continuation:
-        return blocks.goOn(flags, streamId, body);
-      case FRAME.rstStream:
-        return takeReset(streamId);
-      case FRAME.settings:
-        return takeSettings(flags, body);
-      case FRAME.ping:
-        return takePing(flags, body);
-      case FRAME.windowUpdate:
-        return takeWindow(streamId, body);
-      default:
-        // A GOAWAY too: what the client has begun it still wants answered, and then closes by itself.
-        spendIdle();
-    }
-  };
-  const take = (type: number, flags: number, streamId: number, body: Buffer) => {
-    if (isClosed) return;
-    try {
-      route(type, flags, streamId, body);
-    } catch (error) {
-      if (!(error instanceof Http2Error) || error.streamId === 0) throw error;
-      streams.refuse(error);
-      spendIdle();
-    }
-  };
-  const readFrames = createFrameReader(take, { preface: PREFACE });
+  const spendIdle = () => spendOne(idleFrames, "too many frames that carry nothing");
+  const role = makeRole({
+    sender,
+    room,
+    streams,
+    spendIdle,
+    streamEnded() {
+      if (isClosing) queueMicrotask(closeWhenIdle);
+    },
+    fail,
+  });
+  const take = createTaker({
+    role,
+    sender,
+    room,
+    streams,
+    pings,
+    headerBytesMax: limits.headerBytesMax,
+    spendIdle,
+    pinged: () => events.pinged(),
+    isClosed: () => isClosed,
+  });
+  const readFrames = createFrameReader(take, role);
 
   const connection: Http2Connection = {
     get isClosed() {
@@ -252,11 +149,8 @@ export function openHttp2Connection(
       return sender.bodyBytes;
     },
     ping(answered) {
-      if (isClosed) return answered();
-      const payload = Buffer.alloc(PING_BYTES);
-      payload.writeUInt32BE(++pingCount);
-      pings.set(payload.toString("latin1"), answered);
-      sender.control(frame(FRAME.ping, 0, 0, payload));
+      if (isClosed) answered();
+      else pings.ask(answered);
     },
     sayLeaving(words) {
       if (!isClosed) sender.control(goaway(UINT31_MAX, CODE.noError, words));
@@ -264,8 +158,8 @@ export function openHttp2Connection(
     close() {
       if (isClosed || isClosing) return;
       isClosing = true;
-      streams.seal();
-      sender.control(goaway(streams.lastId, CODE.noError, ""));
+      role.seal();
+      sender.control(goaway(role.isClient ? 0 : streams.lastBegun, CODE.noError, ""));
       closeWhenIdle();
     },
     destroy,
@@ -284,7 +178,7 @@ export function openHttp2Connection(
     },
   };
   const events = own(connection);
-  sender.control(settingsFrame(limits));
+  for (const bytes of role.greeting) sender.control(bytes);
   sender.control(windowUpdate(0, limits.windowBytes - WINDOW_BYTES));
-  return connection;
+  return { connection, role };
 }

@@ -27,7 +27,7 @@ export function checkFrame(type: number, flags: number, streamId: number, body: 
       if (streamId === 0) throw protocolError("a frame without its stream");
       break;
     case FRAME.pushPromise:
-      throw protocolError("a client does not push");
+      throw protocolError("nobody may push");
   }
   const length = LENGTHS[type];
   const isAcknowledgement = type === FRAME.settings && (flags & FLAG.ack) !== 0;

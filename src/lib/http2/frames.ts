@@ -38,6 +38,7 @@ export const CODE = {
   cancel: 8,
   compressionError: 9,
   enhanceYourCalm: 11,
+  inadequateSecurity: 12,
 } as const;
 
 /** A fault of the peer: of one stream, or of the whole connection where `streamId` is 0 (§5.4). */
@@ -52,6 +53,8 @@ export class Http2Error extends Error {
 export const HEAD_BYTES = 9;
 /** What everybody takes and what we take: SETTINGS_MAX_FRAME_SIZE by default (§4.2). */
 export const BODY_BYTES_MAX = 16_384;
+/** What is told of a peer's words when it goes. */
+const GOODBYE_LENGTH_MAX = 200;
 /** Ids have 31 bits, and so have windows (§6.9.1). */
 export const UINT31_MAX = 2 ** 31 - 1;
 
@@ -64,7 +67,7 @@ export type TakeFrame = (type: number, flags: number, streamId: number, body: Bu
  */
 export function createFrameReader(
   take: TakeFrame,
-  { preface }: { preface: Buffer | undefined },
+  { preface }: { readonly preface: Buffer | undefined },
 ): (piece: Buffer) => void {
   let prefaceAt = preface === undefined ? 0 : -preface.length;
   // A frame in several pieces: its head, then all of it.
@@ -72,16 +75,25 @@ export function createFrameReader(
   let headBytes = 0;
   let body: Buffer | undefined;
   let bodyBytes = 0;
+  let isBegun = false;
 
   const skipPreface = (piece: Buffer): number => {
     if (preface === undefined) return 0;
     let at = 0;
     for (; prefaceAt < 0 && at < piece.length; at++, prefaceAt++) {
-      if (piece[at] !== preface[preface.length + prefaceAt]) {
-        throw new Http2Error(CODE.protocolError, "the peer does not speak HTTP/2");
-      }
+      if (piece[at] !== preface[preface.length + prefaceAt]) throw notHttp2();
     }
     return at;
+  };
+  const bodyLength = (bytes: Buffer, at: number): number => {
+    const length = bytes.readUIntBE(at, 3);
+    // Texts of other protocols are taken for the lengths of very large frames.
+    if (length > BODY_BYTES_MAX && !isBegun) throw notHttp2();
+    if (length > BODY_BYTES_MAX) {
+      throw new Http2Error(CODE.frameSizeError, `a frame of ${length} bytes is too large`);
+    }
+    isBegun = true;
+    return length;
   };
   /** Goes on with the frame that is held; returns where the piece goes on. */
   const complete = (piece: Buffer, from: number): number => {
@@ -121,10 +133,8 @@ export function createFrameReader(
   };
 }
 
-function bodyLength(bytes: Buffer, at: number): number {
-  const length = bytes.readUIntBE(at, 3);
-  if (length <= BODY_BYTES_MAX) return length;
-  throw new Http2Error(CODE.frameSizeError, `a frame of ${length} bytes is too large`);
+function notHttp2(): Http2Error {
+  return new Http2Error(CODE.protocolError, "the peer does not speak HTTP/2");
 }
 
 /** Writes the head of a frame; returns where its body begins. */
@@ -185,6 +195,12 @@ export function goaway(lastStreamId: number, code: number, words: string): Buffe
   body.writeUInt32BE(code, 4);
   body.write(words, 8);
   return frame(FRAME.goaway, 0, 0, body);
+}
+
+/** Reads the body of one. Its words go into logs. */
+export function readGoaway(body: Buffer): { lastId: number; code: number; words: string } {
+  const words = body.toString("latin1", 8, 8 + GOODBYE_LENGTH_MAX).replace(/[^ -~]/g, "?");
+  return { lastId: body.readUInt32BE(0) & UINT31_MAX, code: body.readUInt32BE(4), words };
 }
 
 /** What is between the padding and the priority of a DATA or HEADERS frame (§6.1, §6.2). */

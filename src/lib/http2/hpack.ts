@@ -1,8 +1,8 @@
 /**
  * Header blocks (RFC 7541), read with all that peers may do in them, and written in the plainest way.
  *
- * What we write refers to the static table alone and keeps nothing, so a block that never changes is made once, and no
- * SETTINGS_HEADER_TABLE_SIZE of a peer concerns us.
+ * What we write refers to the static table alone and keeps nothing, so a block that never changes is made once. Of a peer's
+ * SETTINGS_HEADER_TABLE_SIZE only the answer concerns us.
  */
 
 import { CODE, Http2Error } from "./frames.ts";
@@ -11,11 +11,14 @@ import { STATIC_TABLE } from "./static_table.ts";
 
 type Field = readonly [name: string, value: string];
 
-/** Reads a block, and hands out its fields in order. Throws COMPRESSION_ERROR, after which no other block can be read. */
-export type DecodeBlock = (block: Buffer, take: (name: string, value: string) => void) => void;
+/**
+ * Reads a block, and hands out its fields in order. True if the block has changed what later ones refer to. Throws
+ * COMPRESSION_ERROR, after which no other block can be read.
+ */
+export type DecodeBlock = (block: Buffer, take: (name: string, value: string) => void) => boolean;
 
-/** What we let peers keep: SETTINGS_HEADER_TABLE_SIZE by default. */
-const TABLE_BYTES_MAX = 4096;
+/** What both ends let each other keep: SETTINGS_HEADER_TABLE_SIZE by default. */
+export const TABLE_BYTES_MAX = 4096;
 /** What an entry counts beside its texts (§4.1). */
 const ENTRY_BYTES = 32;
 
@@ -87,6 +90,7 @@ export function createBlockDecoder(): DecodeBlock {
   return (given, take) => {
     [block, at] = [given, 0];
     let isBegun = false;
+    let hasChanged = false;
     while (at < block.length) {
       const first = nextByte();
       if ((first & INDEXED) !== 0) {
@@ -96,6 +100,7 @@ export function createBlockDecoder(): DecodeBlock {
         // Only at the start of a block (§4.2).
         if (isBegun) throw refusal("the size of the table changes within a header block");
         resize(integer(first, 5));
+        hasChanged = true;
         continue;
       } else {
         const isKept = (first & KEPT) !== 0;
@@ -103,10 +108,12 @@ export function createBlockDecoder(): DecodeBlock {
         const name = index === 0 ? text() : known(index)[0];
         const value = text();
         if (isKept) keep([name, value]);
+        hasChanged ||= isKept;
         take(name, value);
       }
       isBegun = true;
     }
+    return hasChanged;
   };
 }
 
@@ -117,6 +124,9 @@ function sizeOf(field: Field | undefined): number {
 function refusal(message: string): Http2Error {
   return new Http2Error(CODE.compressionError, message);
 }
+
+/** Goes before the first block after the peer has made its table smaller (RFC 9113 §4.3.1); some peers refuse one without it. */
+export const EMPTY_TABLE = Buffer.from([SIZE_UPDATE]);
 
 /** Makes a block of these fields. Texts are of Latin-1. */
 export function encodeBlock(fields: readonly Field[]): Buffer {

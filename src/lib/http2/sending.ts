@@ -18,10 +18,12 @@ import {
   UINT31_MAX,
   writeHead,
 } from "./frames.ts";
+import { EMPTY_TABLE, TABLE_BYTES_MAX } from "./hpack.ts";
 
 /** What one stream has to say. */
 export interface Outflow {
-  readonly id: number;
+  /** 0 until its turn to begin has come. */
+  id: number;
   /** What its peer takes; below zero after the peer has made its windows smaller (§6.9.2). */
   window: number;
   /** A header block that goes before the body. */
@@ -52,6 +54,8 @@ export interface Sender {
   widen(flow: Outflow | undefined, increment: number): void;
   /** SETTINGS_INITIAL_WINDOW_SIZE of the peer: what it changes, it changes for these as well. */
   resize(initialWindow: number, open: Iterable<Outflow>): void;
+  /** SETTINGS_HEADER_TABLE_SIZE of the peer. */
+  tableChanged(bytesMax: number): void;
   /** The socket takes more. */
   drained(): void;
   /** Writes what is due now. */
@@ -87,10 +91,15 @@ export function createSender(
   let bodyBytes = 0;
   let isScheduled = false;
   let isFull = false;
+  let isTableNew = false;
 
   const push = (bytes: Uint8Array) => {
     due.push(bytes);
     dueBytes += bytes.length;
+  };
+  const pushHeaders = (flow: Outflow, block: Buffer, flags: number) => {
+    push(headersFrames(flow.id, isTableNew ? Buffer.concat([EMPTY_TABLE, block]) : block, flags));
+    isTableNew = false;
   };
   const pushBody = (flow: Outflow, size: number) => {
     const isLast = size === flow.waitingBytes && flow.isEnding && flow.tail === undefined;
@@ -120,7 +129,7 @@ export function createSender(
       const block = flow.head;
       flow.head = undefined;
       const isAlone = flow.isEnding && flow.tail === undefined && flow.waitingBytes === 0;
-      push(headersFrames(flow.id, block, isAlone ? FLAG.endStream : 0));
+      pushHeaders(flow, block, isAlone ? FLAG.endStream : 0);
       if (isAlone) {
         flow.isEnding = false;
         return flow.ended();
@@ -133,7 +142,7 @@ export function createSender(
     } else if (flow.isEnding) end(flow);
   };
   const end = (flow: Outflow) => {
-    if (flow.tail !== undefined) push(headersFrames(flow.id, flow.tail, FLAG.endStream));
+    if (flow.tail !== undefined) pushHeaders(flow, flow.tail, FLAG.endStream);
     // All of the body had left before it was known to be all.
     else push(frame(FRAME.data, FLAG.endStream, flow.id));
     flow.tail = undefined;
@@ -166,6 +175,7 @@ export function createSender(
     });
   };
   const offer = (flow: Outflow) => {
+    if (flow.id === 0) return;
     const hasWork = flow.head !== undefined || flow.isEnding || flow.waitingBytes > 0;
     if (hasWork && !starved.has(flow)) ready.add(flow);
   };
@@ -226,6 +236,9 @@ export function createSender(
         offer(flow);
       }
       if (ready.size > 0) schedule();
+    },
+    tableChanged(bytesMax) {
+      if (bytesMax < TABLE_BYTES_MAX) isTableNew = true;
     },
     drained() {
       isFull = false;

@@ -3,12 +3,9 @@
 import net, { type AddressInfo, type Server, type Socket } from "node:net";
 import tls, { type SecureContextOptions, type TLSSocket } from "node:tls";
 import { describeError, MaestroError } from "../errors.ts";
-import {
-  type ConnectionEvents,
-  type ConnectionLimits,
-  type Http2Connection,
-  openHttp2Connection,
-} from "./connection.ts";
+import { carry } from "./carry.ts";
+import type { Http2Connection } from "./connection.ts";
+import { openServerConnection, type ServerEvents, type ServerLimits } from "./server_connection.ts";
 
 /** PEM texts. With a `ca`, clients must show a certificate that comes from it. */
 export interface ServerTls {
@@ -24,9 +21,9 @@ export interface Http2ServerOptions {
   /** Plain TCP without it. */
   tls?: ServerTls | undefined;
   /** `greetingMs` is for the handshake of TLS as well. */
-  limits: ConnectionLimits;
+  limits: ServerLimits;
   /** Called for each new connection. */
-  own(connection: Http2Connection): ConnectionEvents;
+  own(connection: Http2Connection): ServerEvents;
   /** A connection that failed before or below HTTP/2. */
   failed(error: Error): void;
 }
@@ -39,18 +36,16 @@ export interface Http2Server {
   stop(): void;
 }
 
-/** For the last bytes to leave, and the client to notice; a close before it has read them would drop them. */
-const PARTING_MS = 1_000;
-
 /** Starts listening. A port that is taken throws `unavailable`. */
 export async function serveHttp2(options: Http2ServerOptions): Promise<Http2Server> {
+  const { limits, own, failed } = options;
   const { server, setTls } = options.tls === undefined
     ? { server: net.createServer(), setTls() {} }
     : createTlsServer(options.tls, options);
   server.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
     const isHttp2 = options.tls === undefined || (socket as TLSSocket).alpnProtocol === "h2";
-    if (isHttp2) carry(socket, options);
-    else socket.destroy();
+    if (!isHttp2) return void socket.destroy();
+    carry(socket, (transport) => openServerConnection(transport, limits, own), { failed });
   });
   await listen(server, options);
   return {
@@ -58,27 +53,6 @@ export async function serveHttp2(options: Http2ServerOptions): Promise<Http2Serv
     setTls,
     stop: () => void server.close(),
   };
-}
-
-function carry(socket: Socket, { limits, own, failed }: Http2ServerOptions): void {
-  const isEager = true;
-  socket.setNoDelay(isEager);
-  const connection = openHttp2Connection(
-    {
-      write: (bytes) => socket.write(bytes),
-      end() {
-        socket.end();
-        const parting = setTimeout(() => socket.destroy(), PARTING_MS);
-        socket.once("close", () => clearTimeout(parting));
-      },
-    },
-    limits,
-    own,
-  );
-  socket.on("data", connection.received);
-  socket.on("drain", connection.drained);
-  socket.on("error", failed);
-  socket.once("close", connection.lost);
 }
 
 function createTlsServer(

@@ -1,120 +1,151 @@
-/** One stream of a server's connection: a request that comes in, and the answer that goes out (RFC 9113 §5.1). */
+/** One stream of a connection: a request in one direction, its answer in the other (RFC 9113 §5.1). */
 
 import { CODE, Http2Error, rstStream, windowUpdate } from "./frames.ts";
-import type { Headers } from "./request.ts";
+import type { Headers } from "./fields.ts";
 import { createRoom, type Room } from "./room.ts";
 import type { Outflow, Sender } from "./sending.ts";
 
 export interface Http2Stream {
+  /** 0 while a request of ours waits for its turn. */
   readonly id: number;
+  /** Of the request that a client has begun. */
   readonly headers: Headers;
   /** True once it is over in both directions, or reset by one end. */
   readonly isClosed: boolean;
-  /** True once `respond` was called. */
-  readonly isAnswered: boolean;
+  /** True once `start` was called. */
+  readonly isStarted: boolean;
   /** What waits for the peer. */
   readonly waitingBytes: number;
-  /** To be called when the stream is new, by whoever wants the body; what comes otherwise is dropped. */
-  read(reader: BodyReader): void;
+  /** To be called when the stream is new, by whoever wants to hear the peer; what comes otherwise is dropped. */
+  read(reader: StreamReader): void;
   /** So many bytes of the body need no room any more: the peer may send others in their place. */
   taken(bytes: number): void;
-  /** The answer's headers, as a block. */
-  respond(block: Buffer): void;
-  /** A part of the answer's body: these bytes, in this order. */
+  /** The headers of what we say, as a block. */
+  start(block: Buffer): void;
+  /** A part of the body: these bytes, in this order. */
   write(...parts: Uint8Array[]): void;
-  /** Ends the answer, with a block of trailers if there are any. A request that is not over by then is told to stop. */
+  /** Ends what we say, with a block of trailers if there are any. A request that is not over when it is answered is told to stop. */
   end(trailers?: Buffer): void;
   /** Ends both directions at once. */
   reset(code: number): void;
   /** Called whenever something of what waits has left. */
   onProgress(callback: () => void): void;
   /** Called once, when it is closed. */
-  onClose(callback: () => void): void;
+  onClose(callback: (end: StreamEnd) => void): void;
 }
 
-export interface BodyReader {
+export interface StreamReader {
+  /** The headers of an answer, once; those of a request come with its stream. */
+  head?(headers: Headers, isEnd: boolean): void;
   /** A piece, which keeps its room until `taken` is called for it. */
   body(piece: Buffer): void;
-  ended(): void;
+  /** With the trailers of an answer, if it has any. */
+  ended(trailers?: Headers): void;
+}
+
+/** Why a stream is closed: the peer has reset it, or made a fault. Neither, if it is simply over, or all of its connection is. */
+export interface StreamEnd {
+  resetCode?: number;
+  fault?: Http2Error;
 }
 
 /** A stream as its connection sees it. */
 export interface OpenStream extends Http2Stream {
+  id: number;
   readonly flow: Outflow;
+  /** Gives a request of ours its id: its turn has come. */
+  begin(id: number): void;
+  /** Whether a body may come. */
+  hasHead: boolean;
+  /** The headers of an answer have come. */
+  takeHead(headers: Headers, isEnd: boolean): void;
   /** Takes a DATA frame: its length on the wire, and what of it is body. */
   receive(frameBytes: number, body: Buffer): void;
   /** END_STREAM has come. */
-  requestEnded(): void;
+  peerEnded(trailers?: Headers): void;
+  reset(code: number, end?: StreamEnd): void;
   /** Is over, whoever ended it; nothing more is sent. */
-  close(): void;
+  close(end?: StreamEnd): void;
 }
 
 export interface StreamParts {
+  id: number;
+  /** Of a request of the peer's; without them we ask, and the peer answers. */
+  headers?: Headers;
   sender: Sender;
-  headers: Headers;
   /** What the peer may have on its way. */
   windowBytes: number;
-  /** Of the connection. */
-  room: Room;
+  /** Of the connection, if what is not taken fills that as well. */
+  room?: Room;
   /** Called once when it is closed. */
   closed(): void;
 }
 
+const NO_HEADERS: Headers = new Map();
+
 /** Opens a stream. */
 export function createStream(
-  id: number,
-  { sender, headers, windowBytes, room, closed }: StreamParts,
+  { id, headers, sender, windowBytes, room, closed }: StreamParts,
 ): OpenStream {
-  let reader: BodyReader | undefined;
+  const isOurs = headers === undefined;
+  let reader: StreamReader | undefined;
   let isClosed = false;
-  let isAnswered = false;
-  let isRequestOver = false;
+  let isStarted = false;
+  let isPeerOver = false;
   let isEnded = false;
+  let hasLeft = false;
   /** What has come and is not taken. */
   let heldBytes = 0;
-  const closers: (() => void)[] = [];
+  const closers: ((end: StreamEnd) => void)[] = [];
   let progressed: (() => void) | undefined;
 
-  const close = () => {
+  const close = (end: StreamEnd = {}) => {
     if (isClosed) return;
     isClosed = true;
     sender.drop(flow);
-    if (heldBytes > 0) room.free(heldBytes);
+    if (heldBytes > 0) room?.free(heldBytes);
     closed();
-    for (const callback of closers.splice(0)) callback();
+    for (const callback of closers.splice(0)) callback(end);
   };
-  const reset = (code: number) => {
+  const reset = (code: number, end?: StreamEnd) => {
     if (isClosed) return;
-    sender.control(rstStream(id, code));
-    close();
+    // The peer knows nothing of a request that has not left, and its id is skipped.
+    const isKnown = !isOurs || (isStarted && flow.head === undefined);
+    if (isKnown) sender.control(rstStream(flow.id, code));
+    close(end);
   };
   const taken = (bytes: number) => {
     if (isClosed) return;
     heldBytes -= bytes;
-    room.free(bytes);
+    room?.free(bytes);
     own.free(bytes);
   };
   const own = createRoom(windowBytes, (increment) => {
-    if (!isRequestOver) sender.control(windowUpdate(id, increment));
+    if (!isPeerOver) sender.control(windowUpdate(flow.id, increment));
   });
+  /** Whoever is answered before the end of its request need not send the rest (§8.1). */
+  const answerOver = () => {
+    if (isOurs ? hasLeft : isPeerOver) close();
+    else reset(isOurs ? CODE.cancel : CODE.noError);
+  };
   const flow = sender.open(id, {
     progressed: () => progressed?.(),
     ended() {
-      // Whoever is answered before the end of its request need not send the rest (§8.1).
-      if (isRequestOver) close();
-      else reset(CODE.noError);
+      hasLeft = true;
+      if (!isOurs) answerOver();
     },
   });
 
-  return {
+  const stream: OpenStream = {
     id,
-    headers,
     flow,
+    headers: headers ?? NO_HEADERS,
+    hasHead: !isOurs,
     get isClosed() {
       return isClosed;
     },
-    get isAnswered() {
-      return isAnswered;
+    get isStarted() {
+      return isStarted;
     },
     get waitingBytes() {
       return flow.waitingBytes;
@@ -123,9 +154,9 @@ export function createStream(
       reader = given;
     },
     taken,
-    respond(block) {
-      if (isClosed || isAnswered) return;
-      isAnswered = true;
+    start(block) {
+      if (isClosed || isStarted) return;
+      isStarted = true;
       flow.head = block;
       sender.added(flow, block.length);
     },
@@ -152,26 +183,41 @@ export function createStream(
       progressed = callback;
     },
     onClose(callback) {
-      if (isClosed) callback();
+      if (isClosed) callback({});
       else closers.push(callback);
     },
+    begin(given) {
+      stream.id = given;
+      flow.id = given;
+      sender.added(flow, 0);
+    },
+    takeHead(headers, isEnd) {
+      stream.hasHead = true;
+      reader?.head?.(headers, isEnd);
+    },
     receive(frameBytes, body) {
-      if (isRequestOver) {
-        throw new Http2Error(CODE.streamClosed, "a body goes on after its end", id);
+      // Also of a frame that is a fault, after which it is given back with the rest.
+      heldBytes += frameBytes;
+      if (isPeerOver) {
+        throw new Http2Error(CODE.streamClosed, "a body goes on after its end", flow.id);
+      }
+      if (!stream.hasHead) {
+        throw new Http2Error(CODE.protocolError, "a body before its headers", flow.id);
       }
       if (!own.spend(frameBytes)) {
-        throw new Http2Error(CODE.flowControlError, "a body is larger than its window", id);
+        throw new Http2Error(CODE.flowControlError, "a body is larger than its window", flow.id);
       }
-      heldBytes += frameBytes;
       const idleBytes = reader === undefined ? frameBytes : frameBytes - body.length;
       if (idleBytes > 0) taken(idleBytes);
       if (body.length > 0) reader?.body(body);
     },
-    requestEnded() {
-      if (isRequestOver) throw new Http2Error(CODE.streamClosed, "a request ends twice", id);
-      isRequestOver = true;
-      reader?.ended();
+    peerEnded(trailers) {
+      if (isPeerOver) throw new Http2Error(CODE.streamClosed, "a stream ends twice", flow.id);
+      isPeerOver = true;
+      reader?.ended(trailers);
+      if (isOurs) answerOver();
     },
     close,
   };
+  return stream;
 }

@@ -1,5 +1,6 @@
 /** Sends one request to a Kubernetes API: credentials, trust, pace, time-out, and a second try where that is safe. */
 
+import { createGarbageLimit } from "../garbage.ts";
 import { isObject, type JsonObject, parseJson } from "../json.ts";
 import { type KubeCall, KubeError } from "../work/kube_api.ts";
 import type { Credentials, KubeAccess } from "./access.ts";
@@ -48,6 +49,11 @@ const ATTEMPTS_MAX = 4;
 /** The longest pause that a server may ask of us at once. */
 const RETRY_AFTER_MS_MAX = 10_000;
 
+/** What a call leaves behind beside its answer: its promises, listeners and bodies. */
+const CALL_BYTES = 16 * 1024;
+/** Some hundred calls. Without it an agent that applies a thousand works takes 15 MB more. */
+const GARBAGE_BYTES = 2 * 1024 * 1024;
+
 /** Opens the road to one API server. Nothing is sent yet. */
 export function openTransport(access: KubeAccess, options: KubeOptions = {}): Transport {
   const { server } = access;
@@ -57,6 +63,7 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
     burst: options.burst ?? 100,
   });
 
+  const garbage = createGarbageLimit(GARBAGE_BYTES);
   let isDoubtful = false;
   const readCa = async () => {
     const { ca, readCa } = access.trust;
@@ -153,6 +160,7 @@ export function openTransport(access: KubeAccess, options: KubeOptions = {}): Tr
             retryAfterMs: retryAfterOf(response),
           };
         });
+        garbage.add(CALL_BYTES + text.length);
         if (status < 300) return parseAnswer(text, status);
         // Whoever else wants something waits as well: more calls are what the server cannot take now.
         if (retryAfterMs !== undefined) pace.hold(retryAfterMs);

@@ -1,7 +1,7 @@
 /** Answers lists: short ones at once, long ones piece by piece. */
 
 import type { Db } from "../db/connect.ts";
-import { find } from "../db/find.ts";
+import { count, find } from "../db/find.ts";
 import { createGarbageLimit } from "../garbage.ts";
 import type { Logger } from "../log.ts";
 import { chooseEncoding, compress } from "./encoding.ts";
@@ -33,28 +33,34 @@ const WAITING_MAX = 1_000;
 const WAIT_MS = 10_000;
 const STALL_MS = 60_000;
 const TOTAL_MS = 10 * 60_000;
+/** Each byte of an answer leaves some four bytes of garbage behind. */
+const GARBAGE_BYTES = 16 * 1024 * 1024;
 
 /** Makes the door to all lists of a server. */
 export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): ListDoor {
   const { longMax = LONG_MAX, waitMs = WAIT_MS } = options;
   const { stallMs = STALL_MS, totalMs = TOTAL_MS } = options;
-  const garbage = createGarbageLimit();
+  const garbage = createGarbageLimit(GARBAGE_BYTES);
   const slots = createSlots("long lists under way", {
     most: longMax,
     waitingMost: WAITING_MAX,
     waitMs,
   });
 
-  const stream = (c: RestContext, content: ListContent, over: () => void) => {
+  const stream = async (c: RestContext, content: ListContent, over: () => void) => {
+    const pieces = writePieces(db, content, garbage);
+    const isWanted = c.req.method !== "HEAD";
+    // Whatever fails until now gets an answer that says so, and no list that breaks off.
+    const [first] = await Promise.all([isWanted ? pieces.next() : undefined, content.total]);
     const encoding = chooseEncoding(c.req.header("Accept-Encoding"));
     c.header("Content-Type", "application/json");
     c.header("Vary", "Authorization, Accept-Encoding");
     if (encoding !== undefined) c.header("Content-Encoding", encoding);
-    if (c.req.method === "HEAD") {
+    if (first === undefined) {
       over();
       return c.body(null);
     }
-    const plain = writePieces(db, content, garbage);
+    const plain = together(first, pieces);
     const operation_id = c.get("operationId");
     return c.body(createPieceStream(encoding ? compress(plain, encoding) : plain, {
       stallMs,
@@ -77,7 +83,7 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
         const content = await findContent(db, kind, request);
         if (cut(content.found).length > 1) {
           over ??= await slots.take();
-          return stream(c, content, over);
+          return await stream(c, content, over);
         }
         const [piece] = await Array.fromAsync(writePieces(db, content, garbage));
         over?.();
@@ -90,15 +96,19 @@ export function createListDoor(db: Db, log: Logger, options: ListOptions = {}): 
   };
 }
 
+async function* together<T>(first: IteratorResult<T>, others: AsyncGenerator<T>) {
+  if (!first.done) yield first.value;
+  yield* others;
+}
+
 async function findContent(db: Db, kind: ListKind, request: ListRequest): Promise<ListContent> {
   const { condition, order, fields, page, limit, offset, after, goOn } = request;
   const members = fields === undefined ? undefined : membersOf(fields);
   const shows = (names: string[]) => members === undefined || names.some((one) => members.has(one));
   const documents = { spec: shows(FROM_SPEC), status: shows(FROM_STATUS) };
-  const { total, found } = await find(db, {
-    listed: kind.listed,
-    condition,
-    ...(kind.type && { type: kind.type }),
+  const searched = { listed: kind.listed, condition, ...(kind.type && { type: kind.type }) };
+  const found = await find(db, {
+    ...searched,
     order,
     // One more shows whether there is more.
     limit: goOn === undefined ? limit : limit + 1,
@@ -106,6 +116,14 @@ async function findContent(db: Db, kind: ListKind, request: ListRequest): Promis
     ...(after && { after }),
     documents,
   });
+  const isEnd = found.length > 0 && found.length < limit && after === undefined;
+  const known = Number(offset) + found.length;
+  const total = isEnd
+    ? Promise.resolve(known)
+    // Some may go before they are counted.
+    : count(db, searched).then((counted) => found.length > 0 ? Math.max(counted, known) : counted);
+  // Whoever waits for it is told; nobody may.
+  total.catch(() => {});
   const shown = found.slice(0, limit);
   const last = found.length > limit ? shown.at(-1) : undefined;
   const next = last && goOn?.(last.place);

@@ -14,7 +14,8 @@ export interface ListContent {
   documents: Documents;
   fields: string[] | undefined;
   page: number;
-  total: number;
+  /** Counted while the list is read already. */
+  total: Promise<number>;
   /** The token for what comes behind. */
   next: string | undefined;
 }
@@ -41,7 +42,7 @@ export async function* writePieces(
   content: ListContent,
   garbage: GarbageLimit,
 ): AsyncGenerator<Uint8Array> {
-  const { kind, found, documents, fields, page, total, next } = content;
+  const { kind, found, documents, fields, page, next } = content;
   const parts = [`{${next === undefined ? "" : `"continue":${JSON.stringify(next)},`}"items":[`];
   let size = 0;
   const pieces = cut(found);
@@ -68,6 +69,7 @@ export async function* writePieces(
     garbage.add(piece.length);
     yield piece;
   }
+  const total = await content.total;
   parts.push(`],"kind":"${kind.kind}","page":${page},"size":${size},"total":${total}}`);
   yield encode(parts);
 }

@@ -158,12 +158,9 @@ async function list<Shown>(
 ): Promise<boolean> {
   const order = [{ column: "id" as const, isDescending: false }];
   const documents = { spec: true, status: true };
-  const wanted = {
-    ...{ listed: RESOURCES, condition, type: "Bundle" as const, order, documents },
-    isUncounted: true,
-  };
+  const wanted = { listed: RESOURCES, condition, type: "Bundle" as const, order, documents };
   for (let after = "";;) {
-    const { found } = await find(db, { ...wanted, limit: LIST_PAGE, after: [after] });
+    const found = await find(db, { ...wanted, limit: LIST_PAGE, after: [after] });
     const ids = found.map(({ id }) => id);
     for (const row of await q.resourceReadListed(db, ids, documents.spec, documents.status)) {
       queue.push(toListedEvent(row, presentation));

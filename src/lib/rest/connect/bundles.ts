@@ -52,13 +52,12 @@ async function readPage(
   { after, size }: { after: string; size: number },
 ): Promise<{ rows: ResourceRow[]; next: string | undefined }> {
   const wanted = { listed: RESOURCES, condition, type: "Bundle" as const, order: BY_ID };
-  const { found } = await find(db, {
+  const found = await find(db, {
     ...wanted,
     // One more shows whether there is more.
     limit: size + 1,
     after: [after],
     documents: DOCUMENTS,
-    isUncounted: true,
   });
   const rows: ResourceRow[] = [];
   let [bytes, taken] = [0, 0];
