@@ -10,11 +10,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { cpuMs } from "../tests/harness/cpu.ts";
 import { bundle } from "../tests/harness/events.ts";
 import { startMosquitto } from "../tests/harness/mosquitto.ts";
 import { testLogger } from "../tests/harness/postgres.ts";
 import { brokerFile, openHub, progress } from "../tests/mqtt/hub.ts";
-import { printFigure } from "./figure.ts";
+import { printFigure, rounded } from "./figure.ts";
 
 const TIMEOUT_MS = 300_000;
 const { values } = parseArgs({ options: { resources: { type: "string", default: "20000" } } });
@@ -35,13 +36,20 @@ async function fillAgent(count: number): Promise<void> {
     await Promise.all(made.slice(from, from + 1000).map((parts) => hub.create(consumer, parts)));
   }
   const began = performance.now();
-  await using _agent = startAgent(broker.port, consumer);
+  const [ownBefore, brokerBefore] = [process.cpuUsage(), broker.cpuMs()];
+  await using agent = startAgent(broker.port, consumer);
   let applied = 0;
   while (applied < count && performance.now() - began < TIMEOUT_MS) {
     await Bun.sleep(100);
     applied = (await progress(hub.database)).applied;
   }
-  const shared = { bench: "new_agent", n: count, sent };
+  const own = process.cpuUsage(ownBefore);
+  const shared = {
+    ...{ bench: "new_agent", n: count, sent },
+    server_cpu_ms: rounded((own.user + own.system) / 1_000 / count),
+    agents_cpu_ms: rounded(cpuMs(agent.pid) / count),
+    broker_cpu_ms: rounded((broker.cpuMs() - brokerBefore) / count),
+  };
   printFigure({
     ...shared,
     promise: "reports-at-once",
@@ -58,7 +66,7 @@ async function fillAgent(count: number): Promise<void> {
 }
 
 /** The agent as a program of its own. */
-function startAgent(port: number, consumerName: string): AsyncDisposable {
+function startAgent(port: number, consumerName: string): AsyncDisposable & { pid: number } {
   const folder = mkdtempSync(join(tmpdir(), "maestro-bench-"));
   const file = join(folder, "broker.yaml");
   writeFileSync(file, brokerFile(port));
@@ -68,6 +76,7 @@ function startAgent(port: number, consumerName: string): AsyncDisposable {
     ...["--workload-source-driver", "mqtt", "--workload-source-config", file],
   ]);
   return {
+    pid: child.pid,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await child.exited;
