@@ -97,15 +97,19 @@ function bodyOf(answer: Buffer): string {
   }
 }
 
-test("a long list whose first rows cannot be read is answered by an error, and not begun", async () => {
-  await using long = await openLong();
-  await query(long.database.db, "alter table consumers rename last_seen_at to heard_at", []);
+test(
+  "a long list whose first rows cannot be read is answered by an error, and not begun",
+  async () => {
+    await using long = await openLong();
+    await query(long.database.db, "alter table consumers rename last_seen_at to heard_at", []);
 
-  const answer = await fetch(long.url);
+    const answer = await fetch(long.url);
 
-  expect([answer.status, answer.headers.get("content-encoding")]).toEqual([500, null]);
-  expect(await answer.json()).toMatchObject({ kind: "Error" });
-});
+    expect([answer.status, answer.headers.get("content-encoding")]).toEqual([500, null]);
+    expect(await answer.json()).toMatchObject({ kind: "Error" });
+  },
+  TIMEOUT_MS,
+);
 
 test("a long list is that of the short ones put together, plain and compressed", async () => {
   await using long = await openLong();
