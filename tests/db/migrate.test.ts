@@ -8,7 +8,7 @@ import {
   type Migration,
 } from "../../src/lib/db/apply_migrations.ts";
 import { connect } from "../../src/lib/db/connect.ts";
-import { checkSchema, migrate } from "../../src/lib/db/migrate.ts";
+import { checkSchema, checkServer, migrate } from "../../src/lib/db/migrate.ts";
 import { query, runScript } from "../../src/lib/db/query.ts";
 import { createDatabase, testLogger } from "../harness/postgres.ts";
 
@@ -44,6 +44,19 @@ test("migrating twice changes nothing and says nothing the second time", async (
   expect(lines.length).toBe(count);
   expect(count).toBe(MIGRATIONS.length);
   await checkSchema(database.db);
+});
+
+test("a PostgreSQL that is too old is refused by its version", async () => {
+  await using database = await createDatabase({ isEmpty: true });
+  const [row] = await query<{ server_version: string }>(database.db, "show server_version", []);
+
+  await checkServer(database.db);
+  const message = await messageOf(checkServer(database.db, 99));
+
+  expect(message).toBe(
+    `Cannot use the database: it is PostgreSQL ${row?.server_version}, ` +
+      "and this program needs 99 or newer",
+  );
 });
 
 test("programs that migrate at once all succeed, and each migration runs once", async () => {
