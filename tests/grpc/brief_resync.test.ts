@@ -8,6 +8,7 @@ import { openDoors } from "../harness/doors.ts";
 import { specEvent, specResync, statusEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
 import { publish, subscribe } from "../harness/grpc.ts";
+import { createDatabase } from "../harness/postgres.ts";
 
 test("an agent is sent what is pending, and asked about statuses or its list only if a digest is wrong", async () => {
   await using doors = await openDoors();
@@ -50,9 +51,14 @@ test("an agent is sent what is pending, and asked about statuses or its list onl
 });
 
 test("an agent may report only after its digest was compared, which knows nothing of the report", async () => {
-  await using doors = await openDoors();
+  // Whatever else looks at resources meanwhile waits too, and must not take the last connection.
+  await using database = await createDatabase({ maxConnections: 20 });
+  await using doors = await openDoors({ database });
   const consumerName = await doors.consumer();
   const release = Promise.withResolvers<void>();
+  // A transaction that is left open would hold up the feeds of all other tests.
+  using stack = new DisposableStack();
+  stack.defer(release.resolve);
   const isHeld = Promise.withResolvers<void>();
   await using agent = await subscribe(doors.agents, { clusterName: consumerName });
   const holding = doors.db.begin(async (sql) => {
