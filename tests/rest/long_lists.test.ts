@@ -238,7 +238,8 @@ test(
       for await (const piece of response.body ?? []) bytes += piece.length;
       return bytes;
     };
-    await read(1);
+    // What the engine compiles on the way counts once, and belongs to no list.
+    for (let warmed = 0; warmed < 20; warmed++) await read(100);
     const before = memoryOf(server.pid).now;
 
     const bytes = await read(-1);
