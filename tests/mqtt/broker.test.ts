@@ -59,13 +59,20 @@ test("with TLS the broker takes nobody without a certificate of its authority", 
 });
 
 test("a broker ends with the test that started it, even if it is killed", async () => {
+  // Whoever is killed leaves its folders behind.
+  using stack = new DisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), "maestro-broker-"));
+  stack.defer(() => rmSync(folder, { recursive: true }));
   const harness = JSON.stringify(`${import.meta.dir}/../harness/mosquitto.ts`);
   const program = `
     import { startMosquitto } from ${harness};
     console.log((await startMosquitto()).port);
     setInterval(() => {}, 1000);
   `;
-  const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe" });
+  const child = Bun.spawn([process.execPath, "-e", program], {
+    stdout: "pipe",
+    env: { ...process.env, TMPDIR: folder },
+  });
   const { value } = await child.stdout.getReader().read();
   const args = ["-p", new TextDecoder().decode(value).trim(), "-t", "a", "-m", "b"];
   expect(await publish(args)).toBe(0);
