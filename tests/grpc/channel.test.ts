@@ -7,24 +7,17 @@ import { plainBrokerConfig } from "../../src/lib/grpc/agent_broker_config.ts";
 import { eventually } from "../harness/eventually.ts";
 import { connect } from "./both_ends.ts";
 import {
+  answer,
   call,
   channelTo,
   FRAME,
   frame,
+  GRPC,
   GRPC_HEADERS,
   http2Frame,
   serveFrames,
   serveOddly,
 } from "./odd_server.ts";
-
-const GRPC = { ":status": 200, "content-type": "application/grpc" };
-
-function answer(stream: ServerHttp2Stream, messages: Buffer[], trailers: Record<string, string>) {
-  stream.respond(GRPC, { waitForTrailers: true });
-  stream.once("wantTrailers", () => stream.sendTrailers(trailers));
-  for (const message of messages) stream.write(message);
-  stream.end();
-}
 
 function alone(stream: ServerHttp2Stream, headers: Record<string, string | number>) {
   stream.respond(headers, { endStream: true });

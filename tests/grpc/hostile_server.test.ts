@@ -14,6 +14,7 @@ import { eventually } from "../harness/eventually.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { connect } from "./both_ends.ts";
 import {
+  answer,
   call,
   channelTo,
   FRAME,
@@ -31,13 +32,9 @@ const KEEP_ALIVE = { timeMs: 100, timeoutMs: 100, permitWithoutStream: false };
 
 /** What a server says to one call that goes well, as bytes. */
 async function goodAnswer(): Promise<Buffer> {
-  await using server = await serveOddly((stream) => {
-    stream.respond({ ":status": 200, "content-type": "application/grpc" }, {
-      waitForTrailers: true,
-    });
-    stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
-    stream.end(frame("a message"));
-  });
+  await using server = await serveOddly((stream) =>
+    answer(stream, [frame("a message")], { "grpc-status": "0" })
+  );
   const heard: Buffer[] = [];
   await using proxy = await startTcpProxy(server.port, {
     filterDown: () => (bytes) => {

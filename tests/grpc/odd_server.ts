@@ -66,6 +66,21 @@ export async function serveRaw(speak: (socket: Socket) => void): Promise<RawServ
   };
 }
 
+/** The first headers of an answer. */
+export const GRPC = { ":status": 200, "content-type": "application/grpc" };
+
+/** Answers a call as a server does. */
+export function answer(
+  stream: ServerHttp2Stream,
+  messages: Buffer[],
+  trailers: Record<string, string>,
+): void {
+  stream.respond(GRPC, { waitForTrailers: true });
+  stream.once("wantTrailers", () => stream.sendTrailers(trailers));
+  for (const message of messages) stream.write(message);
+  stream.end();
+}
+
 /** Frame types, and the headers of an answer whose messages follow. */
 export const FRAME = {
   DATA: 0,
@@ -82,7 +97,12 @@ const PREFACE_BYTES = 24;
 const ACK = 1;
 
 /** A frame of HTTP/2. */
-export function http2Frame(type: number, flags: number, stream: number, body: Uint8Array): Buffer {
+export function http2Frame(
+  type: number,
+  flags: number,
+  stream: number,
+  body: Uint8Array = Buffer.alloc(0),
+): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(body.length, 0, 3);
   head[3] = type;

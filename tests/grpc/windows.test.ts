@@ -4,20 +4,12 @@ import { expect, test } from "bun:test";
 import net from "node:net";
 import { SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import { eventually } from "../harness/eventually.ts";
+import { FRAME, http2Frame as frame } from "./odd_server.ts";
 import { openHttp2, serveSlowly } from "./slow_server.ts";
 
-const [DATA, HEADERS, SETTINGS, WINDOW_UPDATE] = [0, 1, 4, 8];
+const { DATA, HEADERS, SETTINGS, WINDOW_UPDATE } = FRAME;
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const INITIAL = 65_535;
-
-function frame(type: number, flags: number, streamId: number, payload = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(streamId, 5);
-  return Buffer.concat([head, payload]);
-}
 
 function windowUpdate(streamId: number, increment: number): Buffer {
   const payload = Buffer.alloc(4);

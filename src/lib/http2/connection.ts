@@ -7,7 +7,15 @@
  */
 
 import { createBudget, spendOne } from "./budget.ts";
-import { CODE, createFrameReader, goaway, Http2Error, UINT31_MAX, windowUpdate } from "./frames.ts";
+import {
+  CODE,
+  createFrameReader,
+  goaway,
+  Http2Error,
+  INITIAL_WINDOW_BYTES,
+  UINT31_MAX,
+  windowUpdate,
+} from "./frames.ts";
 import { createOpenStreams } from "./open_streams.ts";
 import { createPingLog } from "./ping_log.ts";
 import type { Role, RoleParts } from "./role.ts";
@@ -60,7 +68,6 @@ export interface Http2Connection {
 
 /** Frames that ask for an answer or carry nothing: SETTINGS, PING, PRIORITY, empty DATA, and what nobody knows. */
 const IDLE_FRAMES = { atOnce: 10_000, perSecond: 1_000 };
-const WINDOW_BYTES = 65_535;
 
 /** Begins a connection with our greeting. `own` says what its owner wants to hear. */
 export function openConnection<R extends Role>(
@@ -97,11 +104,14 @@ export function openConnection<R extends Role>(
     isCut = true;
     transport.end();
   };
+  const sayGoodbye = (code: number, words: string) => {
+    sender.control(goaway(role.isClient ? 0 : streams.lastBegun, code, words));
+  };
   const destroy = (code: number, words: string) => {
     if (isClosed) return;
     sender.flush();
     over();
-    sender.control(goaway(role.isClient ? 0 : streams.lastBegun, code, words));
+    sayGoodbye(code, words);
     sender.flush();
     end();
   };
@@ -159,7 +169,7 @@ export function openConnection<R extends Role>(
       if (isClosed || isClosing) return;
       isClosing = true;
       role.seal();
-      sender.control(goaway(role.isClient ? 0 : streams.lastBegun, CODE.noError, ""));
+      sayGoodbye(CODE.noError, "");
       closeWhenIdle();
     },
     destroy,
@@ -179,6 +189,6 @@ export function openConnection<R extends Role>(
   };
   const events = own(connection);
   for (const bytes of role.greeting) sender.control(bytes);
-  sender.control(windowUpdate(0, limits.windowBytes - WINDOW_BYTES));
+  sender.control(windowUpdate(0, limits.windowBytes - INITIAL_WINDOW_BYTES));
   return { connection, role };
 }

@@ -55,6 +55,8 @@ export const HEAD_BYTES = 9;
 export const BODY_BYTES_MAX = 16_384;
 /** What is told of a peer's words when it goes. */
 const GOODBYE_LENGTH_MAX = 200;
+/** The windows of a stream and of a connection, until somebody says otherwise (§6.9.2). */
+export const INITIAL_WINDOW_BYTES = 65_535;
 /** Ids have 31 bits, and so have windows (§6.9.1). */
 export const UINT31_MAX = 2 ** 31 - 1;
 

@@ -15,6 +15,7 @@ import {
   HEAD_BYTES,
   headersFrames,
   Http2Error,
+  INITIAL_WINDOW_BYTES,
   UINT31_MAX,
   writeHead,
 } from "./frames.ts";
@@ -64,8 +65,6 @@ export interface Sender {
   readonly bodyBytes: number;
 }
 
-/** Before the peer says otherwise (§6.9.2). */
-const WINDOW_BYTES = 65_535;
 /** More than that does not wait for the end of the turn, and leaves in several writes. */
 const WRITE_BYTES_MAX = 128 * 1024;
 /** Frames about the connection that wait for a peer which reads nothing, but asks and asks. */
@@ -79,8 +78,8 @@ export function createSender(
   write: (bytes: Uint8Array) => boolean,
   overwhelmed: () => void,
 ): Sender {
-  let initialWindow = WINDOW_BYTES;
-  let window = WINDOW_BYTES;
+  let initialWindow = INITIAL_WINDOW_BYTES;
+  let window = INITIAL_WINDOW_BYTES;
   /** In the order of their turns. */
   const ready = new Set<Outflow>();
   /** Those that wait for the window of the connection alone. */
