@@ -12,8 +12,10 @@ import { type CloudEvent, EXT, optionalStringExtension, timeExtension } from "..
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { timeMicros } from "../wire/time.ts";
 
-/** Deletions that are remembered one by one, about 1 MB. */
+/** Deletions that are remembered one by one, about 0.6 MB. */
 const ENTRIES_MAX = 10_000;
+/** As many bits as a number holds exactly. */
+const KEY_BITS = 53;
 const SECOND_MICROS = 1_000_000;
 /** More than the clocks of a database and a cluster differ by. */
 const SKEW_MICROS = 60 * SECOND_MICROS;
@@ -40,7 +42,7 @@ export interface FenceStore {
 
 /** Starts with what is kept. A time that is far ahead of this clock came from one that was wrong. */
 export function createFence(store: FenceStore, nowMs: number): Fence {
-  const entries = new Map<string, number>();
+  const entries = new Map<number, number>();
   let floor = Math.min(microsOf(store.deletedUntil), nowMs * 1_000 + SKEW_MICROS);
   let kept = floor;
   let wanted = { text: store.deletedUntil ?? "", at: floor };
@@ -55,7 +57,7 @@ export function createFence(store: FenceStore, nowMs: number): Fence {
   return {
     isLate(uid, event) {
       const readAt = optionalStringExtension(event, EXT.readAt);
-      const deletedAt = entries.get(uid) ?? -Infinity;
+      const deletedAt = entries.get(keyOf(uid)) ?? -Infinity;
       if (readAt !== undefined) {
         return timeMicros(timeExtension(event, EXT.readAt) ?? "") <= Math.max(floor, deletedAt);
       }
@@ -66,12 +68,13 @@ export function createFence(store: FenceStore, nowMs: number): Fence {
     },
     async raise(uid, { deletionTimestamp, isTimed }) {
       const at = timeMicros(deletionTimestamp);
-      const before = entries.get(uid) ?? -Infinity;
+      const key = keyOf(uid);
+      const before = entries.get(key) ?? -Infinity;
       // Set anew, the last one to be forgotten.
-      entries.delete(uid);
-      entries.set(uid, Math.max(before, at));
+      entries.delete(key);
+      entries.set(key, Math.max(before, at));
       if (entries.size > ENTRIES_MAX) {
-        const [oldest = "", deletedAt = 0] = entries.entries().next().value ?? [];
+        const [oldest = 0, deletedAt = 0] = entries.entries().next().value ?? [];
         entries.delete(oldest);
         floor = Math.max(floor, deletedAt);
       }
@@ -84,6 +87,14 @@ export function createFence(store: FenceStore, nowMs: number): Fence {
       }
     },
   };
+}
+
+/**
+ * What is remembered of a uid: half the memory of its text. Among 10,000 two share it once in 10^8 times; then an event of
+ * one that is older than the deletion of the other counts as late, and is said anew like any that is late.
+ */
+function keyOf(uid: string): number {
+  return Number(BigInt.asUintN(KEY_BITS, Bun.hash.xxHash64(uid)));
 }
 
 function microsOf(time: string | undefined): number {
