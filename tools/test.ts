@@ -8,8 +8,8 @@
 import { artefactChecks, sourceChecks, testSteps } from "./checks.ts";
 import { type Count, runStep, say, type Step, sum } from "./step.ts";
 
-/** Tests wait more than they work, for what stops, starts or goes wrong: three steps share two cores. */
-const LANES = 3;
+/** Tests wait more than they work, for what stops, starts or goes wrong: four steps share two cores. */
+const LANES = 4;
 
 async function runAll(steps: readonly Step[], lanes = 1): Promise<Count> {
   const counts: Count[] = [];
