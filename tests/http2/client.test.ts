@@ -37,7 +37,7 @@ test("a client greets with its settings, which allow no push, and takes those of
     [FRAME.windowUpdate, 0],
     [FRAME.settings, FLAG.ack],
   ]);
-  expect([end.told, end.connection.headerBytesMax]).toEqual([["ready"], 8_192]);
+  expect([end.told, end.connection.headerBytesMax()]).toEqual([["ready"], 8_192]);
 });
 
 test("a request and what it says leave in one write, and its answer ends it", async () => {

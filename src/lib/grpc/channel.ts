@@ -147,9 +147,9 @@ export function openChannel(server: ServerEnd, options: ChannelOptions): Channel
       const refused = lost ?? (isClosing ? CLOSED : undefined);
       if (refused !== undefined) return endLater(refused, events);
       const head = headOf(path, headers, request.timeoutMs);
-      if (head.listBytes > http2.headerBytesMax) {
+      if (head.listBytes > http2.headerBytesMax()) {
         const details =
-          `The headers have ${head.listBytes} bytes, and the server takes ${http2.headerBytesMax}`;
+          `The headers have ${head.listBytes} bytes, and the server takes ${http2.headerBytesMax()}`;
         return endLater({ code: STATUS.internal, details }, events);
       }
       const stream = http2.request(head.block);

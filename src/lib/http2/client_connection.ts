@@ -16,8 +16,8 @@ import { settingsFrame } from "./settings.ts";
 import { createStream, type Http2Stream, type OpenStream } from "./stream.ts";
 
 export interface ClientConnection extends Http2Connection {
-  /** What the server takes of headers, by the count of §6.5.2; it need not say so. */
-  readonly headerBytesMax: number;
+  /** What the server takes of headers, by the count of §6.5.2; `Infinity` until it says so, which it need not. */
+  headerBytesMax(): number;
   /** Begins a request with these headers, now or when the server takes one more. Undefined: no other begins on this connection. */
   request(block: Buffer): Http2Stream | undefined;
 }
@@ -32,10 +32,7 @@ export interface ClientEvents extends ConnectionEvents {
 /** Requests that wait for their turn. */
 const WAITING_MAX = 10_000;
 
-interface ClientRole extends Role {
-  readonly headerBytesMax: number;
-  request: ClientConnection["request"];
-}
+type ClientRole = Role & Pick<ClientConnection, "headerBytesMax" | "request">;
 
 /** Begins one: our preface and our settings are the first that is said. */
 export function openClientConnection(
@@ -49,10 +46,8 @@ export function openClientConnection(
     (parts) => createClientRole(parts, limits, events),
     () => events,
   );
-  const { request } = role;
-  return Object.defineProperty(Object.assign(connection, { request }), "headerBytesMax", {
-    get: () => role.headerBytesMax,
-  }) as ClientConnection;
+  const { headerBytesMax, request } = role;
+  return Object.assign(connection, { headerBytesMax, request });
 }
 
 function createClientRole(
@@ -103,9 +98,7 @@ function createClientRole(
     isClient: true,
     preface: undefined,
     greeting: [PREFACE, settingsFrame(limits, { isClient: true })],
-    get headerBytesMax() {
-      return headerBytesMax;
-    },
+    headerBytesMax: () => headerBytesMax,
     request(block) {
       if (isSealed || streams.waiting.size >= WAITING_MAX) return undefined;
       if (streams.lastBegun + 2 * streams.waiting.size >= UINT31_MAX) {
