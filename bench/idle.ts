@@ -19,7 +19,7 @@ import { connect } from "../src/lib/db/connect.ts";
 import { startEmbeddedPostgres } from "../src/lib/db/embedded.ts";
 import { createLogger } from "../src/lib/log.ts";
 import { cpuMs } from "../tests/harness/cpu.ts";
-import { freePort } from "../tests/harness/kubernetes.ts";
+import { freePort } from "../tools/ports.ts";
 import { memoryOf } from "../tests/harness/memory.ts";
 import { median, printFigure, rounded } from "./figure.ts";
 

@@ -13,7 +13,7 @@ import { describeError } from "../src/lib/errors.ts";
 import { startChild } from "./child.ts";
 import { type DemoBroker, startDemoBroker } from "./demo_broker.ts";
 import { startDemoCluster } from "./demo_cluster.ts";
-import { createDemoRest, NGINX } from "./demo_rest.ts";
+import { createDemoRest, NGINX_ON_CLUSTER1 } from "./demo_rest.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const CONSUMER = "cluster1";
@@ -72,7 +72,7 @@ async function main(args: string[]): Promise<number> {
   say(`\nPosting an nginx Deployment for ${CONSUMER} ...`);
   const posted = performance.now();
   const since = () => `${Math.round(performance.now() - posted)} ms`.padStart(8);
-  const id = await rest.post(NGINX);
+  const id = await rest.post(NGINX_ON_CLUSTER1);
   say(`  ${since()}  accepted  ${serving.rest}/api/maestro/v1/resources/${id}`);
   stack.defer(() => rest.removeAll(CONSUMER, CLEAN_UP_TIMEOUT_MS));
   let isSent = false;

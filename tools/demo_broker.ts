@@ -1,9 +1,9 @@
 /** The broker of the demo: the server's own over gRPC, or mosquitto between the two. */
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { createConnection } from "node:net";
 import { join } from "node:path";
 import { startChild } from "./child.ts";
+import { accepts, freePort } from "./ports.ts";
 
 export interface DemoBroker {
   serverFlags: string[];
@@ -84,22 +84,4 @@ async function untilListening(
     }
     await Bun.sleep(20);
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket = createConnection({ host: "127.0.0.1", port });
-  socket.once("connect", () => {
-    socket.destroy();
-    resolve();
-  });
-  socket.once("error", reject);
-  return promise.then(() => true, () => false);
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop();
-  return port;
 }

@@ -2,6 +2,7 @@
 
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { freePort } from "./ports.ts";
 
 export interface DemoCluster {
   /** How the agent reaches it. */
@@ -71,11 +72,4 @@ async function builtPrograms(root: string): Promise<string | undefined> {
   });
   const folder = (await child.stdout.text()).trim();
   return await child.exited === 0 ? folder : undefined;
-}
-
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop();
-  return port;
 }

@@ -1,24 +1,13 @@
 /** What the demo does over REST. */
 
 import type { JsonObject } from "../src/lib/json.ts";
+import { NGINX } from "./openapi/examples.ts";
 
 /** The Deployment of the quick start. */
-export const NGINX: JsonObject = {
+export const NGINX_ON_CLUSTER1: JsonObject = {
   consumer_name: "cluster1",
   version: 1,
-  manifest: {
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: { name: "nginx", namespace: "default" },
-    spec: {
-      replicas: 1,
-      selector: { matchLabels: { app: "nginx" } },
-      template: {
-        metadata: { labels: { app: "nginx" } },
-        spec: { containers: [{ image: "nginxinc/nginx-unprivileged", name: "nginx" }] },
-      },
-    },
-  },
+  manifest: NGINX,
 };
 
 export interface Milestones {

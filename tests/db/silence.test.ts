@@ -6,8 +6,9 @@ import { startListening } from "../../src/lib/db/listen.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { startWatch } from "../../src/lib/db/watch.ts";
 import { MaestroError } from "../../src/lib/errors.ts";
+import { freePort } from "../../tools/ports.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freePort, type LonePostgres, startLonePostgres } from "../harness/lone_postgres.ts";
+import { type LonePostgres, startLonePostgres } from "../harness/lone_postgres.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 
@@ -46,7 +47,7 @@ test(
   async () => {
     await using stack = new AsyncDisposableStack();
     const postgres = stack.use(await startLonePostgres());
-    const port = await freePort();
+    const port = freePort();
     const first = stack.use(await startTcpProxy(postgres.address.port, { port }));
     const db = openWatched(stack, postgres, port);
     await Promise.all([1, 2, 3, 4].map(() => query(db, "select pg_sleep(0.05)", [])));
@@ -130,7 +131,7 @@ test("one connection that hangs holds up no other statement, and is thrown away"
 test("a half-open LISTEN is noticed, and heard again afterwards", async () => {
   await using stack = new AsyncDisposableStack();
   const postgres = stack.use(await startLonePostgres());
-  const port = await freePort();
+  const port = freePort();
   const first = stack.use(await startTcpProxy(postgres.address.port, { port }));
   const db = stack.adopt(
     connect({ ...postgres.address, port }, { maxConnections: 1, applicationName: "test" }),

@@ -7,6 +7,7 @@ import type { DatabaseAddress, SslMode } from "../../src/lib/db/address.ts";
 import { connect } from "../../src/lib/db/connect.ts";
 import { startEmbeddedPostgres } from "../../src/lib/db/embedded.ts";
 import { query } from "../../src/lib/db/query.ts";
+import { freePort } from "../../tools/ports.ts";
 import { fastestFolder, testLogger } from "../harness/postgres.ts";
 
 function makeCertificate(folder: string, name: string): { certificate: string; key: string } {
@@ -19,13 +20,6 @@ function makeCertificate(folder: string, name: string): { certificate: string; k
   );
   if (run.exitCode !== 0) throw new Error(run.stderr.toString());
   return { certificate, key };
-}
-
-function freePort(): number {
-  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
-  const port = server.port ?? 0;
-  void server.stop();
-  return port;
 }
 
 test("sslmode decides how far the server's certificate is looked at", async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startEmbeddedPostgres } from "../../src/lib/db/embedded.ts";
 import type { JsonObject } from "../../src/lib/json.ts";
 import type { Kube } from "../../src/lib/work/kube_api.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type Kubernetes, startKubernetes } from "../harness/kubernetes.ts";
 import { fastestFolder, testLogger } from "../harness/postgres.ts";
@@ -18,7 +19,6 @@ import {
 } from "../harness/programs.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { metadata, newName, openKubeconfig, refOf } from "../kube/objects.ts";
-import { NGINX } from "../rest/harness.ts";
 import {
   type Answer,
   call,

@@ -3,11 +3,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { isObject, type JsonObject, rawNumber } from "../../src/lib/json.ts";
 import type { Kube } from "../../src/lib/work/kube_api.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type Kubernetes, startKubernetes } from "../harness/kubernetes.ts";
 import { type Program, type Server, startAgent, startServer } from "../harness/programs.ts";
 import { definition, openKubeconfig } from "../kube/objects.ts";
-import { NGINX } from "../rest/harness.ts";
 import {
   call,
   CONSUMERS,

@@ -5,10 +5,11 @@ import { expect, test } from "bun:test";
 import { createConsumer } from "../../src/lib/consumer/consumers.ts";
 import { connect } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
+import { freePort } from "../../tools/ports.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { publish, refusal, refused, subscribe } from "../harness/grpc.ts";
-import { freePort, type LonePostgres, startLonePostgres } from "../harness/lone_postgres.ts";
+import { type LonePostgres, startLonePostgres } from "../harness/lone_postgres.ts";
 import { startAgent, startServer } from "../harness/programs.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 
@@ -56,7 +57,7 @@ test(
   async () => {
     await using stack = new AsyncDisposableStack();
     const postgres = stack.use(await startLonePostgres());
-    const port = await freePort();
+    const port = freePort();
     const proxy = stack.use(await startTcpProxy(postgres.address.port, { port }));
     await addConsumer(postgres, "c1");
     const server = stack.use(
@@ -177,7 +178,7 @@ test(
     const postgres = stack.use(await startLonePostgres());
     const silent = stack.use(await startTcpProxy(postgres.address.port));
     silent.freeze();
-    const port = await freePort();
+    const port = freePort();
     const agent = stack.use(
       await startAgent({
         consumerName: "c1",
@@ -190,7 +191,7 @@ test(
     const url = (of: number) => through(postgres, of);
     const began = performance.now();
     const ends = await Promise.all(
-      [await freePort(), silent.port].map((of) =>
+      [freePort(), silent.port].map((of) =>
         startServer({ databaseUrl: url(of), isFromSource: true }).then(
           async (server) => (await server[Symbol.asyncDispose](), "it serves"),
           (error: Error) => error.message,

@@ -7,11 +7,11 @@ import { createRestApp } from "../../src/lib/rest/app.ts";
 import { createSpecDoor } from "../../src/lib/spec/door.ts";
 import { type CloudEvent, EXT } from "../../src/lib/wire/event.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { type Doors, openDoors } from "../harness/doors.ts";
 import { bundle, specEvent, specResync, statusEvent } from "../harness/events.ts";
 import { publish, refusal, subscribe } from "../harness/grpc.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { NGINX } from "../rest/harness.ts";
 
 function openRest({ db, flows }: Doors) {
   const app = createRestApp({

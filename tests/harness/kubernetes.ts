@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../tools/ports.ts";
 
 export interface Kubernetes extends AsyncDisposable {
   url: string;
@@ -74,12 +75,4 @@ async function startIn(directory: string, options: KubernetesOptions): Promise<K
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** A port of 127.0.0.1 that nobody listened on a moment ago. */
-export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop();
-  return port;
 }

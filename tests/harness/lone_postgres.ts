@@ -12,7 +12,6 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { chooseAccount } from "../../src/lib/db/embedded_account.ts";
 import { findBinaries, reachableBinaries } from "../../src/lib/db/embedded_binaries.ts";
@@ -21,6 +20,7 @@ import { connect } from "../../src/lib/db/connect.ts";
 import { type DatabaseAddress, formatDatabaseUrl } from "../../src/lib/db/address.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/lib/db/embedded.ts";
 import { migrate } from "../../src/lib/db/migrate.ts";
+import { freePort } from "../../tools/ports.ts";
 import { fastestFolder, testLogger } from "./postgres.ts";
 
 export interface LonePostgres extends AsyncDisposable {
@@ -45,7 +45,7 @@ export async function startLonePostgres(
   settings: Record<string, string> = {},
 ): Promise<LonePostgres> {
   const stateDirectory = mkdtempSync(join(fastestFolder(), "maestro-lone-"));
-  const port = await freePort();
+  const port = freePort();
   let running: EmbeddedPostgres | undefined;
   let standby: PostgresProcess | undefined;
   const start = async (more: Record<string, string> = {}) => {
@@ -156,13 +156,4 @@ function childrenOf(parent: number): number[] {
       return false;
     }
   });
-}
-
-/** A TCP port of 127.0.0.1 that nobody uses now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

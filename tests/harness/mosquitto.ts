@@ -1,9 +1,9 @@
 /** A real MQTT broker on a free port, which a test may kill and start again. */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { accepts, freePort } from "../../tools/ports.ts";
 import { familyCpuMs } from "./cpu.ts";
 import { eventually } from "./eventually.ts";
 
@@ -40,7 +40,7 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
     throw new Error('Cannot find "mosquitto": install it (Debian: apt-get install mosquitto)');
   }
   const folder = mkdtempSync(join(tmpdir(), "maestro-mosquitto-"));
-  const port = await freePort();
+  const port = freePort();
   const file = join(folder, "mosquitto.conf");
   writeFileSync(file, settings(port, options));
   let child: Bun.Subprocess<"pipe", "ignore", "pipe"> | undefined;
@@ -104,25 +104,4 @@ function settings(port: number, { config = [], tls }: MosquittoOptions): string 
     ...config,
     "",
   ].join("\n");
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-function accepts(port: number): Promise<boolean> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const socket = createConnection({ host: "127.0.0.1", port });
-  socket.once("connect", () => {
-    socket.destroy();
-    resolve();
-  });
-  socket.once("error", reject);
-  return promise.then(() => true, () => false);
 }

@@ -3,7 +3,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, startKubernetes } from "../harness/kubernetes.ts";
+import { freePort } from "../../tools/ports.ts";
+import { startKubernetes } from "../harness/kubernetes.ts";
 import { startMosquitto } from "../harness/mosquitto.ts";
 import { startAgent } from "../harness/programs.ts";
 import { brokerFile } from "../mqtt/hub.ts";

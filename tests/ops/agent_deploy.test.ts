@@ -9,8 +9,9 @@ import { parseAgentConfig } from "../../src/lib/agent_config.ts";
 import type { JsonObject } from "../../src/lib/json.ts";
 import { installLedgerType } from "../../src/lib/work/crd.ts";
 import type { Kube } from "../../src/lib/work/kube_api.ts";
+import { freePort } from "../../tools/ports.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freePort, type Kubernetes, startKubernetes } from "../harness/kubernetes.ts";
+import { type Kubernetes, startKubernetes } from "../harness/kubernetes.ts";
 import { startAgent as startProcess } from "../harness/programs.ts";
 import { openKubeconfig, refOf } from "../kube/objects.ts";
 import {

@@ -5,12 +5,13 @@ import * as v from "valibot";
 import { createAuthenticator } from "../../src/lib/access/authenticate.ts";
 import * as answers from "../../src/lib/rest/schemas/answers.ts";
 import * as resources from "../../src/lib/rest/schemas/answers_resources.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { bundle, specEvent, statusEvent } from "../harness/events.ts";
 import { eventually } from "../harness/eventually.ts";
 import { publish } from "../harness/grpc.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openWatchDoors, watch } from "../harness/watch.ts";
-import { type Answer, NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { type Answer, openRest, type RestHarness, V1 } from "./harness.ts";
 
 let rest: RestHarness;
 let consumer_name: string;

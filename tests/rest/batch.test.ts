@@ -5,8 +5,9 @@ import { query } from "../../src/lib/db/query.ts";
 import type { JsonObject } from "../../src/lib/json.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { createSpecDoor, type SpecDoor } from "../../src/lib/spec/door.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 const BUNDLES = `${V1}/resource-bundles`;
 const BATCH = `${BUNDLES}:batch`;

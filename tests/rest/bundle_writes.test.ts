@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import type { JsonObject } from "../../src/lib/json.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 const BUNDLES = `${V1}/resource-bundles`;
 const MERGE = { "Content-Type": "application/merge-patch+json" };

@@ -6,7 +6,8 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 let rest: RestHarness;
 /** Ids that paths and bodies name by a word: `{consumer}`, `{labelled}`, `{bundle}`, `{deleting}`, `{resource}`, `{none}`. */

@@ -11,9 +11,10 @@ import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
 import { purgeTombstones } from "../../src/lib/status/upkeep.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { specEvent, statusEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 const HAS_ROOM = true;
 

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createAuthenticator } from "../../src/lib/access/authenticate.ts";
 import { MaestroError } from "../../src/lib/errors.ts";
 import { serveRest } from "../../src/lib/rest/serve.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { createIssuer, type Issuer } from "../access/tokens.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { NGINX, openRest, type RestHarness, specDoor, V1 } from "./harness.ts";
+import { openRest, type RestHarness, specDoor, V1 } from "./harness.ts";
 
 const ADMIN = "admin-token-of-this-test-0123456789";
 

@@ -94,18 +94,3 @@ export function specDoor(end: () => Promise<never>): SpecDoor {
   const writer = { create: end, apply: end, patch: end, delete: end };
   return { abandon: end, accept: end, writer };
 }
-
-/** The manifest of the first README. */
-export const NGINX = {
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: { name: "nginx", namespace: "default" },
-  spec: {
-    replicas: 1,
-    selector: { matchLabels: { app: "nginx" } },
-    template: {
-      metadata: { labels: { app: "nginx" } },
-      spec: { containers: [{ image: "nginxinc/nginx-unprivileged", name: "nginx" }] },
-    },
-  },
-};

@@ -2,8 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { isObject } from "../../src/lib/json.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import { type Dice, rollDice } from "../faults/dice.ts";
-import { NGINX, openRest, V1 } from "./harness.ts";
+import { openRest, V1 } from "./harness.ts";
 
 const SEED = 20_260_725;
 const REQUESTS = 1_500;

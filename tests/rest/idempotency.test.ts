@@ -8,9 +8,10 @@ import { MaestroError } from "../../src/lib/errors.ts";
 import { createAcceptor } from "../../src/lib/spec/accept.ts";
 import { createSpecDoor, type SpecDoor } from "../../src/lib/spec/door.ts";
 import { createRequestKeys, purgeRequestKeys } from "../../src/lib/spec/request_keys.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
 import type { LastRequest } from "../harness/die_after_write.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 const BUNDLES = `${V1}/resource-bundles`;
 const SHORT_LIVED = join(import.meta.dir, "../harness/die_after_write.ts");

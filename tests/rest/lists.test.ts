@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 type Item = { id: string; name: string } & Record<string, unknown>;
 

@@ -8,7 +8,8 @@ import { serveRest } from "../../src/lib/rest/serve.ts";
 import { specEvent } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
-import { NGINX, openRest, type RestHarness, specDoor, V1 } from "./harness.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
+import { openRest, type RestHarness, specDoor, V1 } from "./harness.ts";
 
 const BUNDLES = `${V1}/resource-bundles`;
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

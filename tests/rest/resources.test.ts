@@ -1,7 +1,8 @@
 /** Resources over REST, as the first README shows them. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { NGINX, openRest, type RestHarness, V1 } from "./harness.ts";
+import { NGINX } from "../../tools/openapi/examples.ts";
+import { openRest, type RestHarness, V1 } from "./harness.ts";
 
 let rest: RestHarness;
 beforeAll(async () => {
