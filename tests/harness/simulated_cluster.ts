@@ -6,7 +6,14 @@
 import { writeFileSync } from "node:fs";
 import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
 import { isObject, type JsonObject } from "../../src/lib/json.ts";
-import { type Kube, KubeError, type ObjectRef } from "../../src/lib/work/kube_api.ts";
+import {
+  type Kube,
+  KubeError,
+  type ListOptions,
+  type ObjectRef,
+  type WatchEvent,
+} from "../../src/lib/work/kube_api.ts";
+import { metadataOf } from "../../src/lib/work/work.ts";
 
 export interface SimulatedCluster extends AsyncDisposable {
   port: number;
@@ -89,21 +96,25 @@ async function answer(kube: Kube, request: Request, life: AbortSignal): Promise<
   const ref = { type, namespace, name };
   if (request.method !== "GET" || name !== "") return await one(kube, ref, request, subresource);
   if (url.searchParams.get("watch")) return watch(kube, ref, url, life);
-  const metadataOnly = isMetadataOnly(request);
-  const { items, resourceVersion } = await kube.list(type, namespace, { metadataOnly });
+  const { items, resourceVersion } = await kube.list(type, namespace, listOptions(url, request));
   return Response.json({ apiVersion, kind: `${kind}List`, metadata: { resourceVersion }, items });
 
   function watch(kube: Kube, ref: ObjectRef, url: URL, life: AbortSignal): Response {
     const seconds = Number(url.searchParams.get("timeoutSeconds") ?? "300");
     const signal = AbortSignal.any([life, request.signal, AbortSignal.timeout(seconds * 1000)]);
-    const resourceVersion = url.searchParams.get("resourceVersion") ?? "";
-    const options = { resourceVersion, signal, metadataOnly: isMetadataOnly(request) };
+    const resourceVersion = url.searchParams.get("resourceVersion");
+    const isFromStart = url.searchParams.get("sendInitialEvents") === "true";
+    const options = {
+      ...listOptions(url, request),
+      ...(isFromStart ? {} : { resourceVersion: resourceVersion ?? "" }),
+      signal,
+    };
     const lines = async function* () {
       // The headers are sent with the first bytes.
       yield "\n";
       try {
         for await (const event of kube.watch(ref.type, ref.namespace, options)) {
-          yield `${JSON.stringify(event)}\n`;
+          yield `${JSON.stringify(toldOf(event))}\n`;
         }
       } catch (error) {
         yield `${JSON.stringify({ type: "ERROR", object: statusOf(error) })}\n`;
@@ -163,8 +174,21 @@ async function one(
   return found(isDeleted ? { kind: "Status", status: "Success" } : undefined);
 }
 
-function isMetadataOnly(request: Request): boolean {
-  return request.headers.get("accept")?.includes("PartialObjectMetadata") === true;
+function listOptions({ searchParams }: URL, request: Request): ListOptions {
+  const fieldSelector = searchParams.get("fieldSelector");
+  const labelSelector = searchParams.get("labelSelector");
+  return {
+    metadataOnly: request.headers.get("accept")?.includes("PartialObjectMetadata") === true,
+    ...(fieldSelector === null ? {} : { fieldSelector }),
+    ...(labelSelector === null ? {} : { labelSelector }),
+  };
+}
+
+/** An event as it travels: the end of the first objects is an annotation. */
+function toldOf({ type, object, isInitialEnd }: WatchEvent): JsonObject {
+  if (!isInitialEnd) return { type, object };
+  const annotations = { "k8s.io/initial-events-end": "true" };
+  return { type, object: { metadata: { ...metadataOf(object), annotations } } };
 }
 
 function refuse(error: unknown): Response {

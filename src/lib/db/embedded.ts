@@ -63,7 +63,8 @@ const SETTINGS: Record<string, string> = {
   unix_socket_permissions: "0700",
   shared_buffers: "128MB",
   max_connections: "100",
-  wal_compression: "pglz",
+  // The word that PostgreSQL 14 knows as well: pglz.
+  wal_compression: "on",
   logging_collector: "off",
 };
 
