@@ -38,15 +38,18 @@ const SERVED: readonly [string, string, string][] = [
 ];
 const WRITER = { fieldManager: "simulated" };
 
-/** Opens an empty cluster on a free port of 127.0.0.1. */
-export function openSimulatedCluster(): SimulatedCluster {
+/**
+ * Opens an empty cluster on a free port of 127.0.0.1. Watches of one that `isOld` begin as before Kubernetes 1.19: what a
+ * client says of how they should is passed over.
+ */
+export function openSimulatedCluster({ isOld = false } = {}): SimulatedCluster {
   let kube = createSimulatedKube();
   let life = new AbortController();
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     idleTimeout: 0,
-    fetch: (request) => answer(kube, request, life.signal).catch(refuse),
+    fetch: (request) => answer({ kube, isOld, life: life.signal }, request).catch(refuse),
   });
   return {
     port: server.port ?? 0,
@@ -80,7 +83,13 @@ export function writeKubeconfig(path: string, port: number): void {
   );
 }
 
-async function answer(kube: Kube, request: Request, life: AbortSignal): Promise<Response> {
+interface Served {
+  kube: Kube;
+  isOld: boolean;
+  life: AbortSignal;
+}
+
+async function answer({ kube, isOld, life }: Served, request: Request): Promise<Response> {
   const url = new URL(request.url);
   const path = /^\/(?:api\/(v1)|apis\/([^/]+\/[^/]+))(?:\/namespaces\/([^/]+)(?=\/))?\/?(.*)$/
     .exec(url.pathname);
@@ -103,7 +112,7 @@ async function answer(kube: Kube, request: Request, life: AbortSignal): Promise<
     const seconds = Number(url.searchParams.get("timeoutSeconds") ?? "300");
     const signal = AbortSignal.any([life, request.signal, AbortSignal.timeout(seconds * 1000)]);
     const resourceVersion = url.searchParams.get("resourceVersion");
-    const isFromStart = url.searchParams.get("sendInitialEvents") === "true";
+    const isFromStart = url.searchParams.get("sendInitialEvents") === "true" && !isOld;
     const options = {
       ...listOptions(url, request),
       ...(isFromStart ? {} : { resourceVersion: resourceVersion ?? "" }),

@@ -15,17 +15,10 @@ import {
 } from "../work/kube_api.ts";
 import type { KubeAccess } from "./access.ts";
 import { basePath, createDiscovery } from "./discovery.ts";
-import {
-  cannotSendInitial,
-  FROM_START,
-  initialEvents,
-  markInitialEnd,
-  readList,
-  type ReadPage,
-  readPages,
-} from "./lists.ts";
+import { readList, type ReadPage, readPages } from "./lists.ts";
 import { type KubeOptions, type KubeRequest, openTransport, type Transport } from "./transport.ts";
 import { readWatch } from "./watch.ts";
+import { startWatch, type WatchedServer } from "./watch_start.ts";
 
 /**
  * How long the server keeps a watch. Shorter than its own default, so that a connection that died silently is
@@ -34,6 +27,8 @@ import { readWatch } from "./watch.ts";
 const WATCH_SECONDS = { min: 240, max: 300 };
 /** How much later than promised the server may end a watch before we take the connection for dead. */
 const WATCH_GRACE_MS = 15_000;
+/** The silence within the first objects of a watch after which no end of them is expected. */
+const INITIAL_SILENCE_MS = 30_000;
 
 const CONTENT_TYPE: Record<PatchOptions["type"], string> = {
   // The body is JSON, which is YAML too; servers before 1.36 know no other name for it.
@@ -46,6 +41,8 @@ export interface ClientOptions extends KubeOptions {
   watchSeconds?: number;
   /** How much longer than that it may stay silent; 15 s unless given. */
   watchGraceMs?: number;
+  /** How long a watch may be silent before it has told of all objects there are; 30 s unless given. */
+  initialSilenceMs?: number;
 }
 
 /** Opens the API that `access` leads to. Nothing is sent until the first call. */
@@ -62,7 +59,10 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
     }
   };
 
-  const initial = { isOld: false };
+  const server: WatchedServer = {
+    isOld: false,
+    initialSilenceMs: options.initialSilenceMs ?? INITIAL_SILENCE_MS,
+  };
   const pageOf =
     (type: ResourceType, namespace: string, listOptions: ListOptions): ReadPage => (query) =>
       send(type, {
@@ -119,43 +119,18 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
     },
     watch(type, namespace, watchOptions) {
       const { resourceVersion } = watchOptions;
-      const given = { ...options, type, namespace, ...watchOptions };
-      return watchObjects(
-        (query) => watchType(transport, discovery, { ...given, query }),
+      const asked = { ...options, type, namespace, ...watchOptions };
+      return startWatch(
+        (query, given) => watchType(transport, discovery, { ...asked, query, given }),
         async function* () {
           const pages = readPages(pageOf(type, namespace, watchOptions));
           for await (const page of pages) yield wholeItems(type, watchOptions, page);
         },
-        initial,
+        server,
         resourceVersion,
       );
     },
   };
-}
-
-/** A watch from a version, or from the start: there the objects come first, if need be by a list. */
-async function* watchObjects(
-  watchFrom: (query: Record<string, string>) => AsyncIterable<WatchEvent>,
-  pages: () => AsyncIterable<ObjectList>,
-  server: { isOld: boolean },
-  resourceVersion: string | undefined,
-): AsyncGenerator<WatchEvent> {
-  if (resourceVersion !== undefined) return yield* watchFrom({ resourceVersion });
-  if (!server.isOld) {
-    try {
-      for await (const event of watchFrom(FROM_START)) yield markInitialEnd(event);
-      return;
-    } catch (error) {
-      if (!cannotSendInitial(error)) throw error;
-      server.isOld = true;
-    }
-  }
-  let version = "";
-  for await (const event of initialEvents(pages())) {
-    version = String((event.object["metadata"] as JsonObject)["resourceVersion"]);
-    yield event;
-  }
-  yield* watchFrom({ resourceVersion: version });
 }
 
 async function* watchType(
@@ -165,9 +140,10 @@ async function* watchType(
     type: ResourceType;
     namespace: string;
     query: Record<string, string>;
+    given: AbortSignal | undefined;
   },
 ): AsyncGenerator<WatchEvent> {
-  const { type, namespace, query, signal } = options;
+  const { type, namespace, query, signal, given } = options;
   if (signal.aborted) return;
   const { min, max } = WATCH_SECONDS;
   // Watches that began together, after a restart, must not end together.
@@ -176,6 +152,7 @@ async function* watchType(
   const own = new AbortController();
   const end = () => own.abort(signal.reason);
   signal.addEventListener("abort", end, { once: true });
+  given?.addEventListener("abort", () => own.abort(given.reason), { once: true });
   const timer = setTimeout(() => {
     const text = `Cannot watch ${type.resource} at "${transport.server}": the connection is dead`;
     own.abort(new KubeError(0, "Timeout", text));

@@ -1,7 +1,7 @@
-/** Reads all objects of one type: page by page, or as the beginning of a watch. */
+/** Reads all objects of one type, page by page. */
 
 import { isObject, type JsonObject } from "../json.ts";
-import { KubeError, type ObjectList, type WatchEvent } from "../work/kube_api.ts";
+import { KubeError, type ObjectList } from "../work/kube_api.ts";
 
 /** Objects in one page of a list: a few megabytes in memory at a time, not the whole type. */
 const PAGE_ITEMS_MAX = 500;
@@ -44,37 +44,4 @@ export async function readList(read: ReadPage): Promise<ObjectList> {
     };
   }
   return { items, resourceVersion };
-}
-
-/** Kubernetes' mark of the bookmark that ends the objects which were there when a watch began. */
-const INITIAL_END = "k8s.io/initial-events-end";
-
-/** The query of a watch that begins with all objects there are. */
-export const FROM_START = { sendInitialEvents: "true", resourceVersionMatch: "NotOlderThan" };
-
-/** An event of such a watch, with its bookmark recognised. */
-export function markInitialEnd(event: WatchEvent): WatchEvent {
-  if (event.type !== "BOOKMARK") return event;
-  const metadata = isObject(event.object["metadata"]) ? event.object["metadata"] : {};
-  const { annotations } = metadata;
-  const isEnd = isObject(annotations) && annotations[INITIAL_END] === "true";
-  return isEnd ? { ...event, isInitialEnd: true } : event;
-}
-
-/** True if a server is too old to begin a watch with all objects, or was told not to. */
-export function cannotSendInitial(error: unknown): boolean {
-  return error instanceof KubeError && (error.status === 422 || error.status === 400) &&
-    /sendInitialEvents|resourceVersionMatch/.test(error.message);
-}
-
-/** The objects of a list as such a watch would begin. */
-export async function* initialEvents(
-  pages: AsyncIterable<ObjectList> | Iterable<ObjectList>,
-): AsyncGenerator<WatchEvent> {
-  let resourceVersion = "";
-  for await (const page of pages) {
-    for (const object of page.items) yield { type: "ADDED", object };
-    ({ resourceVersion } = page);
-  }
-  yield { type: "BOOKMARK", object: { metadata: { resourceVersion } }, isInitialEnd: true };
 }

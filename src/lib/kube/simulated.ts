@@ -10,7 +10,6 @@ import type { JsonObject } from "../json.ts";
 import { guessResource } from "../wire/work_spec.ts";
 import { type Kube, KubeError, type ObjectRef, type ResourceType } from "../work/kube_api.ts";
 import { parseApiVersion } from "./discovery.ts";
-import { initialEvents } from "./lists.ts";
 import { matcherOf } from "./selectors.ts";
 import { availableStatus } from "./simulated_deployment.ts";
 import {
@@ -24,6 +23,7 @@ import {
 import { read, readAll, remove, type Store, watch, write } from "./simulated_store.ts";
 import { createLoopTurns } from "./simulated_turns.ts";
 import { inNamespace, presented } from "./simulated_watch.ts";
+import { initialEvents } from "./watch_start.ts";
 
 export interface SimulationOptions {
   /** How long the pods of a Deployment take to run; 5 ms unless given. */
