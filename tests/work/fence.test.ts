@@ -166,20 +166,31 @@ test("deletions that come together are kept by one write more, and all later tha
   expect(memory.kept).toEqual([at("10:00:10"), at("10:00:59")]);
 });
 
-test("twenty thousand deletions take no more memory than ten thousand, and none is forgotten", async () => {
-  const memory = remember();
-  const seconds = (index: number) => new Date(NOW_MS - 30_000_000 + index * 1_000).toISOString();
-  for (let index = 0; index < 20_000; index++) {
-    const deletionTimestamp = seconds(index);
-    await memory.fence.raise(`r-${index}`, { deletionTimestamp, isTimed: true });
-  }
-  const said = (uid: string, index: number) => {
-    const event = spec(1, "10:00:00", uid);
-    event.extensions["readat"] = seconds(index);
-    return take(memory, event);
-  };
+test.each(
+  [
+    ["at once ten thousand", { spacingMs: 1, isTimed: true }, 10_000],
+    ["in hours the last thousand", { spacingMs: 1_000, isTimed: true }, 1_000],
+    ["in an hour those of ten minutes", { spacingMs: 200, isTimed: true }, 3_001],
+    ["of a Go server ten thousand", { spacingMs: 1_000, isTimed: false }, 10_000],
+  ] as const,
+)(
+  "of twenty thousand deletions %s are remembered one by one, and none is forgotten",
+  async (_, { spacingMs, isTimed }, remembered) => {
+    const memory = remember();
+    const time = (index: number) => new Date(NOW_MS - 30_000_000 + index * spacingMs).toISOString();
+    for (let index = 0; index < 20_000; index++) {
+      const deletionTimestamp = time(index);
+      await memory.fence.raise(`r-${index}`, { deletionTimestamp, isTimed });
+    }
+    const said = (uid: string, index: number) => {
+      const event = spec(1, "10:00:00", uid);
+      event.extensions["readat"] = time(index);
+      return take(memory, event);
+    };
+    const last = 20_000 - 1 - remembered;
 
-  expect([said("r-0", 0), said("r-19999", 19_999)]).toEqual(["late", "late"]);
-  // One by one for the last ten thousand; older words are refused whomever they are about, and said anew.
-  expect([said("r-new", 9_999), said("r-new", 10_001)]).toEqual(["late", "changed"]);
-});
+    expect([said("r-0", 0), said("r-19999", 19_999)]).toEqual(["late", "late"]);
+    // Words that are older are refused whomever they are about, and said anew.
+    expect([said("r-new", last), said("r-new", last + 1)]).toEqual(["late", "changed"]);
+  },
+);

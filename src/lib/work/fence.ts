@@ -12,8 +12,8 @@ import { type CloudEvent, EXT, optionalStringExtension, timeExtension } from "..
 import { ACTION, parseEventType } from "../wire/event_type.ts";
 import { timeMicros } from "../wire/time.ts";
 
-/** Deletions that are remembered one by one, about 0.6 MB. */
-const ENTRIES_MAX = 10_000;
+/** Deletions that are remembered one by one, about 0.6 MB; so many however old they are, and more for a while. */
+const ENTRIES = { always: 1_000, max: 10_000, ageMicros: 600 * 1_000_000 };
 /** As many bits as a number holds exactly. */
 const KEY_BITS = 53;
 const SECOND_MICROS = 1_000_000;
@@ -73,8 +73,11 @@ export function createFence(store: FenceStore, nowMs: number): Fence {
       // Set anew, the last one to be forgotten.
       entries.delete(key);
       entries.set(key, Math.max(before, at));
-      if (entries.size > ENTRIES_MAX) {
-        const [oldest = 0, deletedAt = 0] = entries.entries().next().value ?? [];
+      for (const [oldest, deletedAt] of entries) {
+        // A server that tells times says of every event whether it is older than that; of others' only this memory tells.
+        const isOld = isTimed && entries.size > ENTRIES.always &&
+          deletedAt < at - ENTRIES.ageMicros;
+        if (!isOld && entries.size <= ENTRIES.max) break;
         entries.delete(oldest);
         floor = Math.max(floor, deletedAt);
       }
