@@ -125,15 +125,16 @@ function isWanted({ source, isAlive }: Wanted): boolean {
 /** Waits until nothing is wrong and nothing is written for a while. Resolves to what is wrong at the deadline. */
 async function untilQuiet(evidence: Evidence, say: (line: string) => void): Promise<string[]> {
   const deadline = performance.now() + QUIET_TIMEOUT_MS;
+  const look = (find: (evidence: Evidence) => Promise<string[]>) =>
+    find(evidence).catch((error) => [`the checker cannot look: ${error}`]);
   let wrong: string[] = [];
   while (performance.now() < deadline) {
     // What was seen once cannot become right again.
     if (seenOf(evidence).length > 0) return wrong;
-    wrong = await findViolations(evidence).catch((error) => [`the checker cannot look: ${error}`]);
-    if (wrong.length === 0) {
-      wrong = await findUnrest(evidence).catch((error) => [`the checker cannot look: ${error}`]);
-      if (wrong.length === 0) return await findViolations(evidence);
-    }
+    wrong = await look(findViolations);
+    if (wrong.length === 0) wrong = await look(findUnrest);
+    if (wrong.length === 0) wrong = await look(findViolations);
+    if (wrong.length === 0) return wrong;
     await Bun.sleep(POLL_MS);
   }
   say(`not quiet after ${QUIET_TIMEOUT_MS / 1000} s`);
