@@ -16,6 +16,8 @@ export interface Wanted {
   /** How many ConfigMaps each token's content has. */
   counts: Map<number, number>;
   isAlive: "yes" | "no" | "maybe";
+  /** A create is on its way: its source asks for the status already, as nobody may tell it how the create ended. */
+  isAsked: boolean;
   /** A call without an answer was about it: it is not used for another life. */
   isTainted: boolean;
   wasDeleteAsked: boolean;

@@ -118,8 +118,8 @@ function idleness({ model }: Evidence, { lengthMs }: Plan): string[] {
     : [`only ${model.calls.ok} calls were accepted, not ${least}`];
 }
 
-function isWanted({ source, isAlive }: Wanted): boolean {
-  return source === "grpc" && isAlive !== "no";
+function isWanted({ source, isAlive, isAsked }: Wanted): boolean {
+  return source === "grpc" && (isAlive !== "no" || isAsked);
 }
 
 /** Waits until nothing is wrong and nothing is written for a while. Resolves to what is wrong at the deadline. */

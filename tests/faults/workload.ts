@@ -87,6 +87,7 @@ async function createNew(scene: Scene): Promise<void> {
     tokens: [],
     counts: new Map(),
     isAlive: "no",
+    isAsked: false,
     isTainted: false,
     wasDeleteAsked: false,
     isDeletionOpen: false,
@@ -100,6 +101,7 @@ async function createNew(scene: Scene): Promise<void> {
 
 async function create(scene: Scene, wanted: Wanted): Promise<void> {
   const { token, count } = newContent(scene, wanted);
+  wanted.isAsked = true;
   const answered = wanted.source === "grpc"
     ? await send(scene, wanted, {
       action: "create_request",
@@ -114,6 +116,7 @@ async function create(scene: Scene, wanted: Wanted): Promise<void> {
   if (answered.id !== undefined) wanted.id = answered.id;
   note(scene, wanted, `create token ${token}`, answered);
   noteContent(wanted, token, answered.outcome);
+  wanted.isAsked = false;
 }
 
 async function change(scene: Scene, wanted: Wanted): Promise<void> {
