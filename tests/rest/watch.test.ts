@@ -320,6 +320,41 @@ test("at shutdown streams end at once, with the cursor to go on from", async () 
   expect((await fetch(`${doors.bundles}?watch=true`)).status).toBe(503);
 });
 
+test("a watch ends when its token does, and makes room", async () => {
+  let untilMs = Infinity;
+  await using doors = await openWatchDoors({
+    watchersMax: 1,
+    authenticate: () =>
+      Promise.resolve({ name: "ada", groups: [], claims: {}, isAdmin: false, untilMs }),
+  });
+  untilMs = Date.now() + 300;
+
+  const text = await (await fetch(`${doors.bundles}?watch=true`)).text();
+
+  expect(Date.now()).toBeGreaterThanOrEqual(untilMs);
+  const [error, end] = text.split("\n\n").slice(-2);
+  expect(error).toStartWith("event: error\ndata: ");
+  expect(JSON.parse(error?.split("data: ")[1] ?? "")).toMatchObject({
+    status: 401,
+    reason: "the token has expired: come back with another",
+  });
+  expect(end).toBe("");
+  untilMs = Infinity;
+  await using back = await watch(doors.bundles);
+  expect(back.status).toBe(200);
+});
+
+test("who has left is not ended when the token does", async () => {
+  await using doors = await openWatchDoors();
+  const ended: string[] = [];
+  const soonMs = Date.now() + 50;
+
+  doors.watchers.admit(() => ended.push("left"), soonMs)();
+  await new Promise<void>((resolve) => void doors.watchers.admit(() => resolve(), soonMs + 50));
+
+  expect(ended).toEqual([]);
+});
+
 test("HEAD opens no stream, and what does not go together is refused", async () => {
   await using doors = await openWatchDoors({ watchersMax: 0 });
 

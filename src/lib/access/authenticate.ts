@@ -33,7 +33,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
   const keys = options.jwks && openJwks(options.jwks, options.log);
   const isAdminToken = matcher(options.adminToken);
   const now = options.now ?? Date.now;
-  const verified = rememberVerified(LEEWAY_SECONDS * 1_000);
+  const verified = rememberVerified();
   return async (credentials) => {
     const token = readToken(credentials);
     if (isAdminToken(token)) return ADMIN;
@@ -42,7 +42,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
     const moment = { nowMs: now(), keys: keys.version() };
     const known = verified.find(token, moment);
     if (known !== undefined) return known;
-    const caller = callerOf(await verify(token, keys.find, moment.nowMs, options.log));
+    const claims = await verify(token, keys.find, moment.nowMs, options.log);
+    const caller = callerOf(claims, LEEWAY_SECONDS * 1_000);
     verified.keep(token, caller, moment);
     return caller;
   };

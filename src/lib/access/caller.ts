@@ -9,6 +9,8 @@ export interface Caller {
   groups: string[];
   /** The verified claims of its token; empty for the admin token. */
   claims: JsonObject;
+  /** Until when its token is good, in milliseconds since 1970; for ever without it. */
+  untilMs?: number;
   /** True for the holder of the admin token. */
   isAdmin: boolean;
 }
@@ -26,15 +28,16 @@ export type Authenticate = (credentials: Credentials) => Promise<Caller>;
 
 const NAME_CLAIMS = ["username", "preferred_username", "email", "clientId", "client_id", "sub"];
 
-/** The caller that verified claims describe. */
-export function callerOf(claims: JsonObject): Caller {
+/** The caller that verified claims describe; they are good for so long after their `exp`. */
+export function callerOf(claims: JsonObject, leewayMs: number): Caller {
   const names = NAME_CLAIMS.map((claim) => claims[claim]);
   const name = names.find((value) => typeof value === "string" && value !== "");
-  const groups = claims["groups"];
+  const { exp, groups } = claims;
   return {
     name: typeof name === "string" ? name : "unknown",
     groups: Array.isArray(groups) ? groups.filter((group) => typeof group === "string") : [],
     claims,
     isAdmin: false,
+    ...(typeof exp === "number" && { untilMs: exp * 1_000 + leewayMs }),
   };
 }

@@ -32,8 +32,8 @@ const KEPT_MS_MAX = 30_000;
 /** The oldest goes when another comes. */
 const KEPT_MAX = 1_000;
 
-/** Remembers tokens; `leewayMs` is the grace after their end. */
-export function rememberVerified(leewayMs: number): VerifiedTokens {
+/** Remembers tokens, none at first. */
+export function rememberVerified(): VerifiedTokens {
   const kept = new Map<string, Kept>();
   return {
     find(token, { nowMs, keys }) {
@@ -46,9 +46,7 @@ export function rememberVerified(leewayMs: number): VerifiedTokens {
       return undefined;
     },
     keep(token, caller, since) {
-      const { exp } = caller.claims;
-      const endMs = typeof exp === "number" ? exp * 1_000 + leewayMs : 0;
-      const untilMs = Math.min(since.nowMs + KEPT_MS_MAX, endMs);
+      const untilMs = Math.min(since.nowMs + KEPT_MS_MAX, caller.untilMs ?? 0);
       kept.set(digest(token), { caller, since, untilMs });
       if (kept.size <= KEPT_MAX) return;
       for (const oldest of kept.keys()) {

@@ -79,6 +79,7 @@ async function watchBundles(
   if (c.req.method === "HEAD") return c.body(null);
   const operationId = c.get("operationId");
   const alive = () => c.env?.stillReads?.();
-  const queue = await watchers.open({ condition, cursor, operationId }, presentation);
+  const untilMs = c.get("caller")?.untilMs;
+  const queue = await watchers.open({ condition, cursor, operationId, untilMs }, presentation);
   return c.body(toEventStream(queue, WATCH_FORMATS[type], { operationId, alive }));
 }

@@ -2,6 +2,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { callAt } from "../call_at.ts";
 import { find } from "../db/find.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -27,6 +28,8 @@ export interface WatchRequest {
   /** Where to go on; without one the watcher is told first what is there. */
   cursor: string | undefined;
   operationId: string;
+  /** Until when the watcher's token is good, in milliseconds since 1970; for ever without it. */
+  untilMs: number | undefined;
 }
 
 export interface Watchers {
@@ -36,10 +39,10 @@ export interface Watchers {
     presentation: Presentation<Shown>,
   ): Promise<WatchQueue<Shown>>;
   /**
-   * Counts another long answer among the watchers: it is refused like them, and ended with them. Returns what to call
-   * when it is over.
+   * Counts another long answer among the watchers: it is refused like them, and ended with them or at its time. Returns
+   * what to call when it is over.
    */
-  admit(end: (error: MaestroError) => void): () => void;
+  admit(end: (error: MaestroError) => void, untilMs: number | undefined): () => void;
   /** Ends all of them, and lets in no more. */
   close(): void;
 }
@@ -58,7 +61,7 @@ export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watc
   const admitted = new Set<(error: MaestroError) => void>();
   let isClosed = false;
 
-  const admit: Watchers["admit"] = (end) => {
+  const admit: Watchers["admit"] = (end, untilMs) => {
     if (isClosed) throw new MaestroError("unavailable", "the server is shutting down");
     if (admitted.size >= options.watchersMax) {
       const reason = `this server has ${options.watchersMax} watchers, and takes no more`;
@@ -67,7 +70,11 @@ export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watc
     // A function of its own, so that whoever comes twice counts twice.
     const own = (error: MaestroError) => end(error);
     admitted.add(own);
-    return () => void admitted.delete(own);
+    const callOff = untilMs === undefined ? undefined : callAt(untilMs, () => own(expired()));
+    return () => {
+      callOff?.();
+      admitted.delete(own);
+    };
   };
 
   const openQueue = async <Shown>(
@@ -106,7 +113,7 @@ export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watc
     async open(request, presentation) {
       let early: MaestroError | undefined;
       let end: (error: MaestroError) => void = (error) => void (early = error);
-      const leave = admit((error) => end(error));
+      const leave = admit((error) => end(error), request.untilMs);
       try {
         const queue = await openQueue(request, presentation, leave);
         end = queue.end;
@@ -123,6 +130,11 @@ export function createWatchers(db: Db, log: Logger, options: WatchOptions): Watc
       for (const end of [...admitted]) end(new MaestroError("unavailable", reason));
     },
   };
+}
+
+function expired(): MaestroError {
+  const reason = "the token has expired: come back with another";
+  return new MaestroError("unauthenticated", reason);
 }
 
 function createFollower<Shown>(

@@ -215,6 +215,21 @@ test("at shutdown watches end as unavailable, with the cursor to go on from", as
   }
 });
 
+test("watches and subscriptions end when their token does, as unauthenticated", async () => {
+  let untilMs = Infinity;
+  await using doors = await openWatchDoors({
+    authenticate: () =>
+      Promise.resolve({ name: "ada", groups: [], claims: {}, isAdmin: false, untilMs }),
+  });
+  untilMs = Date.now() + 300;
+  await using watcher = await watchMessages(bundleClient(doors.rest));
+
+  for (const error of [await watcher.ended, await subscribe(doors.rest).ended]) {
+    expect(Code[error?.code ?? 0]).toBe("Unauthenticated");
+    expect(error?.rawMessage).toBe("the token has expired: come back with another");
+  }
+});
+
 test(
   "M23: a watcher that does not read is ended with its cursor, and the others go on",
   async () => {

@@ -17,6 +17,8 @@ export interface CallParts {
   rights?: Rights | undefined;
   /** The name of the caller, for the log. */
   caller?: string | undefined;
+  /** Until when its token is good, in milliseconds since 1970; for ever without it. */
+  untilMs?: number | undefined;
   /** What the client traces the call by. */
   tracing?: string | undefined;
 }

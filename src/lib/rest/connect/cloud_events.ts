@@ -1,7 +1,7 @@
 /** The CloudEvents service for browsers: what the gRPC door for sources does, over Connect and gRPC-Web. */
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import {
   type CloudEvent,
   CloudEventSchema,
@@ -14,6 +14,7 @@ import { HEARTBEAT_TYPE } from "../../wire/event.ts";
 import { decodePublishRequest, encodeEvent } from "../../wire/protobuf.ts";
 import type { Watchers } from "../watch.ts";
 import { CALLER, ownSource } from "./call.ts";
+import { toConnectError } from "./errors.ts";
 import { createMessageStream, type MessageStream } from "./message_stream.ts";
 
 /** The methods of the gRPC door, by their paths. */
@@ -59,9 +60,11 @@ export function createCloudEventCalls(
     },
     async *subscribe(request, context) {
       const stream = createMessageStream((name, value) => context.responseHeader.set(name, value));
-      const leave = watchers?.admit(({ message }) =>
-        stream.end({ code: Code.Unavailable, message })
-      );
+      const { untilMs } = context.values.get(CALLER);
+      const leave = watchers?.admit((error) => {
+        const { code, rawMessage: message } = toConnectError(error);
+        stream.end({ code, message });
+      }, untilMs);
       stream.onClose(() => leave?.());
       context.signal.addEventListener("abort", stream.close);
       if (context.signal.aborted) stream.close();

@@ -65,6 +65,7 @@ export function addConnectRoutes(
           return {
             rights: c.get("rights"),
             caller: c.get("caller")?.name,
+            untilMs: c.get("caller")?.untilMs,
             tracing: c.get("tracing"),
           };
         },

@@ -32,13 +32,14 @@ export function createWatchCall(
   presentation: Presentation<ResourceBundle>,
 ): Watch {
   return async function* (request, context: HandlerContext) {
-    const { operationId } = context.values.get(CALLER);
+    const { operationId, untilMs } = context.values.get(CALLER);
     const condition = parseSearch(RESOURCES, request.search);
     checkFollowed(condition);
     const queue = await watchers.open({
       condition,
       cursor: request.cursor === "" ? undefined : request.cursor,
       operationId,
+      untilMs,
     }, presentation);
     const { signal } = context;
     // A reader that is gone, or has no more time, must not wait for the next event to be noticed.
