@@ -1,5 +1,5 @@
 /**
- * Whether memory grows under a steady load: `bun bench/soak.ts [--minutes 60] [--persecond 100] [--agents 50]`.
+ * Whether memory grows under a steady load: `bun bench/soak.ts [--minutes 60] [--persecond 150] [--agents 50]`.
  *
  * Resources are created, updated and deleted, as many as end begin, about half of what the machine can do; simulated agents
  * of one process apply and report. Every few seconds the memory of the server, of that process and of PostgreSQL
@@ -21,7 +21,7 @@ import { costOf, openStage } from "./stage.ts";
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "60" },
-    persecond: { type: "string", default: "100" },
+    persecond: { type: "string", default: "150" },
     agents: { type: "string", default: "50" },
     directory: { type: "string" },
   },
