@@ -2,6 +2,7 @@
 
 /** Ends open connections, too. */
 const AT_ONCE = true;
+const UNREACHABLE = { status: 502, reason: "BadGateway" };
 
 /** One call, as far as faults depend on it. */
 export interface KubeCall {
@@ -70,7 +71,8 @@ export function startKubeProxy(upstream: string, options: KubeProxyOptions = {})
       const ending = new AbortController();
       if (isWatch) watches.add(ending);
       const signal = AbortSignal.any([request.signal, ending.signal]);
-      const response = await forward(request, signal).catch(() => Response.error());
+      // As a gateway says it: a watch that is ended before it has an answer has none to be ended.
+      const response = await forward(request, signal).catch(() => refusal(UNREACHABLE));
       if (fault === undefined) return response;
       await response.body?.cancel();
       return await hanging.promise;
