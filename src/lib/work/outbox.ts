@@ -122,9 +122,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
     work.sequence = sequence;
     const encode = (shown: BundleStatus) =>
       encodeReport(work, shown, reporter, { sequence, hash, isAnswer });
+    // Whoever asks while this one is on its way may have missed it, and is sent another.
+    answers.delete(uid);
+    work.mustReport = false;
     try {
       await publishWhatFits(status, encode);
     } catch (error) {
+      if (isAnswer) answers.add(uid);
+      if (mustReport) work.mustReport = true;
       waiting.add(uid);
       // Closed meanwhile: opening sends it. Otherwise the queue tries again.
       if (!isOpen) return;
@@ -133,8 +138,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
     publishedAt = performance.now();
     waiting.delete(uid);
     useTurn(uid);
-    answers.delete(uid);
-    if (mustReport) work.mustReport = false;
     work.reportedHash = hash;
     work.reportedVersion = version;
     log.debug("reported", { resource_id: uid, version });
