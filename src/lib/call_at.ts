@@ -1,7 +1,7 @@
 /** Calls back at a time of the clock, however far away it is. */
 
-/** A timer takes no more; one of a longer time would be over at once. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** A timer takes no more, 24 days; one of a longer time would be over at once. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Calls once it is so late, in milliseconds since 1970, and never before it has returned. The result calls it off. */
 export function callAt(timeMs: number, call: () => void): () => void {

@@ -6,6 +6,7 @@
  * them: `--name=value`, `--name value`, and for booleans `--name` and `--name=false`.
  */
 
+import { TIMER_MS_MAX } from "./call_at.ts";
 import { MaestroError } from "./errors.ts";
 
 export interface Flag<T> {
@@ -95,9 +96,6 @@ export function duration(fallback: string, meaning: string): Flag<number> {
     parse: parseDurationMs,
   };
 }
-
-/** What timers can wait for: 24 days. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** A duration that a timer runs with: a pause of nothing would keep it busy, and so would one too long. */
 export function positive(flag: Flag<number>): Flag<number> {

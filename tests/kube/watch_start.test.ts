@@ -4,7 +4,6 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { startWatches } from "../../src/lib/work/watches.ts";
 import { eventually } from "../harness/eventually.ts";
 import { testLogger } from "../harness/postgres.ts";
@@ -20,10 +19,8 @@ test.each([["heeds", false], ["passes over", true]] as const)(
     stack.defer(() => rmSync(folder, { recursive: true }));
     writeKubeconfig(join(folder, "kubeconfig"), cluster.port);
     const kube = await openKubeconfig(join(folder, "kubeconfig"), { initialSilenceMs: 50 });
-    const [there, gone]: ObjectRef[] = [
-      await refOf(kube, "v1", "ConfigMap"),
-      await refOf(kube, "v1", "ConfigMap"),
-    ] as const;
+    const there = await refOf(kube, "v1", "ConfigMap");
+    const gone = await refOf(kube, "v1", "ConfigMap");
     await kube.create(there, configMap(there), WRITER);
 
     const seen = new Map<string, boolean>();

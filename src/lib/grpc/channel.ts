@@ -7,6 +7,7 @@
 
 import net, { type Socket } from "node:net";
 import type { TlsFiles } from "../broker_config_file.ts";
+import { TIMER_MS_MAX } from "../call_at.ts";
 import { connectHttp2 } from "../http2/client.ts";
 import type { ClientEvents } from "../http2/client_connection.ts";
 import { CODE, Http2Error } from "../http2/frames.ts";
@@ -63,7 +64,6 @@ export const CONNECT_MS = 30_000;
 const CLOSE_MS = 40_000;
 /** A server that says goodbye ends the streams itself in this time, and says why; or it leaves that to us. */
 const GOODBYE_MS = 1_000;
-const TIMER_MS_MAX = 2 ** 31 - 1;
 /** What a server may say before and after its messages. */
 const HEADER_BYTES_MAX = 64 * 1024;
 

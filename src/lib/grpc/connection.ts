@@ -5,6 +5,7 @@
  * end as unavailable. So nothing that was accepted is lost, and clients come back by themselves.
  */
 
+import { TIMER_MS_MAX } from "../call_at.ts";
 import type { Http2Connection } from "../http2/connection.ts";
 import { CODE } from "../http2/frames.ts";
 import type { Http2Stream } from "../http2/stream.ts";
@@ -54,7 +55,6 @@ export const WINDOW_BYTES = 1024 * 1024;
 const DRAIN_MS = 10_000;
 /** Time for a client to notice, and to close; a close of ours might overtake its last messages. */
 const NOTICE_MS = 1_000;
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** Watches over a new connection. */
 export function openConnection(

@@ -1,8 +1,8 @@
 /** Watching bundles: what is there now, then every change (docs/watching.md). */
 
 import * as q from "../../gen/queries.ts";
-import type { Db } from "../db/connect.ts";
 import { callAt } from "../call_at.ts";
+import type { Db } from "../db/connect.ts";
 import { find } from "../db/find.ts";
 import { MaestroError } from "../errors.ts";
 import type { Logger } from "../log.ts";
