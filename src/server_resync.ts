@@ -27,10 +27,10 @@ export function createResyncAnswer(
       if (range.through === undefined) await askAfterResync(db, sendTo, question);
     };
     if (versionDigest === undefined) return { compared: Promise.resolve(), answered: answerList() };
-    const compared = brief.compare({ ...request, versionDigest });
+    const compared = brief.compare(request, versionDigest);
     const answerDigest = async () => {
       const believed = await compared;
-      await brief.answer(delivery, { ...request, versionDigest }, believed);
+      await brief.answer(delivery, request, believed);
       const { isRight, statusDigest: storedDigest } = believed;
       if (isRight) await askAfterResync(db, sendTo, { ...question, storedDigest });
     };

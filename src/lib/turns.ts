@@ -26,3 +26,27 @@ export function createTurns(): Turns {
     },
   };
 }
+
+/** The same for each of many keys by itself. A key takes memory only while somebody has a turn, or waits for one. */
+export interface KeyedTurns {
+  alone<T>(key: string, run: () => Promise<T>): Promise<T>;
+  together<T>(key: string, run: () => Promise<T>): Promise<T>;
+}
+
+export function createKeyedTurns(): KeyedTurns {
+  const kept = new Map<string, { turns: Turns; users: number }>();
+  const turn = async <T>(key: string, take: (turns: Turns) => Promise<T>): Promise<T> => {
+    const one = kept.get(key) ?? { turns: createTurns(), users: 0 };
+    kept.set(key, one);
+    one.users++;
+    try {
+      return await take(one.turns);
+    } finally {
+      if (--one.users === 0) kept.delete(key);
+    }
+  };
+  return {
+    alone: (key, run) => turn(key, (turns) => turns.alone(run)),
+    together: (key, run) => turn(key, (turns) => turns.together(run)),
+  };
+}

@@ -1,6 +1,8 @@
 /** What a server makes of what agents send it over a broker, sensible or not. */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { EXT } from "../../src/lib/wire/event.ts";
+import { versionDigest } from "../../src/lib/wire/status_hash.ts";
 import { encodeStructured } from "../../src/lib/wire/structured.ts";
 import { eventually } from "../harness/eventually.ts";
 import { specResync, statusEvent } from "../harness/events.ts";
@@ -32,6 +34,35 @@ test("what an agent asks of another source takes nothing back here", async () =>
   await eventually(() => known(hub, other.id), (row) => row?.observed_version === 1);
 
   expect((await known(hub, one.id))?.observed_version).toBe(1);
+});
+
+test("an agent that says what it holds between two reports is not asked for a list", async () => {
+  const lines: string[] = [];
+  await using hub = await openHub(broker.port, {
+    log: testLogger((line) => void lines.push(line)),
+  });
+  const consumerName = await hub.consumer();
+  await using agent = await openPublisher(broker.port, consumerName);
+  const held: { resourceId: string; version: number }[] = [];
+  const answered = () => lines.filter((line) => line.includes("answered a brief resync")).length;
+  const asked = () => lines.filter((line) => line.includes("asked an agent what it holds")).length;
+
+  for (let round = 1; round <= 10; round++) {
+    const [before, after] = [await hub.create(consumerName), await hub.create(consumerName)];
+    held.push({ resourceId: before.id, version: 1 });
+    const question = specResync(consumerName, []);
+    question.extensions[EXT.versionDigest] = versionDigest(held);
+    await Promise.all([
+      agent.publish(statusEvent({ id: before.id, consumerName })),
+      agent.publish(question),
+      agent.publish(statusEvent({ id: after.id, consumerName })),
+    ]);
+    held.push({ resourceId: after.id, version: 1 });
+    await eventually(() => answered() + asked(), (count) => count === round);
+    await eventually(() => known(hub, after.id), (row) => row?.observed_version === 1);
+  }
+
+  expect(asked()).toBe(0);
 });
 
 test("a report in structured mode is stored, and what is no event holds up nothing", async () => {

@@ -24,13 +24,12 @@ async function ask(
   const request = {
     consumerName,
     dataType: MANIFEST_BUNDLES,
-    versionDigest: versionDigest(list),
     sourceId: "maestro",
     connectedAt: row?.now ?? "",
   };
   const delivery = { push: (event: CloudEvent) => void sent.push(event), room };
   const brief = createBriefResync(db, log);
-  const believed = await brief.compare(request);
+  const believed = await brief.compare(request, versionDigest(list));
   await brief.answer(delivery, request, believed);
   return { sent, ...believed };
 }
@@ -130,11 +129,11 @@ test("agents that come back together are each sent what is theirs, all of it, wh
     const request = {
       consumerName,
       dataType: MANIFEST_BUNDLES,
-      versionDigest: versionDigest([]),
       sourceId: "maestro",
       connectedAt: row?.now ?? "",
     };
-    await brief.answer({ push, room }, request, await brief.compare(request));
+    const believed = await brief.compare(request, versionDigest([]));
+    await brief.answer({ push, room }, request, believed);
   }));
 
   for (const { name } of consumers) {

@@ -6,12 +6,13 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
-import { createBriefResync } from "../spec/brief_resync.ts";
+import { type Believed, createBriefResync } from "../spec/brief_resync.ts";
 import { answerSpecResync, type NotedRequest, noteSpecResync } from "../spec/resync.ts";
 import { createReportAcceptor, readReport } from "../status/accept.ts";
 import { askAfterResync } from "../status/check.ts";
 import { createPipeline, type Send } from "../status/pipeline.ts";
 import type { Roll } from "../status/roll.ts";
+import { createKeyedTurns } from "../turns.ts";
 import {
   type CloudEvent,
   EXT,
@@ -55,10 +56,10 @@ const ANSWERS_AT_ONCE = 8;
 /** Ids that waiting questions list together, about 100 MB. Beyond, the ledger alone answers, a little later. */
 const HELD_MAX = 1_000_000;
 
-/** A request, with the digests of what its agent has reported, and holds, if it is one of ours. */
+/** A request. Of an agent of ours with the digest of what it has reported, and whether what it holds is right. */
 type Question = NotedRequest & {
   statusDigest: string | undefined;
-  versionDigest: string | undefined;
+  believed: Believed | undefined;
 };
 
 /** Makes the receiving half of the door. */
@@ -66,6 +67,8 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
   const { send, pace, sourceId, bodyBytesMax, roll, heard, log } = options;
   const acceptReport = createReportAcceptor(db, log, options.reported);
   const brief = createBriefResync(db, log);
+  /** Of a consumer: reports side by side, and a comparison between those before it and those after it. */
+  const turns = createKeyedTurns();
   const questions = new Map<string, Question>();
   const stop = new AbortController();
   const underWay = new Set<Promise<void>>();
@@ -87,13 +90,11 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       return !stop.signal.aborted && await pipeline.room();
     };
     const delivery = { push: pipeline.push, room };
-    const { consumerName, dataType, statusDigest, versionDigest, range } = request;
+    const { consumerName, dataType, statusDigest, believed, range } = request;
     const question = { consumerName, sourceId, dataType, statusDigest, bytesMax: bodyBytesMax() };
     // After either the statuses: the agent's connection was lost, and with it perhaps reports that the broker had taken.
-    if (versionDigest !== undefined) {
-      const asked = { ...request, versionDigest };
-      const believed = await brief.compare(asked);
-      await brief.answer(delivery, asked, believed);
+    if (believed !== undefined) {
+      await brief.answer(delivery, request, believed);
       await pipeline.finish();
       const { isRight, statusDigest: storedDigest } = believed;
       if (isRight) await askAfterResync(db, send, { ...question, storedDigest });
@@ -120,13 +121,17 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     // Asked of another source, on a topic that all sources hear (quirk Q3 of the wire).
     if (typeof source === "string" && source !== "" && source !== sourceId) return;
     const [held, range] = [decodeSpecResync(event.data), resyncRange(event)];
+    const versionDigest = optionalStringExtension(event, EXT.versionDigest);
+    // Before anything is waited for: the agent reports at once what comes after its question.
+    const comparing = versionDigest === undefined
+      ? undefined
+      : turns.alone(consumerName, () => brief.compare({ consumerName, dataType }, versionDigest));
+    const [[row], believed] = await Promise.all([q.clockNow(db), comparing]);
     // What is sent from now on is on its way.
-    const [row] = await q.clockNow(db);
     const connectedAt = row?.now ?? "";
     const request = { consumerName, dataType, held, range, sourceId, connectedAt };
-    const versionDigest = optionalStringExtension(event, EXT.versionDigest);
-    // A digest lacks nothing: whether it is right is seen when it is answered.
-    const noted = versionDigest === undefined
+    // A digest lacks nothing.
+    const noted = believed === undefined
       ? await noteSpecResync(db, request)
       : { ...request, doubtful: [] };
     const key = [consumerName, dataType, range.after].join("\0");
@@ -134,7 +139,7 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     if (heldCount + weightOf(noted) > HELD_MAX) return;
     heldCount += weightOf(noted);
     const statusDigest = optionalStringExtension(event, EXT.statusDigest);
-    questions.set(key, { ...noted, statusDigest, versionDigest });
+    questions.set(key, { ...noted, statusDigest, believed });
     answers.add(key);
   };
 
@@ -159,7 +164,7 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
     if (action === ACTION.resyncRequest) await noteQuestion(event, dataType);
     else if (subresource === "status") {
       const report = readReport(event, sourceId);
-      await acceptReport(report);
+      await turns.together(report.consumerName, () => acceptReport(report));
       pace.reported(report.consumerName, report.resourceId);
     } else throw new MaestroError("invalid_argument", `unsupported event type ${event.type}`);
     return true;

@@ -22,8 +22,6 @@ import { turnCount } from "./send.ts";
 export interface BriefRequest {
   consumerName: string;
   dataType: string;
-  /** Of the versions that the agent holds. */
-  versionDigest: string;
   sourceId: string;
   /** When the consumer's connection was made; what was sent since and not reported is on its way. */
   connectedAt: string;
@@ -37,15 +35,17 @@ export interface Believed {
 
 export interface BriefResync {
   /**
-   * Reads what the agent is believed to hold. Until then it must not report: what it has been sent since the request
-   * would be believed as well, while its digest does not know it yet.
+   * Reads what the agent is believed to hold, and compares it with the digest of the versions that it says it holds.
+   *
+   * What it reported before must be stored by then, and nothing that it reports later: that would be believed as well,
+   * while its digest does not know it yet.
    */
-  compare(request: BriefRequest): Promise<Believed>;
+  compare(asker: Asker, versionDigest: string): Promise<Believed>;
   /** Sends what is pending if the agent holds what it is believed to hold; else asks it for the list. */
   answer(delivery: Delivery, request: BriefRequest, believed: Believed): Promise<void>;
 }
 
-type Asker = Pick<BriefRequest, "consumerName" | "dataType">;
+export type Asker = Pick<BriefRequest, "consumerName" | "dataType">;
 
 /** Where an agent goes on in its pending resources. */
 interface Turn extends Asker {
@@ -88,7 +88,7 @@ export function createBriefResync(db: Db, log: Logger): BriefResync {
     name: "send what is pending",
   });
   return {
-    async compare({ consumerName, dataType, versionDigest }) {
+    async compare({ consumerName, dataType }, versionDigest) {
       const row = await readDigest({ consumerName, dataType });
       return {
         isRight: (row?.version_digest ?? NOTHING_HELD) === versionDigest,
