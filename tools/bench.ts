@@ -7,25 +7,39 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { describeMachine, type Figure, median, rounded } from "../bench/figure.ts";
 import { type Bench, BENCHES, type Promised } from "../bench/promises.ts";
+import { boolean, integer, list } from "../src/lib/flags.ts";
+import { readFlags } from "./flags.ts";
 
 const ROOT = join(import.meta.dir, "..");
-const { values } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "3" },
-    only: { type: "string" },
-    long: { type: "boolean", default: false },
-    write: { type: "boolean", default: false },
-  },
+const NAMES = [...new Set(BENCHES.map(({ command }) => nameOf(command)))];
+const { rounds, only, long: withLong, write } = readFlags("bun run bench", {
+  rounds: integer(
+    "number",
+    3,
+    { min: 1, max: 100 },
+    "how often each bench runs; the long ones once",
+  ),
+  only: list("names", `some of ${NAMES.join(", ")}`),
+  long: boolean("off", "the long ones as well"),
+  write: boolean("off", "writes the table to bench/RESULTS.md"),
 });
-const rounds = Number(values.rounds);
+const unknown = only.find((name) => !NAMES.includes(name));
+if (unknown !== undefined) {
+  process.stderr.write(`Cannot run --only "${unknown}": expected some of ${NAMES.join(", ")}\n`);
+  process.exit(2);
+}
 
 interface Row {
   promised: Promised;
   command: string;
   seen: number[];
+}
+
+/** What a bench's file is called: `accept` of `bench/accept.ts --size 3`. */
+function nameOf(command: string): string {
+  return /^bench\/(\w+)\.ts/.exec(command)?.[1] ?? command;
 }
 
 async function runOnce(command: string): Promise<Figure[]> {
@@ -77,16 +91,15 @@ function table(rows: readonly Row[]): string {
   return [head, head.map(() => "---"), ...cells].map((row) => `| ${row.join(" | ")} |\n`).join("");
 }
 
-const only = values.only?.split(",");
 const chosen = BENCHES.filter(({ command, isLong }) => {
-  if (only !== undefined) return only.some((name) => command.startsWith(`bench/${name}.ts`));
-  return values.long || !isLong;
+  if (only.length > 0) return only.includes(nameOf(command));
+  return withLong || !isLong;
 });
 const rows: Row[] = [];
 for (const bench of chosen) rows.push(...await run(bench));
 const text = table(rows);
 process.stderr.write(`\n${text}`);
-if (values.write) {
+if (write) {
   writeFileSync(
     join(ROOT, "bench", "RESULTS.md"),
     `# Results\n\n${describeMachine()}, ${new Date().toISOString().slice(0, 10)}: ` +

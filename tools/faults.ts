@@ -1,36 +1,36 @@
 /**
- * Runs seeds of faults: `bun run faults --seeds 20`, or `--seed 7 --minutes 2` for one of them, longer.
+ * Runs seeds of faults: `bun run faults --seeds 20`, or `--seed 7 --length 2m` for one of them, longer.
  *
  * It prints a line a seed, the whole account of each that fails, and exits with 1 if one did.
  */
 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { boolean, duration, integer, positive, text } from "../src/lib/flags.ts";
 import { runSeed } from "../tests/faults/run_seed.ts";
+import { readFlags } from "./flags.ts";
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    seeds: { type: "string", default: "20" },
-    first: { type: "string", default: "1" },
-    minutes: { type: "string" },
-    trace: { type: "boolean", default: false },
-    parallel: { type: "string", default: "3" },
-    "from-source": { type: "boolean", default: false },
-    accounts: { type: "string", default: join(tmpdir(), "maestro-faults") },
-  },
+const NUMBERS = { min: 1, max: 1_000_000_000 };
+const flags = readFlags("bun run faults", {
+  seed: integer(
+    "number",
+    0,
+    { ...NUMBERS, min: 0 },
+    "the only one to run; 0 for none in particular",
+  ),
+  seeds: integer("number", 20, NUMBERS, "how many to run"),
+  first: integer("number", 1, NUMBERS, "the first of them"),
+  length: positive(duration("8s", "how long the faults of a seed go on")),
+  trace: boolean("off", "prints each step as it is taken"),
+  parallel: integer("number", 3, { min: 1, max: 100 }, "how many run at once"),
+  "from-source": boolean("off", "runs the sources in place of the executables"),
+  accounts: text("folder", join(tmpdir(), "maestro-faults"), "where the accounts of the seeds go"),
 });
-const LENGTH_MS = 8_000;
 /** Starting, waiting for quiet and stopping. */
 const OVERHEAD_MS_MAX = 200_000;
 
-const lengthMs = values.minutes === undefined ? LENGTH_MS : Number(values.minutes) * 60_000;
-const first = Number(values.seed ?? values.first);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
-if (![lengthMs, first, count, Number(values.parallel)].every((number) => number > 0)) {
-  throw new Error("--seed, --seeds, --first, --minutes and --parallel must be numbers above 0");
-}
+const lengthMs = flags.length;
+const [first, count] = flags.seed === 0 ? [flags.first, flags.seeds] : [flags.seed, 1];
 const waiting = Array.from({ length: count }, (_, index) => first + index);
 const failed: number[] = [];
 
@@ -43,14 +43,12 @@ async function within<T>(timeoutMs: number, run: Promise<T>): Promise<T> {
 
 async function work(): Promise<void> {
   for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-    const trace = values.trace
-      ? (line: string) => void process.stdout.write(`${line}\n`)
-      : () => {};
-    const options = { seed, lengthMs, accounts: values.accounts, trace };
+    const trace = flags.trace ? (line: string) => void process.stdout.write(`${line}\n`) : () => {};
+    const options = { seed, lengthMs, accounts: flags.accounts, trace };
     try {
       const verdict = await within(
         lengthMs + OVERHEAD_MS_MAX,
-        runSeed({ ...options, isFromSource: values["from-source"] }),
+        runSeed({ ...options, isFromSource: flags["from-source"] }),
       );
       const isGood = verdict.violations.length === 0;
       if (!isGood) failed.push(seed);
@@ -63,7 +61,7 @@ async function work(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: Math.min(Number(values.parallel), count) }, work));
+await Promise.all(Array.from({ length: Math.min(flags.parallel, count) }, work));
 process.stdout.write(
   failed.length === 0
     ? `${count} seeds, no promise was broken\n`
