@@ -63,12 +63,12 @@ test("callers that arrive together share a run, and each gets its own answer", a
 });
 
 test("whoever comes during a run waits for its end, and travels with the others", async () => {
-  const { add, run, runs } = observe();
+  const { add, run, runs } = observe({ slowMs: NEVER_MS });
   const first = add("a");
   await run(0);
 
   const later = Promise.all([add("b"), add("c")]);
-  await Bun.sleep(10);
+  await turn();
   expect(runs).toHaveLength(1);
   runs[0]?.finish();
   await first;
@@ -79,12 +79,12 @@ test("whoever comes during a run waits for its end, and travels with the others"
 });
 
 test("a full batch does not wait for the run before it", async () => {
-  const { add, run, runs } = observe();
+  const { add, run, runs } = observe({ slowMs: NEVER_MS });
   const all = [add("a")];
   await run(0);
 
   all.push(add("b"), add("c"), add("d"));
-  await Bun.sleep(10);
+  await turn();
 
   expect(runs[1]?.entries).toEqual(["b", "c", "d"]);
   for (const { finish } of runs) finish();
@@ -204,7 +204,7 @@ test("a run without an end is given up, and what waits behind it is refused", as
 
   // The order of a key stays: its next entry waits until the run has ended after all.
   const next = add("a3");
-  await Bun.sleep(10);
+  await turn();
   expect(runs).toHaveLength(1);
   runs[0]?.finish();
   (await run(1)).finish();
