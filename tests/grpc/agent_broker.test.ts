@@ -128,19 +128,19 @@ test("any event keeps a connection alive, not only a heartbeat", async () => {
   await using server = await startServer();
   const config = {
     ...plainBrokerConfig(`127.0.0.1:${server.port}`),
-    healthinessTimeoutMs: 500,
+    healthinessTimeoutMs: 2_000,
     isHeartbeatRequired: true,
   };
   await using connection = connect(config);
   await eventually(() => connection.subscribed === 1);
 
-  for (let index = 0; index < 8; index++) {
+  for (let index = 0; index < 25; index++) {
     server.streams[0]?.write(encodeEvent(event(String(index))));
     await Bun.sleep(100);
   }
 
   expect(connection.reasons).toEqual([]);
-  expect(connection.received).toHaveLength(8);
+  expect(connection.received).toHaveLength(25);
 });
 
 test("a server that goes away is a reason, and its return another subscription", async () => {

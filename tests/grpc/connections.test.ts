@@ -107,13 +107,13 @@ test("a server that was held up itself reads the answers to its pings before it 
 });
 
 test("a client that never speaks HTTP/2 is let go", async () => {
-  await using server = await serveSlowly({ args: ["--grpc-connection-timeout", "200ms"] });
+  await using server = await serveSlowly({ args: ["--grpc-connection-timeout", "1s"] });
   const socket = net.connect(server.port, "127.0.0.1");
   const closed = new Promise<void>((resolve) => socket.resume().once("close", () => resolve()));
   await using client = openHttp2(server.port);
 
   await closed;
-  await Bun.sleep(300);
+  await Bun.sleep(1_100);
 
   expect(client.isOpen()).toBeTrue();
 });

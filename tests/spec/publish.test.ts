@@ -186,7 +186,7 @@ test("a server passes over the events that another holds in its statement", asyn
   });
   await entered.promise;
 
-  const sent = await Promise.race([turn(specs.db, [specs.consumer]), Bun.sleep(3_000)]);
+  const sent = await Promise.race([turn(specs.db, [specs.consumer]), Bun.sleep(20_000)]);
   leave.resolve();
   await other;
   const afterwards = await turn(specs.db, [specs.consumer]);
