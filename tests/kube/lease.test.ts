@@ -167,6 +167,33 @@ test(
   15_000,
 );
 
+test("M30: a holder that answers another's question has answered all that were asked before", async () => {
+  const lease = leaseObject(kube, "default", newName("claim"));
+  const time = microTime(Date.now());
+  const busy = {
+    ...{ holder: "busy", durationMs: 1_000, transitions: 0, annotations: {} },
+    ...{ acquireTime: time, renewTime: time },
+  };
+  await lease.write(busy);
+  const stop = new AbortController();
+  const holders: string[] = [];
+  const options = { ...claim("second"), answerMs: 2_000, retryPeriodMs: 60_000 };
+
+  const second = claimPlace(lease, options, stop.signal, (holder) => holders.push(holder));
+  const asked = await eventually(
+    () => lease.read(),
+    (record) => record?.annotations["maestro.io/asked"] !== undefined,
+  );
+  // As it looks after a third one has asked, too, and the holder has found only that question.
+  const annotations = { "maestro.io/asked": "third", "maestro.io/answered": "third" };
+  await lease.write({ ...busy, annotations }, asked);
+
+  await eventually(() => holders, ({ length }) => length > 0);
+  expect(await lease.read()).toMatchObject({ holder: "busy", transitions: 0 });
+  stop.abort();
+  expect(await second).toBeUndefined();
+});
+
 test("M30: a claim that nobody asks about is written once", async () => {
   const lease = leaseObject(kube, "default", newName("claim"));
   const { signal } = new AbortController();

@@ -49,10 +49,10 @@ export async function claimPlace(
       const found = await lease.read();
       const isFree = found === undefined || found.holder === "" ||
         isGone(found.annotations[BIRTHPLACE] ?? "");
-      if (isFree || await isSilent(lease, found, options, signal)) {
-        // Read again: the holder has been given time.
-        const before = isFree ? found : await lease.read();
-        if (!isFree && before?.holder !== found.holder) continue;
+      const silent = isFree ? undefined : await askIfSilent(lease, found, options, signal);
+      if (isFree || silent !== undefined) {
+        // Over just that: an answer that comes now is heard.
+        const before = silent ?? found;
         const held = await lease.write(claim(options, before), before);
         if (held !== undefined) return hold(lease, held, options);
         continue;
@@ -74,28 +74,34 @@ export async function claimPlace(
   return undefined;
 }
 
-/** Asks the holder; true if it does not answer in time. */
-async function isSilent(
+/**
+ * Asks the holder. If it does not answer in time, returns what the Lease says then.
+ *
+ * Several may ask, and the last question takes the place of those before it. So any answer will do: the holder writes one
+ * only over what it has read, and that was asked after ours.
+ */
+async function askIfSilent(
   lease: LeaseObject,
   found: LeaseRecord,
   { answerMs }: ClaimOptions,
   signal: AbortSignal,
-): Promise<boolean> {
-  const question = crypto.randomUUID();
-  const annotations = { ...found.annotations, [ASKED]: question };
+): Promise<LeaseRecord | undefined> {
+  const annotations = { ...found.annotations, [ASKED]: crypto.randomUUID() };
   const asked = await lease.write({ ...found, annotations }, found);
   // Somebody else has changed it: it is looked at anew.
-  if (asked === undefined) return false;
+  if (asked === undefined) return undefined;
+  const isStill = (record: LeaseRecord | undefined) =>
+    record?.holder === asked.holder && record.annotations[ANSWERED] === asked.annotations[ANSWERED];
   let isAnswered = false;
   await limited(answerMs, signal, (limit) =>
     lease.changed(asked, (record) => {
-      isAnswered = record?.annotations[ANSWERED] === question || record?.holder !== asked.holder;
+      isAnswered = !isStill(record);
       return isAnswered;
     }, limit));
-  if (isAnswered || signal.aborted) return false;
+  if (isAnswered || signal.aborted) return undefined;
   // Who may not watch learns it so.
   const now = await lease.read();
-  return now?.holder === asked.holder && now.annotations[ANSWERED] !== question;
+  return isStill(now) ? now : undefined;
 }
 
 /** Waits a period, or until the holder is another or none. */
