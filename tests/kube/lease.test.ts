@@ -194,6 +194,35 @@ test("M30: a holder that answers another's question has answered all that were a
   expect(await second).toBeUndefined();
 });
 
+test("M30: an answer that comes after the last look is heard", async () => {
+  const lease = leaseObject(kube, "default", newName("claim"));
+  const time = microTime(Date.now());
+  await lease.write({
+    ...{ holder: "late", durationMs: 1_000, transitions: 0, annotations: {} },
+    ...{ acquireTime: time, renewTime: time },
+  });
+  const seen: string[] = [];
+  const watched = {
+    ...lease,
+    async read() {
+      const found = await lease.read();
+      seen.push(found?.holder ?? "");
+      if (found !== undefined && seen.length === 2) {
+        const annotations = { ...found.annotations, "maestro.io/answered": "at last" };
+        await lease.write({ ...found, annotations }, found);
+      }
+      return found;
+    },
+  };
+  const { signal } = new AbortController();
+
+  await using _place = await claimPlace(watched, claim("second"), signal, unused);
+
+  // Asked once more, it is silent.
+  expect(seen.slice(0, 4)).toEqual(Array(4).fill("late"));
+  expect(await lease.read()).toMatchObject({ holder: "second" });
+});
+
 test("M30: a claim that nobody asks about is written once", async () => {
   const lease = leaseObject(kube, "default", newName("claim"));
   const { signal } = new AbortController();
