@@ -88,7 +88,8 @@ export async function openStage(topology: Topology, options: StageOptions): Prom
         const answer = await fetch(`${rest}/api/maestro/v1/consumers`, { method: "POST", body });
         return `${answer.status} ${await answer.text()}`;
       },
-      (answer) => answer.startsWith("201"),
+      // It may be there although the answer was lost.
+      (answer) => answer.startsWith("201") || answer.startsWith("409"),
       { timeoutMs: 30_000 },
     );
   }

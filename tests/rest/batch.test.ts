@@ -87,9 +87,9 @@ test("a thousand items of different bundles cost few statements", async () => {
   expect(row?.statements).toBeLessThanOrEqual(64);
 });
 
-test("items of one bundle take effect in their order, a thousand of them", async () => {
+test("items of one bundle take effect in their order, hundreds of them", async () => {
   const id = newId();
-  const items = Array.from({ length: 1_000 }, (_, index) => ({
+  const items = Array.from({ length: 300 }, (_, index) => ({
     action: "apply",
     bundle: bundle({ id, metadata: { annotations: { turn: String(index) } } }),
   }));
@@ -99,7 +99,7 @@ test("items of one bundle take effect in their order, a thousand of them", async
   expect(body.items.map(({ version }: JsonObject) => version))
     .toEqual(items.map((_, index) => index + 1));
   expect((await rest.call("GET", `${BUNDLES}/${id}`)).body.metadata.annotations).toEqual({
-    turn: "999",
+    turn: "299",
   });
 });
 
