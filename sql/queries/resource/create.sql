@@ -49,6 +49,9 @@ with created as (
   )
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id
+  -- What is there as the statement begins is taken, whatever becomes of it: if its deletion commits meanwhile, its
+  -- tombstone is not seen here.
+  where not exists (select from resources resource where resource.id = input.id)
   on conflict do nothing
   returning id, source, consumer_name, created_at, sent_at
 ), noted as (
