@@ -639,6 +639,7 @@ export function resourceClaimResync(
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   id: string;
+  version: number;
   created_at: string;
   sent_at: string | null;
 }
@@ -648,8 +649,9 @@ export interface ResourceCreateRow {
  * statement.
  *
  * An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
- * that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
- * the change has been made.
+ * that is created again takes over the last sequence of its earlier life; if that was abandoned, its agent may still
+ * hold it, and would take this one for the same: so it begins above its version. A receipt that exists fails the
+ * statement: the change has been made.
  *
  * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
  * nobody else is told.

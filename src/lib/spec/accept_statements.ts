@@ -63,9 +63,8 @@ export async function createAll(
   );
   const created = new Map(rows.map((row) => [row.id, row]));
   sender?.send(resources.flatMap((resource, index) => {
-    const { version, consumerName: consumer_name } = resource;
     const row = created.get(resource.id);
-    return toSent(resource, events[index], { ...row, version, consumer_name });
+    return toSent(resource, events[index], { ...row, consumer_name: resource.consumerName });
   }));
   if (rows.length > 0) {
     stored(resources.flatMap(({ id, consumerName }) => {
@@ -76,8 +75,9 @@ export async function createAll(
   const others = resources.filter(({ id }) => !created.has(id));
   // If that cannot be told, those that were created still are.
   const reasons = others.length === 0 ? NONE : await whyNotCreated(db, others).catch(asError);
-  return resources.map(({ id, version }) => {
-    if (created.has(id)) return version;
+  return resources.map(({ id }) => {
+    const row = created.get(id);
+    if (row !== undefined) return row.version;
     return reasons instanceof Error ? reasons : reasons.get(id) ?? RACED;
   });
 }
