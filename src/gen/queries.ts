@@ -760,8 +760,9 @@ export interface ResourceFindDueRow {
  * Looks through pending resources, a part of each lane, for those whose time to be sent again has come.
  *
  * Due is what the backoff says, and what was last sent before its consumer connected: that message went to a
- * connection that is gone. A walk looks at each pending resource once, however many wait: each step begins
- * where the last one ended, and looks at no more than a number of rows. Nothing is locked.
+ * connection that is gone. And what was sent at a time that is yet to come: the clock was ahead, and by hours perhaps,
+ * so no other time of it says anything. A walk looks at each pending resource once, however many wait: each step
+ * begins where the last one ended, and looks at no more than a number of rows. Nothing is locked.
  *
  * `consumerNames`: one for each lane to look at
  *
