@@ -2,6 +2,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { violates } from "../db/query.ts";
 import { joinTexts } from "../db/texts.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { parseEventType } from "../wire/event_type.ts";
@@ -60,7 +61,11 @@ export async function createAll(
     resources.map(({ receipt }) => receipt ?? null),
     resources.map((resource) => ttlOf(resource) ?? null),
     resources.map(({ consumerName }) => sender?.isReady(consumerName) ?? false),
-  );
+  ).catch((error) => {
+    // The consumer was deleted while the statement ran: then there is a reason to be found.
+    if (resources.length === 1 && violates(error, "fk_resources_consumers")) return [];
+    throw error;
+  });
   const created = new Map(rows.map((row) => [row.id, row]));
   sender?.send(resources.flatMap((resource, index) => {
     const row = created.get(resource.id);
