@@ -256,8 +256,8 @@ export function consumerCreate(
 }
 
 /**
- * Removes a consumer. One that has resources, even while they are being deleted, violates
- * `fk_resources_consumers`.
+ * Removes a consumer, and what waited to be sent to it: of resources that were abandoned. One that has resources, even
+ * while they are being deleted, violates `fk_resources_consumers`.
  *
  * Returns how many rows it touched.
  */
