@@ -10,12 +10,18 @@ import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
 import { checkStatuses, NAMES_MAX } from "./lib/status/check.ts";
 import type { Send } from "./lib/status/pipeline.ts";
+import { refuseSpec } from "./lib/status/refuse.ts";
 import { createRoll } from "./lib/status/roll.ts";
+import { EXT } from "./lib/wire/event.ts";
 import { createResyncAnswer } from "./server_resync.ts";
 import type { FlowParts } from "./server_flows.ts";
 
 /** Go servers send no larger questions. */
 const QUESTION_BYTES_MAX = 512 * 1024;
+
+/** What the clients of agents take in one message: ours, and gRPC's in Go unless told otherwise. */
+const OUR_EVENT_BYTES_MAX = 64 * 1024 * 1024;
+const GO_EVENT_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface Road {
   /** The door to serve; undefined if agents are reached by MQTT. */
@@ -62,6 +68,19 @@ export async function openRoad(
       }
     },
     wake: (consumerName) => wake([consumerName]),
+    limit: {
+      bytesMax: (consumerName) =>
+        Math.min(
+          config["grpc-max-send-message-size"],
+          roll.knowsDigests(consumerName) ? OUR_EVENT_BYTES_MAX : GO_EVENT_BYTES_MAX,
+        ),
+      refuse(event, reason) {
+        log.warn("cannot send an event", { resource: event.extensions[EXT.resourceId], reason });
+        // It is sent again later, and then refused again.
+        refuseSpec(db, event, { reason, sourceId })
+          .catch((cause) => log.error("cannot store why an event was not sent", { cause, reason }));
+      },
+    },
     sourceId,
     heartbeatMs: heartbeatMs(config),
     log,

@@ -256,8 +256,8 @@ export function consumerCreate(
 }
 
 /**
- * Removes a consumer. One that has resources, even while they are being deleted, violates
- * `fk_resources_consumers`.
+ * Removes a consumer, and what waited to be sent to it: of resources that were abandoned. One that has resources, even
+ * while they are being deleted, violates `fk_resources_consumers`.
  *
  * Returns how many rows it touched.
  */
@@ -639,6 +639,7 @@ export function resourceClaimResync(
 /** A row of `resource/create.sql`. */
 export interface ResourceCreateRow {
   id: string;
+  version: number;
   created_at: string;
   sent_at: string | null;
 }
@@ -648,8 +649,9 @@ export interface ResourceCreateRow {
  * statement.
  *
  * An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
- * that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
- * the change has been made.
+ * that is created again takes over the last sequence of its earlier life; if that was abandoned, its agent may still
+ * hold it, and would take this one for the same: so it begins above its version. A receipt that exists fails the
+ * statement: the change has been made.
  *
  * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
  * nobody else is told.
@@ -758,8 +760,9 @@ export interface ResourceFindDueRow {
  * Looks through pending resources, a part of each lane, for those whose time to be sent again has come.
  *
  * Due is what the backoff says, and what was last sent before its consumer connected: that message went to a
- * connection that is gone. A walk looks at each pending resource once, however many wait: each step begins
- * where the last one ended, and looks at no more than a number of rows. Nothing is locked.
+ * connection that is gone. And what was sent at a time that is yet to come: the clock was ahead, and by hours perhaps,
+ * so no other time of it says anything. A walk looks at each pending resource once, however many wait: each step
+ * begins where the last one ended, and looks at no more than a number of rows. Nothing is locked.
  *
  * `consumerNames`: one for each lane to look at
  *

@@ -33,6 +33,7 @@ export interface KeyedTurns {
   together<T>(key: string, run: () => Promise<T>): Promise<T>;
 }
 
+/** Nobody has a turn at first, of any key. */
 export function createKeyedTurns(): KeyedTurns {
   const kept = new Map<string, { turns: Turns; users: number }>();
   const turn = async <T>(key: string, take: (turns: Turns) => Promise<T>): Promise<T> => {

@@ -7,7 +7,11 @@ import {
   getConsumer,
   updateConsumer,
 } from "../../src/lib/consumer/consumers.ts";
-import { createDatabase, type TestDatabase } from "../harness/postgres.ts";
+import { query } from "../../src/lib/db/query.ts";
+import { abandonResource } from "../../src/lib/spec/abandon.ts";
+import { createAcceptor } from "../../src/lib/spec/accept.ts";
+import { newResource } from "../spec/specs.ts";
+import { createDatabase, type TestDatabase, testLogger } from "../harness/postgres.ts";
 import { allConsumers } from "./listed.ts";
 
 let database: TestDatabase;
@@ -83,6 +87,21 @@ test("a consumer is gone after its deletion", async () => {
   await deleteConsumer(database.db, id);
 
   await expect(getConsumer(database.db, id)).rejects.toMatchObject({ code: "not_found" });
+});
+
+test("I10: what waited for a consumer goes with it, after its resources were abandoned", async () => {
+  const { db } = database;
+  const { id, name } = await createConsumer(db, {});
+  const resource = newResource(name);
+  const acceptor = createAcceptor(db);
+  await acceptor.create(resource);
+  await acceptor.delete({ id: resource.id });
+  const who = { by: "ada", sourceId: "maestro", operationId: "1" };
+  await abandonResource(db, testLogger(), { id: resource.id, type: "Bundle", ...who });
+
+  await deleteConsumer(db, id);
+
+  expect(await query(db, "select from events where consumer_name = $1", [name])).toEqual([]);
 });
 
 test("a consumer that has resources, even while they are being deleted, stays", async () => {

@@ -36,6 +36,7 @@ test("a resync that comes before its subscription counts is answered once it doe
     now: () => clock.promise,
     heard: () => {},
     wake: () => {},
+    limit: { bytesMax: () => Infinity, refuse: () => {} },
     sourceId: "maestro",
     heartbeatMs: undefined,
     log,

@@ -154,6 +154,26 @@ test("an event that the broker does not take is refused with a status that says 
   expect(applied?.status).toContain('"Available"');
 });
 
+test.each([
+  ["a spec", { value: "x".repeat(30_000), note: "" }],
+  ["an attribute", { value: "2", note: "x".repeat(70_000) }],
+])("what has %s that the broker does not take is deleted all the same", async (_, large) => {
+  await using small = await startMosquitto({ config: ["max_packet_size 20000"] });
+  await using hub = await openHub(small.port);
+  const consumer = await hub.consumer();
+  await using _agent = await joinAgent(small.port, consumer);
+  const { id } = await hub.create(consumer);
+  await eventually(() => known(hub, id), (row) => row?.applied_version === 1);
+  const update = newUpdate(id, 1, large.value);
+  update.event.extensions["note"] = large.note;
+  await hub.flows.acceptor.update(update);
+  await eventually(() => known(hub, id), (row) => row?.status?.includes("EventNotSent") === true);
+
+  await hub.flows.acceptor.delete({ id });
+
+  await eventually(() => known(hub, id), (row) => row === undefined);
+});
+
 test("a report that the broker does not take is replaced by one without feedback that says so", async () => {
   await using small = await startMosquitto({ config: ["max_packet_size 20000"] });
   await using hub = await openHub(small.port);

@@ -198,7 +198,7 @@ test("the tombstone of what was abandoned is kept until its agent or its consume
   expect(await resync(rest, consumer, [id])).toHaveLength(1);
 });
 
-test("an abandoned id starts again at version 1, and is no longer deleted on its cluster", async () => {
+test("an abandoned id starts again above its version, and is no longer deleted on its cluster", async () => {
   await using rest = await openRest();
   const consumer = await rest.consumer();
   const id = crypto.randomUUID();
@@ -215,8 +215,9 @@ test("an abandoned id starts again at version 1, and is no longer deleted on its
 
   const sent = await resync(rest, consumer, [id]);
   expect(accepted).toBe(204);
-  expect((await rest.call("GET", bundle)).body.version).toBe(1);
-  expect(sent.map(({ extensions }) => extensions["deletiontimestamp"])).toEqual([]);
+  expect((await rest.call("GET", bundle)).body.version).toBe(2);
+  expect(sent.map(({ extensions }) => extensions["resourceversion"])).toEqual([2]);
+  expect(sent.map(({ extensions }) => extensions["deletiontimestamp"])).toEqual([undefined]);
 });
 
 test("I5: a resource whose agent is connected and was not told is not abandoned", async () => {

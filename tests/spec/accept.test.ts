@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { type Acceptor, createAcceptor } from "../../src/lib/spec/accept.ts";
+import { eventually } from "../harness/eventually.ts";
 import { bundle } from "../harness/events.ts";
 import { newResource, newUpdate, openSpecs } from "./specs.ts";
 
@@ -82,6 +83,29 @@ test("an unknown consumer is refused alone, in the words that clients look for",
   expect(answers[5]).toContain('violates foreign key constraint "fk_resources_consumers"');
   expect(await stored(specs.db, bad.id)).toBeUndefined();
   expect(await outbox(specs.db, bad.id)).toEqual([]);
+});
+
+test("a create for a consumer whose deletion is just being committed is refused as for an unknown one", async () => {
+  await using specs = await openSpecs();
+  const deleted = Promise.withResolvers<void>();
+  const leave = Promise.withResolvers<void>();
+  const deleting = specs.db.begin(async (tx) => {
+    await tx.unsafe("delete from consumers");
+    deleted.resolve();
+    await leave.promise;
+  });
+  await deleted.promise;
+
+  const answer = refusal(specs.acceptor.create(newResource(specs.consumer)));
+  await eventually(async () => {
+    const text = "select from pg_stat_activity where datname = current_database() " +
+      "and wait_event_type = 'Lock' and query like '-- Stores new resources%'";
+    return (await query(specs.db, text, [])).length === 1;
+  });
+  leave.resolve();
+  await deleting;
+
+  expect(await answer).toStartWith("invalid_argument: Unable to create Resource: consumer");
 });
 
 test("text that PostgreSQL cannot keep is refused alone, and as the caller's fault", async () => {

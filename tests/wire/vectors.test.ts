@@ -57,7 +57,7 @@ async function changeOf(event: CloudEvent) {
     return Promise.resolve(0);
   };
   const acceptor = {
-    create: async (input: NewResource) => void await keep("create")(input),
+    create: keep("create"),
     update: keep("update"),
     delete: async (input: { id: string }) => void await keep("delete")(input),
   };

@@ -20,6 +20,7 @@ with due as materialized (
         resource.next_send_at <= now()
         or resource.sent_at is null
         or resource.sent_at < input.connected_at
+        or resource.sent_at > clock_timestamp()
       )
     for update skip locked
   ) pending

@@ -36,7 +36,7 @@ with claimed as (
           and pending.data_type = agent.data_type
           and not (
             pending.sent_version = pending.version
-            and coalesce(pending.sent_at >= agent.connected_at, false)
+            and coalesce(pending.sent_at between agent.connected_at and clock_timestamp(), false)
           )
         order by pending.id
         limit $6::int

@@ -23,7 +23,7 @@ where resource.id = any ($1::text[])
   ) is true
   and not (
     resource.sent_version = resource.version
-    and coalesce(resource.sent_at >= $2::timestamptz, false)
+    and coalesce(resource.sent_at between $2::timestamptz and clock_timestamp(), false)
   )
 returning resource.id, resource.consumer_name, resource.data_type, resource.version, resource.spec,
   resource.spec_event, resource.metadata, resource.created_at, resource.deleted_at,

@@ -2,8 +2,9 @@
 -- statement.
 --
 -- An id or name that is taken, and a consumer that is not known, leave nothing behind and bring no row. A resource
--- that is created again takes over the last sequence of its earlier life. A receipt that exists fails the statement:
--- the change has been made.
+-- that is created again takes over the last sequence of its earlier life; if that was abandoned, its agent may still
+-- hold it, and would take this one for the same: so it begins above its version. A receipt that exists fails the
+-- statement: the change has been made.
 --
 -- What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
 -- nobody else is told.
@@ -22,17 +23,17 @@
 -- $12 receipts null for a change that needs none
 -- $13 ttls seconds that it stays once it is done; null for ever
 -- $14 sends true for what its server sends
--- not null: id, created_at
+-- not null: id, version, created_at
 -- null: sent_at
 with created as (
   insert into resources (
     id, name, source, consumer_name, type, version, spec, spec_hash, spec_event, metadata,
     data_type, status_sequence, ttl_seconds, ttl_version, sent_version, sent_at, attempts, next_send_at
   )
-  select input.id, input.name, input.source, input.consumer_name, input.type, input.version,
+  select input.id, input.name, input.source, input.consumer_name, input.type, first.version,
     input.spec::json, input.spec_hash, input.spec_event::json, input.metadata::jsonb,
-    input.data_type, tombstone.last_sequence, input.ttl_seconds, input.version,
-    case when input.is_sent then input.version else 0 end,
+    input.data_type, tombstone.last_sequence, input.ttl_seconds, first.version,
+    case when input.is_sent then first.version else 0 end,
     case when input.is_sent then clock_timestamp() end,
     case when input.is_sent then 1 else 0 end,
     case
@@ -49,8 +50,18 @@ with created as (
   )
   join consumers consumer on consumer.name = input.consumer_name
   left join tombstones tombstone on tombstone.id = input.id
+  cross join lateral (values (greatest(
+    input.version,
+    case
+      when not tombstone.is_confirmed and tombstone.consumer_name = input.consumer_name
+      then least(tombstone.version, 2147483646) + 1
+    end
+  ))) as first (version)
+  -- What is there as the statement begins is taken, whatever becomes of it: if its deletion commits meanwhile, its
+  -- tombstone is not seen here.
+  where not exists (select from resources resource where resource.id = input.id)
   on conflict do nothing
-  returning id, source, consumer_name, created_at, sent_at
+  returning id, source, consumer_name, version, created_at, sent_at
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
   select id, consumer_name, false from created where sent_at is null
@@ -59,12 +70,12 @@ with created as (
   select 'spec', id, source, consumer_name, created_at from created
 ), receipted as (
   insert into receipts (id, resource_id, version)
-  select input.receipt, input.id, input.version
-  from unnest($12::text[], $1::text[], $6::int[]) as input (receipt, id, version)
+  select input.receipt, input.id, created.version
+  from unnest($12::text[], $1::text[]) as input (receipt, id)
   join created on created.id = input.id
   where input.receipt is not null
 ), reborn as (
   delete from tombstones using created where tombstones.id = created.id
 )
-select created.id, created.created_at, created.sent_at
+select created.id, created.version, created.created_at, created.sent_at
 from created;

@@ -1,8 +1,9 @@
 -- Looks through pending resources, a part of each lane, for those whose time to be sent again has come.
 --
 -- Due is what the backoff says, and what was last sent before its consumer connected: that message went to a
--- connection that is gone. A walk looks at each pending resource once, however many wait: each step begins
--- where the last one ended, and looks at no more than a number of rows. Nothing is locked.
+-- connection that is gone. And what was sent at a time that is yet to come: the clock was ahead, and by hours perhaps,
+-- so no other time of it says anything. A walk looks at each pending resource once, however many wait: each step
+-- begins where the last one ended, and looks at no more than a number of rows. Nothing is locked.
 --
 -- $1 consumer_names one for each lane to look at
 -- $2 are_deletions which lane that is
@@ -25,7 +26,8 @@ cross join lateral (
       resource.next_send_at,
       resource.next_send_at <= now()
         or resource.sent_at is null
-        or resource.sent_at < turn.connected_at as is_due
+        or resource.sent_at < turn.connected_at
+        or resource.sent_at > clock_timestamp() as is_due
     from resources resource
     where resource.consumer_name = turn.consumer_name
       and (resource.version <> resource.observed_version or resource.deleted_at is not null)

@@ -10,7 +10,8 @@
 -- $5 data_type
 -- not null: is_deleting, is_on_its_way, is_observed, stored_bytes
 select id, version, deleted_at is not null as is_deleting, observed_version = version as is_observed,
-  sent_version = version and coalesce(sent_at >= $4::timestamptz, false) as is_on_its_way,
+  sent_version = version
+    and coalesce(sent_at between $4::timestamptz and clock_timestamp(), false) as is_on_its_way,
   pg_column_size(spec) as stored_bytes
 from resources
 where consumer_name = $1 and id > $2 and data_type = $5

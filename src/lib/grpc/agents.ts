@@ -22,6 +22,7 @@ import {
   resyncSubject,
 } from "../wire/resync.ts";
 import { GrpcError, refuseAgent, STATUS } from "./errors.ts";
+import { type EventLimit, fitEvent } from "./event_limit.ts";
 import { PUBLISH, SUBSCRIBE } from "./paths.ts";
 import type { Call, Methods } from "./call.ts";
 import type { ResponseStream } from "./response.ts";
@@ -55,6 +56,7 @@ export interface AgentDoorOptions {
   heard: (consumerName: string, agentVersion?: string) => void;
   /** Called when a consumer has connected, or has caught up after being slow. */
   wake: (consumerName: string) => void;
+  limit: EventLimit;
   sourceId: string;
   /** Time between heartbeats; undefined for none. */
   heartbeatMs: number | undefined;
@@ -97,7 +99,10 @@ export function createAgentDoor(options: AgentDoorOptions): AgentDoor {
   /** Those whose subscription has come, and will count in a moment: agents do not wait for its headers for ever. */
   const arriving = new Map<string, Promise<void>>();
 
-  const publish = (consumerName: string, event: CloudEvent) => {
+  const publish = (consumerName: string, given: CloudEvent) => {
+    const event = fitEvent(options.limit, consumerName, given);
+    // What is refused has gone as far as it can.
+    if (event === undefined) return true;
     const { dataType } = parseEventType(event.type);
     let isSent = false;
     for (const subscriber of consumers.get(consumerName)?.streams.get(dataType) ?? []) {

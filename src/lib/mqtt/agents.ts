@@ -12,6 +12,7 @@ import { describeError, MaestroError } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
 import { startPump } from "../pump.ts";
+import { toBareDeletion } from "../spec/event.ts";
 import { createEverybody } from "../spec/everybody.ts";
 import type { Ready } from "../spec/publish.ts";
 import { allConsumers, askForStatuses, checkStatuses } from "../status/check.ts";
@@ -87,11 +88,18 @@ export function openMqttAgentDoor(
   const pace = createPace((consumerName) => wake([consumerName]));
   const isReady = (consumerName: string) => !pace.isFull(consumerName);
 
+  const post = async (event: CloudEvent) =>
+    await client.publish(topics.topicOf(event), encodeMqtt(event));
+
   const send = async (consumerName: string, event: CloudEvent): Promise<Sent> => {
     const resourceId = event.extensions[EXT.resourceId];
     if (typeof resourceId === "string") pace.sent(consumerName, resourceId);
     try {
-      const delivery = await client.publish(topics.topicOf(event), encodeMqtt(event));
+      const delivery = await post(event).catch((error) => {
+        const bare = isPassing(error) ? undefined : toBareDeletion(event);
+        if (bare === undefined) throw error;
+        return post(bare);
+      });
       if (delivery === "nobody") roll.missed(consumerName);
       else {
         roll.reached(consumerName);
@@ -111,8 +119,7 @@ export function openMqttAgentDoor(
 
   /** An event that never passes is told to its source; any other is still pending and sent again. */
   const explain = async (event: CloudEvent, error: unknown): Promise<Sent> => {
-    const code = error instanceof MaestroError ? error.code : "internal";
-    if (code === "unavailable" || code === "resource_exhausted") {
+    if (isPassing(error)) {
       mayHaveLost = true;
       return "disconnected";
     }
@@ -224,6 +231,12 @@ export function openMqttAgentDoor(
       await asking;
     },
   };
+}
+
+/** True if the same event may pass later. */
+function isPassing(error: unknown): boolean {
+  const code = error instanceof MaestroError ? error.code : "internal";
+  return code === "unavailable" || code === "resource_exhausted";
 }
 
 /** Nothing that was sent is lost, so nothing is sent again before its time. */

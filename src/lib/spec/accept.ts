@@ -68,7 +68,8 @@ export interface ResourceDeletion {
 
 /** Resolved means committed: the change, and the note that the agent must be told (promise I1). */
 export interface Acceptor {
-  create(resource: NewResource): Promise<void>;
+  /** Resolves to the version that is stored: a higher one than given if an earlier life of the id was abandoned. */
+  create(resource: NewResource): Promise<number>;
   /** Resolves to the version that is stored now. An update that changes nothing keeps it. */
   update(update: ResourceUpdate): Promise<number>;
   /** Unknown and already deleting resources are fine: nothing is left to do. */
@@ -101,9 +102,9 @@ export function createAcceptor(db: Db, sender?: Sender, stored: Stored = () => {
     key: (entry) => entry.id,
   });
   return {
-    create: async (resource) => {
+    create: (resource) => {
       const { id } = resource;
-      await insist("create", id, () => accept({ action: "create", id, input: resource }));
+      return insist("create", id, () => accept({ action: "create", id, input: resource }));
     },
     update: (update) =>
       insist("update", update.id, () => accept({ action: "update", id: update.id, input: update })),

@@ -2,6 +2,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import { violates } from "../db/query.ts";
 import { joinTexts } from "../db/texts.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { parseEventType } from "../wire/event_type.ts";
@@ -60,12 +61,15 @@ export async function createAll(
     resources.map(({ receipt }) => receipt ?? null),
     resources.map((resource) => ttlOf(resource) ?? null),
     resources.map(({ consumerName }) => sender?.isReady(consumerName) ?? false),
-  );
+  ).catch((error) => {
+    // The consumer was deleted while the statement ran: then there is a reason to be found.
+    if (resources.length === 1 && violates(error, "fk_resources_consumers")) return [];
+    throw error;
+  });
   const created = new Map(rows.map((row) => [row.id, row]));
   sender?.send(resources.flatMap((resource, index) => {
-    const { version, consumerName: consumer_name } = resource;
     const row = created.get(resource.id);
-    return toSent(resource, events[index], { ...row, version, consumer_name });
+    return toSent(resource, events[index], { ...row, consumer_name: resource.consumerName });
   }));
   if (rows.length > 0) {
     stored(resources.flatMap(({ id, consumerName }) => {
@@ -76,8 +80,9 @@ export async function createAll(
   const others = resources.filter(({ id }) => !created.has(id));
   // If that cannot be told, those that were created still are.
   const reasons = others.length === 0 ? NONE : await whyNotCreated(db, others).catch(asError);
-  return resources.map(({ id, version }) => {
-    if (created.has(id)) return version;
+  return resources.map(({ id }) => {
+    const row = created.get(id);
+    if (row !== undefined) return row.version;
     return reasons instanceof Error ? reasons : reasons.get(id) ?? RACED;
   });
 }

@@ -57,6 +57,23 @@ export function toSpecEvent(row: SentRow, { sourceId, isResync }: SpecEventOptio
   };
 }
 
+/**
+ * Leaves of a deletion what agents look at, for a road that does not take all of it; undefined for any other event. What
+ * is to go may have been too large to arrive, or have become so since.
+ */
+export function toBareDeletion(event: CloudEvent): CloudEvent | undefined {
+  if (event.extensions[EXT.deletionTimestamp] === undefined) return undefined;
+  const { data: _, datacontenttype: __, extensions, ...rest } = event;
+  const needed = Object.entries(extensions).filter(([name]) => NEEDED.has(name));
+  return { ...rest, extensions: Object.fromEntries(needed) };
+}
+
+/** By these an agent knows what is to be deleted, and that a server says so which knows it. */
+const NEEDED = new Set<string>([
+  ...[EXT.resourceId, EXT.resourceVersion, EXT.clusterName, EXT.originalSource],
+  ...[EXT.deletionTimestamp, EXT.readAt],
+]);
+
 /** A deletion for what an agent holds and the server knows to be gone, since `deletedAt`. */
 export function toForgottenEvent(
   consumerName: string,

@@ -46,8 +46,9 @@ export async function createOne(
     ...optional({ metadata, receipt }),
     event: createOwnEvent({ ...subject, version, tracing }),
   };
-  await parts.first(id, () => parts.acceptor.create(resource));
-  return { row: await asWritten(parts, foreseenRow(wanted)), outcome: "created" };
+  const now = await parts.first(id, () => parts.acceptor.create(resource));
+  const row = foreseenRow({ ...wanted, version: now });
+  return { row: await asWritten(parts, row), outcome: "created" };
 }
 
 /** Makes it be what is wanted, whether it is there or not. */
