@@ -128,6 +128,15 @@ const REFUSED: [
     "the header If-Match must be * or one ETag that was answered here",
     { "If-Match": "abc" },
   ],
+  ...["PATCH", "DELETE"].map((method) =>
+    [
+      "the condition that nothing is there",
+      method,
+      {},
+      `the header If-None-Match does not go with ${method}`,
+      { "If-None-Match": "*" },
+    ] satisfies (typeof REFUSED)[number]
+  ),
   [
     "two versions",
     "PATCH",
