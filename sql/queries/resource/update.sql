@@ -74,6 +74,8 @@ with input as (
     and resource.source = coalesce(input.source, resource.source)
     and resource.created_at = coalesce(input.life, resource.created_at)
     and resource.spec_hash <> input.spec_hash
+    -- There is none behind the last, and one that cannot be counted up must not fail the others.
+    and resource.version < 2147483647
   returning resource.id, resource.source, resource.consumer_name, resource.version,
     resource.labels_before, resource.created_at,
     case when resource.consumer_name = input.send_to then resource.sent_at end as sent_at
