@@ -16,7 +16,7 @@ export type PatchStep =
   );
 
 /** More would be a document of its own, sent whole; and a step in a long list moves all behind it. */
-const STEPS_MAX = 1_000;
+export const STEPS_MAX = 1_000;
 /** Copies of copies grow without end; this is as much as a body may have. */
 const COPIED_LENGTH_MAX = 4 * 1024 * 1024;
 
