@@ -42,7 +42,7 @@ with input as (
     spec_event = input.spec_event::json,
     labels_before = case
       when resource.metadata -> 'labels' is distinct from input.metadata::jsonb -> 'labels'
-      then coalesce(resource.metadata -> 'labels', '{}')
+      then coalesce(resource.metadata -> 'labels', 'null')
     end,
     metadata = input.metadata::jsonb,
     data_type = input.data_type,
