@@ -131,9 +131,8 @@ function startUp(
 ) {
   const sources = createSourceDoor({
     acceptor,
-    authenticate: async (authorization) => {
-      if (config["grpc-authn-type"] !== "mock") await authenticate({ authorization });
-    },
+    authenticate: async (authorization) =>
+      config["grpc-authn-type"] === "mock" ? undefined : await authenticate({ authorization }),
     answerResync: (asking, request) =>
       answerStatusResync(db, feed, asking, { ...request, sourceId: config["source-id"] }),
     beforeSubscribe: () => feed.open(),

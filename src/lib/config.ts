@@ -11,6 +11,7 @@ import {
   type FlagValues,
   integer,
   optionalText,
+  optionalUrl,
   parseFlags,
   port,
   positive,
@@ -83,7 +84,7 @@ export const SERVER_FLAGS = {
   ),
   "enable-jwt": boolean("on", "ask for a token on REST; false lets everybody in"),
   "jwk-cert-file": optionalText("file", "JWKS that tokens are verified against"),
-  "jwk-cert-url": optionalText("url", "JWKS that tokens are verified against"),
+  "jwk-cert-url": optionalUrl("JWKS that tokens are verified against"),
   "enable-grpc-server": boolean("on", "serve sources over gRPC"),
   "grpc-authn-type": choice(
     ["jwt", "mock"],

@@ -39,6 +39,17 @@ export function optionalText(value: string, meaning: string): Flag<string | unde
   return { value, shown: "", meaning, fallback: undefined, parse: (given) => given };
 }
 
+/** The address of something on the web, or absent. */
+export function optionalUrl(meaning: string): Flag<string | undefined> {
+  return {
+    ...optionalText("url", meaning),
+    parse(given) {
+      if (/^https?:/.test(given) && URL.canParse(given)) return given;
+      throw expected("an address such as https://example.com/keys");
+    },
+  };
+}
+
 /** A setting of several texts, divided by commas or given several times. */
 export function list(value: string, meaning: string): Flag<string[]> {
   const parse = (given: string) => given.split(",").filter((part) => part !== "");
@@ -74,7 +85,8 @@ export function integer(
     meaning,
     fallback,
     parse: (given) => {
-      const number = Number(given);
+      // To JavaScript nothing is 0, which as a port would be any.
+      const number = given.trim() === "" ? NaN : Number(given);
       if (Number.isInteger(number) && number >= limits.min && number <= limits.max) return number;
       throw expected(`a whole number from ${limits.min} to ${limits.max}`);
     },
@@ -177,7 +189,7 @@ export function parseFlags<Table extends FlagTable>(
       continue;
     }
     const [, name = "", inline] = /^--?([^=]+)(?:=([\s\S]*))?$/.exec(arg) ?? [];
-    const flag = table[name];
+    const flag = Object.hasOwn(table, name) ? table[name] : undefined;
     if (flag === undefined) throw unknownFlag(arg, name, table);
     const before = given.get(name);
     const take = (value: string) =>

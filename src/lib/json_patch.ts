@@ -16,9 +16,13 @@ export type PatchStep =
   );
 
 /** More would be a document of its own, sent whole; and a step in a long list moves all behind it. */
-const STEPS_MAX = 1_000;
+export const STEPS_MAX = 1_000;
 /** Copies of copies grow without end; this is as much as a body may have. */
 const COPIED_LENGTH_MAX = 4 * 1024 * 1024;
+
+const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
+/** Found from behind, since there may be many in front of another digit. */
+const TRAILING_ZEROS = /(?<=^|[1-9])0+$/;
 
 const MEMBERS: Record<PatchStep["op"], readonly ("value" | "from")[]> = {
   add: ["value"],
@@ -111,11 +115,24 @@ function isSame(found: unknown, value: unknown): boolean {
   }
   if (!isObject(value)) {
     const isScalar = !Array.isArray(found) && !isObject(found);
-    return isScalar && canonicalJson(found) === canonicalJson(value);
+    return isScalar && scalarText(found) === scalarText(value);
   }
   const members = Object.entries(value);
   return isObject(found) && Object.keys(found).length === members.length &&
     members.every(([key, inner]) => Object.hasOwn(found, key) && isSame(found[key], inner));
+}
+
+/** Numbers are the same whatever they are written like (RFC 6902 §4.6): whoever reads `1.0` may send `1`. */
+function scalarText(value: unknown): string {
+  const text = canonicalJson(value);
+  const [, sign, whole = "", fraction = "", exponent = "0"] = NUMBER.exec(text) ?? [];
+  if (sign === undefined) return text;
+  const digits = (whole + fraction).replace(/^0+/, "");
+  const zeros = digits.length - digits.replace(TRAILING_ZEROS, "").length;
+  if (zeros === digits.length) return "0";
+  return `${sign}${digits.slice(0, digits.length - zeros)}e${
+    Number(exponent) - fraction.length + zeros
+  }`;
 }
 
 function read(root: unknown, path: readonly string[], at: string): unknown {

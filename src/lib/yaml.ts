@@ -70,6 +70,8 @@ const WORDS = new Map<string, boolean | null>([
 // A zero in front means octal, so digits behind it that are not octal make no integer.
 const INTEGER = /^[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)$/;
 const FLOAT = /^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$/;
+/** The longest is binary. */
+const LENGTH_64_BITS = "0b".length + 64;
 const NOT_IN_JSON = /^([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$/;
 
 function wordValue(text: string): boolean | null | typeof NOT_RESOLVED {
@@ -80,15 +82,23 @@ function wordValue(text: string): boolean | null | typeof NOT_RESOLVED {
 function numberValue(text: string): unknown {
   if (NOT_IN_JSON.test(text)) throw new Error(`"${text}" is no number that JSON has`);
   const digits = text.replaceAll("_", "");
-  if (INTEGER.test(text)) return keepNumber(integerText(digits));
+  const integer = INTEGER.test(text) ? integerText(digits) : undefined;
+  if (integer !== undefined) return keepNumber(integer);
   return FLOAT.test(digits) && /^[-+.\d]/.test(text) ? keepNumber(floatText(digits)) : NOT_RESOLVED;
 }
 
-function integerText(digits: string): string {
+/** The integer in decimal; undefined for one of another base that takes more than 64 bits: to go-yaml it is none. */
+function integerText(digits: string): string | undefined {
   const bare = digits.replace(/^[-+]/, "");
-  const octal = /^0([0-7]+)$/.exec(bare)?.[1];
-  const value = BigInt(octal === undefined ? bare : `0o${octal}`);
-  return String(digits.startsWith("-") ? -value : value);
+  const isNegative = digits.startsWith("-");
+  if (/^[1-9]/.test(bare)) return isNegative ? `-${bare}` : bare;
+  const short = bare.replace(/^(0[box]?)0+(?=.)/, "$1");
+  // To convert it would take seconds, if it is as long as a body may be.
+  if (short.length > LENGTH_64_BITS) return undefined;
+  const octal = /^0([0-7]+)$/.exec(short)?.[1];
+  const value = BigInt(octal === undefined ? short : `0o${octal}`);
+  if (value > (isNegative ? 2n ** 63n : 2n ** 64n - 1n)) return undefined;
+  return String(isNegative ? -value : value);
 }
 
 // JSON has no plus in front, no digits missing, and no leading zeros.

@@ -53,6 +53,13 @@ const REFUSALS: Row[] = [
   },
   {
     to: "sources",
+    event: { id: "new", consumerName: "c1", extensions: { metadata: '{"a":{"b":1e131071}}' } },
+    code: UNKNOWN,
+    details: "failed to decode cloudevent: metadata.a.b: Invalid value: 1e131071: " +
+      "must have at most 100 digits, and an exponent of two",
+  },
+  {
+    to: "sources",
     event: { id: "new", consumerName: "nobody" },
     code: UNKNOWN,
     details: "failed to create resource: maestro-…",

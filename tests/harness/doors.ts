@@ -32,6 +32,8 @@ export interface DoorsOptions {
   database?: TestDatabase;
   /** Sources need this token. */
   adminToken?: string;
+  /** Sources need a token that the keys of this file verify. */
+  jwksFile?: string;
   log?: Logger;
 }
 
@@ -40,15 +42,16 @@ export async function openDoors(options: DoorsOptions = {}): Promise<Doors> {
   await using stack = new AsyncDisposableStack();
   const database = options.database ?? stack.use(await createDatabase());
   const log = options.log ?? testLogger();
-  const { adminToken } = options;
+  const { adminToken, jwksFile } = options;
   const parsed = parseServerConfig([
     ...["--database-url", database.url, "--enable-jwt=false", "--grpc-authn-type=mock"],
     ...options.args ?? [],
   ], {});
-  const config = adminToken === undefined
+  const config = adminToken === undefined && jwksFile === undefined
     ? parsed
     : { ...parsed, "grpc-authn-type": "jwt" as const };
-  const authenticate = createAuthenticator({ adminToken, log });
+  const jwks = jwksFile === undefined ? undefined : { file: jwksFile };
+  const authenticate = createAuthenticator({ adminToken, jwks, log });
   const flows = await startFlows(stack, {
     ...{ db: database.db, config, log, authenticate },
     ...(options.isDeaf && { listen: listenDeaf }),

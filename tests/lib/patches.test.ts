@@ -93,6 +93,12 @@ const APPLIED: [appendix: string, document: string, patch: string, result: strin
     '{"a":9007199254740993,"b":9007199254740993}',
   ],
   [
+    "test of numbers",
+    '{"a":[1.0,100,0.5,-1200,0,1e2]}',
+    '[{"op":"test","path":"/a","value":[1,1E+2,5e-1,-12.0e2,0.00,100]}]',
+    '{"a":[1.0,100,0.5,-1200,0,1e2]}',
+  ],
+  [
     "prototype",
     '{"a":1}',
     '[{"op":"add","path":"/__proto__","value":{"x":1}}]',

@@ -38,6 +38,15 @@ const REFUSED: [
 ][] = [
   ["no consumer", "POST", { manifests: [] }, "consumer_name is required"],
   ["no manifests", "POST", { consumer_name: "c" }, "manifests is required"],
+  ...["1e131071", "1e999999", "-2.5E-400", "9".repeat(101)].map((number) =>
+    [
+      `metadata with the number ${number}`,
+      "POST",
+      `{"consumer_name": "c", "manifests": [], "metadata": {"a": [1, ${number}]}}`,
+      `the metadata of the resource is invalid, metadata.a.1: Invalid value: ${number}: ` +
+      "must have at most 100 digits, and an exponent of two",
+    ] satisfies (typeof REFUSED)[number]
+  ),
   [
     "manifests that are no list",
     "PUT",
@@ -119,6 +128,15 @@ const REFUSED: [
     "the header If-Match must be * or one ETag that was answered here",
     { "If-Match": "abc" },
   ],
+  ...["PATCH", "DELETE"].map((method) =>
+    [
+      "the condition that nothing is there",
+      method,
+      {},
+      `the header If-None-Match does not go with ${method}`,
+      { "If-None-Match": "*" },
+    ] satisfies (typeof REFUSED)[number]
+  ),
   [
     "two versions",
     "PATCH",

@@ -241,6 +241,35 @@ test("10,000 creates of one id at once: one is 201, the others are 409", async (
   expect(row).toEqual({ n: 1 });
 }, 60_000);
 
+test("behind the last version that there is comes none, and whoever changes others meanwhile is not held up", async () => {
+  const last = 2_147_483_647;
+  const { body } = await rest.call("POST", BUNDLES, bundle({ version: last }));
+  const other = await rest.call("POST", BUNDLES, bundle());
+  const labels = { metadata: { labels: { a: "b" } } };
+  const event = {
+    ...{ specversion: "1.0", id: "1", source: "maestro", resourceid: body.id, resourceversion: 0 },
+    type: "io.open-cluster-management.works.v1alpha1.manifestbundles.spec.update_request",
+    ...{ clustername: consumer, data: { manifests: [] } },
+  };
+
+  const [changed, ...refused] = await Promise.all([
+    rest.call("PATCH", other.body.href, labels),
+    rest.call("PATCH", body.href, labels),
+    rest.call("PATCH", `${body.href}?dryRun=true`, labels),
+    rest.call("POST", `${V1}/cloudevents`, event, {
+      "Content-Type": "application/cloudevents+json",
+    }),
+  ]);
+
+  expect([changed.status, changed.body.version]).toEqual([200, 2]);
+  const reason =
+    `Cannot update resource "${body.id}": its version ${last} is the last that there ` +
+    "is; delete it and create it anew";
+  for (const answer of refused) expect([answer.status, answer.body.reason]).toEqual([409, reason]);
+  expect((await rest.call("PATCH", body.href, { version: last })).status).toBe(200);
+  expect((await rest.call("DELETE", body.href)).status).toBe(204);
+});
+
 test("a dry run answers as the change would, and nothing is stored", async () => {
   const { path, id } = await create();
   const dry = "?dryRun=true";

@@ -190,6 +190,22 @@ test("a token goes on in its own list only", async () => {
   }
 });
 
+test("a walk by version goes on behind the last version that there is", async () => {
+  const consumer_name = await rest.consumer();
+  const versions = [7, 1_999_999_999, 2_000_000_000, 2_147_483_647];
+  for (const version of versions) {
+    await rest.call("POST", BUNDLES, { consumer_name, version, manifests: [] });
+  }
+
+  const pages = await walk(
+    BUNDLES,
+    1,
+    `${search(`consumer_name = '${consumer_name}'`)}&orderBy=version`,
+  );
+
+  expect(pages.flat().map(({ version }) => version)).toEqual(versions);
+});
+
 test("fields shows these members only, the id always, and of a document what lies below", async () => {
   const name = await rest.consumer();
   const made = await rest.call("POST", RESOURCES, { consumer_name: name, manifest: NGINX });

@@ -165,6 +165,27 @@ test("a bundle that begins or ends to pass the search is told as added and delet
   expect(watcher.told(other)).toEqual([]);
 });
 
+test("a bundle begins and ends to have labels at all", async () => {
+  await using doors = await openWatchDoors();
+  const consumerName = await doors.consumer();
+  const [id, other] = [crypto.randomUUID(), crypto.randomUUID()];
+  await spec(doors, { id, consumerName });
+  await using without = await watch(doors.bundles, { search: "labels is null" });
+  await using having = await watch(doors.bundles, { search: "labels is not null" });
+  const update = { action: "update_request" as const, consumerName };
+  await spec(doors, { ...update, id, labels: { tier: "gold" }, data: bundle("2") });
+  await having.waitFor(({ data }) => data.id === id);
+  await spec(doors, { ...update, id, data: bundle("3") });
+  await without.waitFor(({ data }) => data.version === 3);
+  await spec(doors, { id: other, consumerName });
+  await spec(doors, { id: `${other}-labels`, consumerName, labels: { tier: "gold" } });
+  await without.waitFor(({ data }) => data.id === other);
+  await having.waitFor(({ data }) => data.id === `${other}-labels`);
+
+  expect(without.told(id)).toEqual(["added 1", "deleted 2", "added 3"]);
+  expect(having.told(id)).toEqual(["added 2", "deleted 3"]);
+});
+
 test("a bundle that ends to pass the search, and is gone before anybody looks, is told as deleted", async () => {
   await using doors = await openWatchDoors();
   const consumerName = await doors.consumer();

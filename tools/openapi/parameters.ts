@@ -131,7 +131,7 @@ export const PARAMETERS = {
       "that has come meanwhile is no reason to refuse.",
     {
       type: "string",
-      pattern: '^(\\*|(W/)?"[1-9][0-9]{0,8}(-[0-9a-z]{1,13}(-[0-9a-f]+)?)?")$',
+      pattern: '^(\\*|(W/)?"[1-9][0-9]{0,9}(-[0-9a-z]{1,13}(-[0-9a-f]+)?)?")$',
     },
   ),
   ifNoneMatch: header("If-None-Match", "ETags that the client holds: then the answer is 304.", {

@@ -42,7 +42,7 @@ with input as (
     spec_event = input.spec_event::json,
     labels_before = case
       when resource.metadata -> 'labels' is distinct from input.metadata::jsonb -> 'labels'
-      then coalesce(resource.metadata -> 'labels', '{}')
+      then coalesce(resource.metadata -> 'labels', 'null')
     end,
     metadata = input.metadata::jsonb,
     data_type = input.data_type,
@@ -74,6 +74,8 @@ with input as (
     and resource.source = coalesce(input.source, resource.source)
     and resource.created_at = coalesce(input.life, resource.created_at)
     and resource.spec_hash <> input.spec_hash
+    -- There is none behind the last, and one that cannot be counted up must not fail the others.
+    and resource.version < 2147483647
   returning resource.id, resource.source, resource.consumer_name, resource.version,
     resource.labels_before, resource.created_at,
     case when resource.consumer_name = input.send_to then resource.sent_at end as sent_at

@@ -1,8 +1,11 @@
 /** The gRPC door for sources: specs come in, statuses go out. */
 
+import type { Caller } from "../access/caller.ts";
+import { rightsOf } from "../access/rights.ts";
+import { MaestroError } from "../errors.ts";
+import type { Logger } from "../log.ts";
 import type { Acceptor } from "../spec/accept.ts";
 import { readSpecChange } from "../spec/change.ts";
-import type { Logger } from "../log.ts";
 import type { Asking } from "../status/resync.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import { ACTION, type EventType, parseEventType } from "../wire/event_type.ts";
@@ -18,8 +21,8 @@ import { anyCaughtUp, createHeartbeats, createSubscriber, type Subscriber } from
 
 export interface SourceDoorOptions {
   acceptor: Acceptor;
-  /** Throws `unauthenticated` unless the caller may enter. */
-  authenticate: (authorization: string | undefined) => Promise<void>;
+  /** Who calls; nobody is asked if undefined. Throws `unauthenticated` unless the caller may enter. */
+  authenticate: (authorization: string | undefined) => Promise<Caller | undefined>;
   /** Sends the statuses of a source that differ from what it holds. */
   answerResync: (
     asking: Asking,
@@ -103,11 +106,13 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
   const enter = (call: Call) => options.authenticate(call.header("authorization"));
 
   const receive = async (message: Uint8Array, call: Call) => {
-    await enter(call);
+    const caller = await enter(call);
     const event = decodePublishRequest(message);
     const type = parseEventType(event.type);
-    if (type.action === ACTION.resyncRequest) resync(event, type, call);
-    else await accept(options.acceptor, event, type);
+    // Like all reading, a resync is free to whoever has come in.
+    if (type.action === ACTION.resyncRequest) return resync(event, type, call);
+    refuseForeign(caller, event.source, options.log);
+    await accept(options.acceptor, event, type);
   };
 
   const letIn = (source: string, stream: ResponseStream, listener: Listener) => {
@@ -172,6 +177,19 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
 
 function refuse(error: unknown): Promise<never> {
   return Promise.reject(refuseSourceInput(error));
+}
+
+/** Throws `permission_denied` if the caller may not change what this source has, in the words of the Go server. */
+function refuseForeign(caller: Caller | undefined, source: string, log: Logger): void {
+  const rights = rightsOf(caller);
+  if (rights.mayChange === "everything") return;
+  if (rights.mayChange === "own" && rights.source === source) return;
+  const may = rights.mayChange === "own"
+    ? `change only resources of source "${rights.source}"`
+    : "only look";
+  log.info("refused an event of a source", { source, caller: caller?.name });
+  const reason = `unauthorized to publish the event from source ${source}`;
+  throw new MaestroError("permission_denied", `${reason}: "${caller?.name}" may ${may}`);
 }
 
 async function accept(acceptor: Acceptor, event: CloudEvent, type: EventType): Promise<void> {

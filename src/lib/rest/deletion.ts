@@ -40,9 +40,6 @@ export async function answerDeletion(
   }
   return await answerOnce(c, parts, "", async (receipt) => {
     const preconditions = parsePreconditions(c);
-    if (preconditions.mustBeNew) {
-      throw badRequest("the header If-None-Match does not go with DELETE");
-    }
     const options = writeOptions(c, type, { preconditions, receipt });
     await onCondition(preconditions, () => spec.writer.delete(id, options));
     return sendNothing(c);

@@ -5,6 +5,7 @@ import type { Listed } from "../search/listed.ts";
 import type { OrderTerm } from "../search/order.ts";
 import { badRequest } from "../search/refusal.ts";
 import { checkTime } from "../search/values.ts";
+import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
 
 /** Where a walk goes on. */
 export interface Place {
@@ -67,7 +68,9 @@ function isPage(page: unknown): page is number {
 function checkedValue(listed: Listed, term: OrderTerm | undefined, value: unknown): string {
   if (term === undefined || typeof value !== "string" || value.includes("\0")) throw unreadable();
   const type = listed.columns[term.column];
-  if (type === "number" && !/^-?\d{1,9}$|^1\d{9}$/.test(value)) throw unreadable();
+  // A version, or none that a row can have.
+  const isVersion = /^\d{1,10}$/.test(value) && Number(value) <= RESOURCE_VERSION_MAX;
+  if (type === "number" && !isVersion) throw unreadable();
   if (type !== "time") return value;
   if (term.column === "deleted_at" && value === "infinity") return value;
   const checked = checkTime(value);

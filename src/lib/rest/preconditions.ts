@@ -44,6 +44,10 @@ export function parsePreconditions(
   if (!mustBeNew && c.req.header("If-None-Match") !== undefined) {
     throw badRequest('the header If-None-Match of a change must be "*"');
   }
+  // Only what creates can be meant to find nothing.
+  if (mustBeNew && ["PATCH", "DELETE"].includes(c.req.method)) {
+    throw badRequest(`the header If-None-Match does not go with ${c.req.method}`);
+  }
   if (match === undefined) return { version, life: undefined, isFromHeader: false, mustBeNew };
   if (mustBeNew) throw badRequest("the headers If-Match and If-None-Match do not go together");
   if (match === "*") return { version, life: undefined, isFromHeader: true, mustBeNew };

@@ -4,7 +4,7 @@ import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
 import { violates } from "../db/query.ts";
 import { joinTexts } from "../db/texts.ts";
-import { type CloudEvent, EXT } from "../wire/event.ts";
+import { type CloudEvent, EXT, RESOURCE_VERSION_MAX } from "../wire/event.ts";
 import { parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 import type { NewResource, ResourceDeletion, ResourceUpdate } from "./accept.ts";
@@ -12,6 +12,7 @@ import {
   alreadyExists,
   foreign,
   notFound,
+  noVersionLeft,
   staleVersion,
   underDeletion,
   unknownConsumer,
@@ -145,7 +146,8 @@ export async function updateAll(
     }
     if (row.is_deleting) return underDeletion(update.id);
     if (isSuperseded(update, { ...row, version: row.version })) return staleVersion(row.version);
-    return row.is_same ? row.version : RACED;
+    if (row.is_same) return row.version;
+    return row.version < RESOURCE_VERSION_MAX ? RACED : noVersionLeft(update.id);
   });
 }
 

@@ -17,7 +17,7 @@ import {
 import { ACTION, type EventType } from "../wire/event_type.ts";
 import { parseSpec, peersBundleText } from "../wire/read_spec.ts";
 import type { Acceptor } from "./accept.ts";
-import { validateBundle, validateSingle } from "./validate.ts";
+import { longNumberError, validateBundle, validateSingle } from "./validate.ts";
 
 /** A change that a source asks for. */
 export interface SpecChange {
@@ -139,7 +139,10 @@ function readSpec(event: CloudEvent, dataType: string, options: { isUpdate: bool
 /** It is searched later, so it must be an object, and it must be one before it is stored. */
 function checkMetadata(event: CloudEvent): void {
   const metadata = optionalStringExtension(event, EXT.metadata);
-  if (metadata !== undefined) parseJsonObject(metadata, "the metadata extension");
+  if (metadata === undefined) return;
+  const parsed = parseJsonObject(metadata, "the metadata extension");
+  const error = longNumberError("metadata", parsed);
+  if (error !== undefined) throw new MaestroError("invalid_argument", error);
 }
 
 /** Throws `invalid_argument` if an id that somebody chose could not be delivered. */

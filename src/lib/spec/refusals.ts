@@ -1,6 +1,7 @@
 /** Why a change of a resource is refused, in the words that clients know. */
 
 import { MaestroError } from "../errors.ts";
+import { RESOURCE_VERSION_MAX } from "../wire/event.ts";
 
 /** An id that is not stored. */
 export function notFound(id: string): MaestroError {
@@ -33,6 +34,14 @@ export function staleVersion(latestVersion: number): MaestroError {
     `the resource version is not the latest, the latest version: ${latestVersion}`,
     { latestVersion },
   );
+}
+
+/** A change of what has counted as far as its number goes. */
+export function noVersionLeft(id: string): MaestroError {
+  const message =
+    `Cannot update resource "${id}": its version ${RESOURCE_VERSION_MAX} is the last that there is; ` +
+    "delete it and create it anew";
+  return new MaestroError("conflict", message);
 }
 
 /** A change of what belongs to another source. */

@@ -5,7 +5,7 @@
  */
 
 import { MaestroError } from "../errors.ts";
-import { canonicalJson, isObject, type JsonObject } from "../json.ts";
+import { canonicalJson, isObject, type JsonObject, rawNumber } from "../json.ts";
 import {
   dns1035LabelErrors,
   dns1123LabelErrors,
@@ -17,6 +17,8 @@ import type { BundleSpec } from "../wire/work_spec.ts";
 
 /** Keys and values together, as the Kubernetes API limits them. */
 const ANNOTATION_BYTES_MAX = 256 * 1024;
+
+const SHORT_NUMBER = /^[^eE]{1,100}(?:[eE][+-]?\d{1,2})?$/;
 
 const REQUIRED = "Required value: field not set";
 
@@ -58,9 +60,29 @@ export function bundleErrors({ manifests }: BundleSpec): string[] {
   });
 }
 
-/** What is wrong with the labels and annotations of a bundle, by which it is searched. */
-export function bundleMetadataErrors({ labels, annotations }: JsonObject): string[] {
-  return [...labelErrors(labels), ...annotationErrors(annotations)];
+/** What is wrong with the metadata of a bundle, by which it is searched. */
+export function bundleMetadataErrors(metadata: JsonObject): string[] {
+  const { labels, annotations } = metadata;
+  const tooLong = longNumberError("metadata", metadata);
+  return [...labelErrors(labels), ...annotationErrors(annotations), ...tooLong ? [tooLong] : []];
+}
+
+/**
+ * Says where a number is that PostgreSQL writes out in too many digits, if there is one: metadata is kept as jsonb, of which
+ * every reading would make 131,072 digits of `1e131071`, and which cannot keep larger ones.
+ */
+export function longNumberError(path: string, value: unknown): string | undefined {
+  const digits = typeof value === "number" ? String(value) : rawNumber(value);
+  if (digits !== undefined) {
+    const expected = "must have at most 100 digits, and an exponent of two";
+    return SHORT_NUMBER.test(digits) ? undefined : invalidValue(path, value, expected);
+  }
+  const members = Array.isArray(value) || isObject(value) ? Object.entries(value) : [];
+  for (const [key, member] of members) {
+    const error = longNumberError(`${path}.${key}`, member);
+    if (error !== undefined) return error;
+  }
+  return undefined;
 }
 
 /** The same for a manifest that came by itself. */

@@ -1,7 +1,7 @@
 /** The changes of a writer, one by one: what they check, what they store, and when they look again. */
 
 import { MaestroError } from "../errors.ts";
-import { MANIFEST_BUNDLES } from "../wire/event.ts";
+import { MANIFEST_BUNDLES, RESOURCE_VERSION_MAX } from "../wire/event.ts";
 import { ACTION } from "../wire/event_type.ts";
 import type { NewResource } from "./accept.ts";
 import type { CreateFirst } from "./creating.ts";
@@ -11,7 +11,7 @@ import { foresee, foreseenRow } from "./foresee.ts";
 import { createOwnEvent } from "./own_event.ts";
 import type { ReadResource } from "./read_resources.ts";
 import { findMade } from "./receipts.ts";
-import { foreign, notFound, staleVersion, underDeletion } from "./refusals.ts";
+import { foreign, notFound, noVersionLeft, staleVersion, underDeletion } from "./refusals.ts";
 import type { Creation, WriteOptions, WriterParts, Written } from "./write.ts";
 
 /** How often somebody else may be faster before the caller hears of it. */
@@ -132,6 +132,7 @@ async function replaceRow(
   const { id, consumer_name: consumerName, data_type: dataType } = row;
   const stored = encodeDraft(draft, row);
   const isSame = stored.spec === row.spec && stored.metadata === (row.metadata ?? undefined);
+  if (!isSame && row.version >= RESOURCE_VERSION_MAX) throw noVersionLeft(id);
   const version = isSame ? row.version : row.version + 1;
   if (options.isDryRun) {
     const wanted = { ...row, consumerName, ...stored, version };

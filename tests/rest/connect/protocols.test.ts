@@ -105,6 +105,23 @@ test("curl reads by GET as well, and is refused in JSON", async () => {
   expect((await call(doors.rest, "maestro.v1.ResourceBundleService/Nope", {})).status).toBe(404);
 });
 
+test("a deadline further away than timers reach is none that has passed", async () => {
+  await using doors = await openWatchDoors();
+  const id = "far";
+  await publish(doors.sources, specEvent({ id, consumerName: await doors.consumer() }));
+  const web = { "Content-Type": "application/grpc-web+proto" };
+  const named = new Uint8Array([0, 0, 0, 0, 5, 10, 3, ...Buffer.from(id)]);
+
+  for (const timeout of ["2147483647", "2147483648", "9999999999"]) {
+    const answer = await call(doors.rest, GET, { id }, { "Connect-Timeout-Ms": timeout });
+    expect([timeout, answer.status]).toEqual([timeout, 200]);
+  }
+  for (const timeout of ["596H", "597H", "99999999M", "99999999S", "99999999m"]) {
+    const answer = await call(doors.rest, GET, named, { ...web, "Grpc-Timeout": timeout });
+    expect([timeout, await answer.text()]).toEqual([timeout, expect.stringContaining("status: 0")]);
+  }
+});
+
 test("a request may be compressed; one that is too large is refused, whole or compressed", async () => {
   await using doors = await openWatchDoors();
   const gzip = (text: string) =>

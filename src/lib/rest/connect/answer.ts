@@ -2,6 +2,7 @@
 
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { TIMER_MS_MAX } from "../../call_at.ts";
 import { CALLER, type CallParts } from "./call.ts";
 import type { CallAnswer, CallRequest } from "./routes.ts";
 
@@ -16,7 +17,7 @@ export async function answerCall(
     httpVersion: "",
     method: request.method,
     url: request.url,
-    header: request.headers,
+    header: withinTimers(request.headers),
     body: toBody([received]),
     signal: gone.signal,
     contextValues: createContextValues().set(CALLER, caller),
@@ -26,6 +27,19 @@ export async function answerCall(
   const cancelled = () => gone.abort(new ConnectError("the client is gone", Code.Canceled));
   const body = isWhole ? await readAll(answered) : toStream(answered, { alive, cancelled });
   return { status, headers: header ?? [], body };
+}
+
+const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000 };
+
+/** Without a deadline that no timer takes: the library would find it over at once. */
+function withinTimers(given: Headers): Headers {
+  const [, connect = "0"] = /^(\d{1,10})$/.exec(given.get("connect-timeout-ms") ?? "") ?? [];
+  const [, grpc = "0", unit = ""] = /^(\d{1,8})([HMS])$/.exec(given.get("grpc-timeout") ?? "") ??
+    [];
+  const headers = new Headers(given);
+  if (Number(connect) > TIMER_MS_MAX) headers.delete("connect-timeout-ms");
+  if (Number(grpc) * (UNIT_MS[unit] ?? 0) > TIMER_MS_MAX) headers.delete("grpc-timeout");
+  return headers;
 }
 
 /**

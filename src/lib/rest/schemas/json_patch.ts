@@ -1,6 +1,7 @@
 /** JSON patches as they are described; `json_patch.ts` checks them, step by step. */
 
 import * as v from "valibot";
+import { STEPS_MAX } from "../../json_patch.ts";
 
 const Pointer = v.pipe(
   v.string(),
@@ -22,7 +23,7 @@ export const JsonPatch = v.pipe(
     step("move", { from: Pointer }),
     step("copy", { from: Pointer }),
   ])),
-  v.maxLength(10_000),
+  v.maxLength(STEPS_MAX),
   v.description(
     "Steps of RFC 6902 on the bundle as it is shown. All of them count, or none; a `test` of " +
       "`/version` says which version was seen.",
