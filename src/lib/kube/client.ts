@@ -103,11 +103,11 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
       // An apply creates what is missing, so what it misses is something else: the namespace.
       return await (type === "apply" ? sent : unlessGone(sent));
     },
-    async delete(ref, { uid, propagationPolicy }) {
+    async delete(ref, { propagationPolicy, ...preconditions }) {
       const body = {
         apiVersion: "v1",
         kind: "DeleteOptions",
-        preconditions: { uid },
+        preconditions,
         propagationPolicy,
       };
       const request: KubeRequest = { method: "DELETE", path: objectPath(ref), body };

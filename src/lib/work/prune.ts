@@ -21,6 +21,9 @@ const RANK_PATIENCE_MS = 30_000;
 /** Objects that are deleted at once. */
 const PARALLEL_MAX = 8;
 
+/** Looks at an object that changes between the look and the deletion; then it has to wait for the next round. */
+const ATTEMPTS_MAX = 5;
+
 /** An object that does not go by itself. */
 export interface Wait {
   entry: AppliedResource;
@@ -73,7 +76,7 @@ export async function pruneResources(
     for (let at = 0; at < group.length; at += PARALLEL_MAX) {
       const batch = group.slice(at, at + PARALLEL_MAX);
       const states = await Promise.allSettled(
-        batch.map((entry) => pruneOne(kube, log, entry, owner)),
+        batch.map((entry) => pruneUnchanged(kube, log, entry, owner)),
       );
       states.forEach((state, index) => {
         const entry = batch[index];
@@ -90,6 +93,23 @@ export async function pruneResources(
     if (result.pending.length > before) waitedFor++;
   }
   return result;
+}
+
+/** An object that changed in between is looked at anew: it may have got another owner, or be another. */
+async function pruneUnchanged(
+  kube: Kube,
+  log: Logger,
+  entry: AppliedResource,
+  owner: OwnerReference,
+): Promise<"gone" | Wait> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await pruneOne(kube, log, entry, owner);
+    } catch (error) {
+      const isConflict = error instanceof KubeError && error.status === 409;
+      if (!isConflict || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
 }
 
 async function pruneOne(
@@ -110,20 +130,16 @@ async function pruneOne(
   }
   if (entry.uid !== "" && metadata["uid"] !== entry.uid) return "gone";
   if (metadata["deletionTimestamp"] !== undefined) return waitOf(entry, metadata);
-  try {
-    const uid = String(metadata["uid"]);
-    const isThere = await kube.delete(ref, { uid, propagationPolicy: "Background" });
-    log.info("deleted", { resource: ref.type.resource, namespace: ref.namespace, name: ref.name });
-    if (!isThere) return "gone";
-    // Most objects go at once; seeing that here saves the caller a round of waiting.
-    const left = await read(kube, ref);
-    const after = metadataOf(left);
-    return left !== undefined && after["uid"] === uid ? waitOf(entry, after) : "gone";
-  } catch (error) {
-    // Its uid changed in between: it is somebody else's now.
-    if (error instanceof KubeError && error.status === 409) return "gone";
-    throw error;
-  }
+  const [uid, resourceVersion] = [String(metadata["uid"]), String(metadata["resourceVersion"])];
+  // As it was seen: since then another work may have made it its own as well.
+  const options = { uid, resourceVersion, propagationPolicy: "Background" } as const;
+  const isThere = await kube.delete(ref, options);
+  log.info("deleted", { resource: ref.type.resource, namespace: ref.namespace, name: ref.name });
+  if (!isThere) return "gone";
+  // Most objects go at once; seeing that here saves the caller a round of waiting.
+  const left = await read(kube, ref);
+  const after = metadataOf(left);
+  return left !== undefined && after["uid"] === uid ? waitOf(entry, after) : "gone";
 }
 
 function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
