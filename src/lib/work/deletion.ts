@@ -4,6 +4,7 @@ import type { Logger } from "../log.ts";
 import { setCondition } from "./conditions.ts";
 import type { Kube } from "./kube_api.ts";
 import { type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
+import type { Ownerships } from "./options.ts";
 import { type Pruned, pruneResources, type Wait } from "./prune.ts";
 import type { Works } from "./receive.ts";
 import type { Witness } from "./witness.ts";
@@ -37,7 +38,7 @@ export interface DeletionParts {
 
 export interface Deletions {
   /** Deletes the objects of an AppliedManifestWork that is deleted, and lets it go; what is left otherwise. */
-  finalise(entry: LedgerEntry): Promise<Pruned | undefined>;
+  finalise(entry: LedgerEntry, ownerships?: Ownerships): Promise<Pruned | undefined>;
   /** Deletes all that a work has applied; true if it is gone. */
   advance(work: Work): Promise<boolean>;
 }
@@ -62,11 +63,15 @@ export function createDeletions(parts: DeletionParts): Deletions {
     return found;
   };
 
-  const finalise = async (entry: LedgerEntry): Promise<Pruned | undefined> => {
+  const finalise = async (
+    entry: LedgerEntry,
+    ownerships?: Ownerships,
+  ): Promise<Pruned | undefined> => {
     const pruned = await pruneResources(kube, log, entry.resources, {
       owner: ownerReference(entry),
       sinceMs: memoryOf(entry).sinceMs,
       nowMs: nowMs(),
+      ownerships,
     });
     for (const error of pruned.errors) log.warn("cannot delete", { work: entry.workName, error });
     await ledger.writeResources(entry, pruned.pending);
@@ -113,7 +118,7 @@ export function createDeletions(parts: DeletionParts): Deletions {
       for (const entry of entries) await ledger.startDeletion(entry);
       const left: Pruned[] = [];
       for (const entry of entries) {
-        left.push(...[await finalise(entry)].filter((one) => one !== undefined));
+        left.push(...[await finalise(entry, work.ownerships)].filter((one) => one !== undefined));
       }
       if (left.length > 0) {
         say(work, left);

@@ -8,6 +8,7 @@ import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import type { AppliedResource } from "./ledger.ts";
 import { mergeOwners, type OwnerReference, ownersOf } from "./metadata.ts";
+import { isOrphan, type Ownerships } from "./options.ts";
 import { resourceRank } from "./rank.ts";
 import { FIELD_OWNER, metadataOf } from "./work.ts";
 
@@ -42,6 +43,18 @@ export interface Pruned {
   errors: string[];
 }
 
+/** For whom objects are deleted, since when, and what of them stays. */
+export interface Pruning {
+  owner: OwnerReference;
+  /** When this deletion began. */
+  sinceMs: number;
+  nowMs: number;
+  /** By which the source says what stays; without it nothing does. */
+  ownerships: Ownerships | undefined;
+  /** The uids of what the work has now: one object may have a name in two groups. */
+  wanted?: ReadonlySet<string>;
+}
+
 /** Where an applied resource lives. */
 export function refOf({ group, version, resource, namespace, name }: AppliedResource): ObjectRef {
   const type = { group, version, kind: "", resource, isNamespaced: namespace !== "" };
@@ -49,17 +62,18 @@ export function refOf({ group, version, resource, namespace, name }: AppliedReso
 }
 
 /**
- * Deletes the objects that the owner owns alone; of shared ones it gives up its share.
+ * Deletes the objects that the owner owns alone; of shared ones, and those to be orphaned, it gives up its share.
  *
  * Kinds that others need go last. An object that another one replaced, or that is not ours, is forgotten.
- * `sinceMs` is when this deletion began. The caller calls again until nothing is pending.
+ * The caller calls again until nothing is pending.
  */
 export async function pruneResources(
   kube: Kube,
   log: Logger,
   resources: readonly AppliedResource[],
-  { owner, sinceMs, nowMs }: { owner: OwnerReference; sinceMs: number; nowMs: number },
+  pruning: Pruning,
 ): Promise<Pruned> {
+  const { sinceMs, nowMs } = pruning;
   const ranks = Map.groupBy(resources, ({ resource }) => resourceRank(resource));
   const order = [...ranks.keys()].sort((a, b) => b - a);
   // Every rank in turn gets its patience before the ones below stop waiting for it.
@@ -76,7 +90,7 @@ export async function pruneResources(
     for (let at = 0; at < group.length; at += PARALLEL_MAX) {
       const batch = group.slice(at, at + PARALLEL_MAX);
       const states = await Promise.allSettled(
-        batch.map((entry) => pruneUnchanged(kube, log, entry, owner)),
+        batch.map((entry) => pruneUnchanged(kube, log, entry, pruning)),
       );
       states.forEach((state, index) => {
         const entry = batch[index];
@@ -100,11 +114,11 @@ async function pruneUnchanged(
   kube: Kube,
   log: Logger,
   entry: AppliedResource,
-  owner: OwnerReference,
+  pruning: Pruning,
 ): Promise<"gone" | Wait> {
   for (let attempt = 1;; attempt++) {
     try {
-      return await pruneOne(kube, log, entry, owner);
+      return await pruneOne(kube, log, entry, pruning);
     } catch (error) {
       const isConflict = error instanceof KubeError && error.status === 409;
       if (!isConflict || attempt === ATTEMPTS_MAX) throw error;
@@ -116,7 +130,7 @@ async function pruneOne(
   kube: Kube,
   log: Logger,
   entry: AppliedResource,
-  owner: OwnerReference,
+  { owner, ownerships, wanted }: Pruning,
 ): Promise<"gone" | Wait> {
   const ref = refOf(entry);
   const live = await read(kube, ref);
@@ -124,7 +138,10 @@ async function pruneOne(
   const metadata = metadataOf(live);
   const owners = ownersOf(metadata["ownerReferences"]);
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
-  if (owners.some((other) => isOtherLedger(other, owner))) {
+  if (wanted?.has(String(metadata["uid"]))) return "gone";
+  // An orphan may still have its owner, where no version that says so was applied with it.
+  const isToStay = ownerships !== undefined && isOrphan(ownerships, entry);
+  if (isToStay || owners.some((other) => isOtherLedger(other, owner))) {
     await releaseOwner(kube, ref, metadata, owner);
     return "gone";
   }

@@ -20,7 +20,8 @@ import {
 import { ACTION, type EventType } from "../wire/event_type.ts";
 import { timeMicros } from "../wire/time.ts";
 import type { Fence } from "./fence.ts";
-import { rejectionOf } from "./manifest.ts";
+import { parseWorkSpec, rejectionOf } from "./manifest.ts";
+import type { Ownerships } from "./options.ts";
 import { textOf, type Work } from "./work.ts";
 
 /**
@@ -58,6 +59,7 @@ export function receiveSpec(
     if (work !== undefined && isOlder(event, deletionTimestamp, work)) return "late";
     const version = isOfBroker ? work?.version ?? 0 : integerExtension(event, EXT.resourceVersion);
     const deleting = work ?? newWork(uid, event, type);
+    deleting.ownerships = ownershipsOf(deleting, version, event, type);
     const readAt = timeExtension(event, EXT.readAt);
     if (readAt === undefined) delete deleting.readAt;
     else deleting.readAt = readAt;
@@ -99,6 +101,24 @@ function newWork(uid: string, event: CloudEvent, { dataType }: EventType): Work 
     slots: [],
     mustReport: false,
   };
+}
+
+/** A deletion brings the last spec along, which may never have been applied; a list's answer does not. */
+function ownershipsOf(
+  work: Work,
+  version: number,
+  { data }: CloudEvent,
+  { dataType }: EventType,
+): Ownerships | undefined {
+  const text = version < heldVersion(work) ? work.specText : data ?? work.specText;
+  try {
+    if (text === undefined) return undefined;
+    const { manifests: _, ...ownerships } = parseWorkSpec(dataType, text);
+    return ownerships;
+  } catch {
+    // It says nothing that could be carried out.
+    return undefined;
+  }
 }
 
 function markDeleting(
