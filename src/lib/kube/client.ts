@@ -75,6 +75,7 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
   return {
     description: transport.server,
     resolve: discovery.resolve,
+    relocate: discovery.relocate,
     get: async (ref) => await unlessGone(send(ref.type, { method: "GET", path: objectPath(ref) })),
     create: async (ref, object, options) =>
       await send(ref.type, {

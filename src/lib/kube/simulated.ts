@@ -67,6 +67,7 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
   return {
     description: "simulated",
     resolve: (apiVersion, kind) => Promise.resolve(typeOf(apiVersion, kind)),
+    relocate: (type) => Promise.resolve(type),
     async get(ref) {
       await turn();
       return read(store, ref);

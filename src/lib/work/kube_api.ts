@@ -96,6 +96,11 @@ export interface Kube {
     kind: string,
     options?: { isExpected?: boolean },
   ): Promise<ResourceType | undefined>;
+  /**
+   * Finds a type that is not served as it was, asking the server: its objects live on in another version. Returns
+   * undefined if the server serves it in none; throws if it does not say.
+   */
+  relocate(type: ResourceType): Promise<ResourceType | undefined>;
   get(ref: ObjectRef): Promise<JsonObject | undefined>;
   /** Throws a `KubeError` with reason `AlreadyExists` if it is there. */
   create(ref: ObjectRef, object: JsonObject, options: WriteOptions): Promise<JsonObject>;

@@ -55,7 +55,7 @@ export interface Pruning {
   wanted?: ReadonlySet<string>;
 }
 
-/** Where an applied resource lives. */
+/** Where an applied resource lives, as it was listed. */
 export function refOf({ group, version, resource, namespace, name }: AppliedResource): ObjectRef {
   const type = { group, version, kind: "", resource, isNamespaced: namespace !== "" };
   return { type, namespace, name };
@@ -132,9 +132,9 @@ async function pruneOne(
   entry: AppliedResource,
   { owner, ownerships, wanted }: Pruning,
 ): Promise<"gone" | Wait> {
-  const ref = refOf(entry);
-  const live = await read(kube, ref);
-  if (live === undefined) return "gone";
+  const found = await read(kube, entry);
+  if (found === undefined) return "gone";
+  const { ref, live } = found;
   const metadata = metadataOf(live);
   const owners = ownersOf(metadata["ownerReferences"]);
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
@@ -154,9 +154,8 @@ async function pruneOne(
   log.info("deleted", { resource: ref.type.resource, namespace: ref.namespace, name: ref.name });
   if (!isThere) return "gone";
   // Most objects go at once; seeing that here saves the caller a round of waiting.
-  const left = await read(kube, ref);
-  const after = metadataOf(left);
-  return left !== undefined && after["uid"] === uid ? waitOf(entry, after) : "gone";
+  const after = metadataOf((await read(kube, entry))?.live);
+  return after["uid"] === uid ? waitOf(entry, after) : "gone";
 }
 
 function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
@@ -168,13 +167,23 @@ function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
   };
 }
 
-async function read(kube: Kube, ref: ObjectRef): Promise<JsonObject | undefined> {
+/** The object and where it is now, if it is there. */
+async function read(
+  kube: Kube,
+  entry: AppliedResource,
+): Promise<{ ref: ObjectRef; live: JsonObject } | undefined> {
+  const listed = refOf(entry);
+  const readAt = async (ref: ObjectRef) => {
+    const live = await kube.get(ref);
+    return live === undefined ? undefined : { ref, live };
+  };
   try {
-    return await kube.get(ref);
+    return await readAt(listed);
   } catch (error) {
-    // A type that is no longer served took its objects with it.
-    if (error instanceof KubeError && error.reason === "PathNotFound") return undefined;
-    throw error;
+    if (!(error instanceof KubeError && error.reason === "PathNotFound")) throw error;
+    const type = await kube.relocate(listed.type);
+    // A type that is no longer served took its objects with it; a version of it did not.
+    return type === undefined ? undefined : await readAt({ ...listed, type });
   }
 }
 
@@ -189,10 +198,12 @@ export async function releaseResource(
   entry: AppliedResource,
   owner: OwnerReference,
 ): Promise<void> {
-  const ref = refOf(entry);
-  const metadata = metadataOf(await read(kube, ref));
+  const found = await read(kube, entry);
+  if (found === undefined) return;
+  const metadata = metadataOf(found.live);
   const owners = ownersOf(metadata["ownerReferences"]);
-  if (owners.some(({ uid }) => uid === owner.uid)) await releaseOwner(kube, ref, metadata, owner);
+  if (!owners.some(({ uid }) => uid === owner.uid)) return;
+  await releaseOwner(kube, found.ref, metadata, owner);
 }
 
 async function releaseOwner(

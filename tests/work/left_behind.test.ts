@@ -1,0 +1,84 @@
+/** What a work leaves on its cluster, in spite of all that may come between: nothing. */
+
+import { afterAll, expect, test } from "bun:test";
+import type { JsonObject } from "../../src/lib/json.ts";
+import { eventually } from "../harness/eventually.ts";
+import { startKubeProxy } from "../harness/kube_proxy.ts";
+import { startKubernetes } from "../harness/kubernetes.ts";
+import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { thing, thingDefinition } from "./manifests.ts";
+import { isTrue, startAgent } from "./one_agent.ts";
+import { startBehind } from "./one_cluster.ts";
+import { maps, ownedMaps } from "./owned_maps.ts";
+
+const cluster = await startKubernetes({ controllers: true });
+const kube = await openKubeconfig(cluster.kubeconfig);
+
+afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
+
+const merge = { type: "merge", ...WRITER } as const;
+const { find } = ownedMaps(kube);
+
+/** Defines a kind in two versions, of which the first can be taken out of service. */
+async function twoVersions(group: string) {
+  const api = "apiextensions.k8s.io/v1";
+  const ref = await refOf(kube, api, "CustomResourceDefinition", `things.${group}`);
+  const definition = thingDefinition(group, ["v2", "v1"]);
+  await kube.create(ref, definition, WRITER);
+  const isServed = async (version: string) =>
+    await kube.resolve(`${group}/${version}`, "Thing", { isExpected: true });
+  await eventually(() => isServed("v1"), (type) => type !== undefined);
+  const type = await isServed("v2");
+  if (type === undefined) throw new Error("v2 is served as v1 is");
+  const { versions } = definition["spec"] as { versions: JsonObject[] };
+  return {
+    thing: { type, namespace: "default", name: "one" },
+    async endFirst() {
+      const left = versions.map((each) => ({ ...each, served: each["name"] !== "v1" }));
+      await kube.patch(ref, { spec: { versions: left } }, merge);
+      const old = { type: { ...type, version: "v1" }, namespace: "default", name: "one" };
+      await eventually(
+        () => kube.get(old).then(() => "served", () => "gone"),
+        (is) => is === "gone",
+      );
+    },
+  };
+}
+
+test("an object goes with its manifest though the version by which it was applied is no longer served", async () => {
+  const group = `versions-${crypto.randomUUID().slice(0, 8)}.example.com`;
+  const { thing: ref, endFirst } = await twoVersions(group);
+  const { uid, spec } = maps("rest");
+  await using agent = await startAgent(kube);
+  await agent.send(uid, 1, { manifests: [...spec.manifests, thing(group, {})] });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  await endFirst();
+  expect(await kube.get(ref)).toBeDefined();
+
+  await agent.send(uid, 2, spec);
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  await eventually(() => kube.get(ref), (object) => object === undefined);
+});
+
+test("I5: no object counts as gone because a gateway answers 404 in the place of its cluster", async () => {
+  const { uid, names: [name = ""], spec } = maps("hidden");
+  await using proxy = startKubeProxy(cluster.url);
+  await using agent = await startBehind(cluster, proxy);
+  await agent.send(uid, 1, spec);
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  let asked = 0;
+  proxy.decide = ({ method, path }) => {
+    if (!path.includes("/configmaps/") && path !== "/api/v1") return undefined;
+    if (method === "GET") asked++;
+    return { status: 404, reason: "" };
+  };
+  await agent.delete(uid, 1);
+  await eventually(() => asked, (count) => count > 4);
+  const early = agent.reports.some((report) => isTrue(report, "Deleted"));
+  proxy.decide = () => undefined;
+
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  expect(early).toBeFalse();
+  expect(await find(name)).toBeUndefined();
+});
