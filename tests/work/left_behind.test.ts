@@ -7,8 +7,8 @@ import { startKubeProxy } from "../harness/kube_proxy.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { thing, thingDefinition } from "./manifests.ts";
-import { isTrue, startAgent } from "./one_agent.ts";
-import { startBehind } from "./one_cluster.ts";
+import { isTrue, ledgerRef, startAgent } from "./one_agent.ts";
+import { onCluster, startBehind } from "./one_cluster.ts";
 import { maps, ownedMaps } from "./owned_maps.ts";
 
 const cluster = await startKubernetes({ controllers: true });
@@ -18,6 +18,7 @@ afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
 
 const merge = { type: "merge", ...WRITER } as const;
 const { find } = ownedMaps(kube);
+const { removeObject } = onCluster(kube);
 
 /** Defines a kind in two versions, of which the first can be taken out of service. */
 async function twoVersions(group: string) {
@@ -80,5 +81,37 @@ test("I5: no object counts as gone because a gateway answers 404 in the place of
 
   await agent.until(uid, (report) => isTrue(report, "Deleted"));
   expect(early).toBeFalse();
+  expect(await find(name)).toBeUndefined();
+});
+
+test("an AppliedManifestWork that is deleted by hand goes with its objects, though its work was refused since", async () => {
+  const { uid, names: [name = ""], spec } = maps("refused");
+  await using agent = await startAgent(kube);
+  await agent.send(uid, 1, spec);
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  await agent.send(uid, 2, { manifests: [] });
+  await agent.until(uid, ({ version }) => version === 2);
+  const ref = await ledgerRef(kube, uid);
+
+  await removeObject(ref);
+
+  await eventually(() => kube.get(ref), (object) => object === undefined);
+  expect(await find(name)).toBeUndefined();
+});
+
+test("an AppliedManifestWork whose work the server has lost goes with its objects when it is deleted by hand", async () => {
+  const { uid, names: [name = ""], spec } = maps("lost");
+  {
+    await using agent = await startAgent(kube, { hub: uid });
+    await agent.send(uid, 1, spec);
+    await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  }
+  await using agent = await startAgent(kube, { hub: uid });
+  expect(agent.unclaimed()).toBe(1);
+  const ref = await ledgerRef(kube, uid, uid);
+
+  await removeObject(ref);
+
+  await eventually(() => kube.get(ref), (object) => object === undefined);
   expect(await find(name)).toBeUndefined();
 });

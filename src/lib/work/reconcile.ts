@@ -142,6 +142,13 @@ export function createReconciler(
     return next.isDeleting ? undefined : next;
   };
 
+  /** Of a work that cannot be applied now: somebody may have deleted its entry all the same. */
+  const carryOut = async ({ name, uid }: Work): Promise<number | undefined> => {
+    const entry = ledger.get(name);
+    if (!entry?.isDeleting || await finalise(entry)) return undefined;
+    return pendingDelay(memoryOf(uid));
+  };
+
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
     sight.hold(work.uid);
@@ -213,10 +220,10 @@ export function createReconciler(
       if (work.rejection !== undefined) {
         setWorkRefused(work, "InvalidManifest", work.rejection, nowMs());
         settle(work);
-        return undefined;
+        return await carryOut(work);
       }
       // Known from before a restart only: its spec is on the way.
-      if (work.specText === undefined) return undefined;
+      if (work.specText === undefined) return await carryOut(work);
       return await applyLive(work);
     },
     finalise,
