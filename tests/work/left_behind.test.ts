@@ -2,6 +2,7 @@
 
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
+import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubeProxy } from "../harness/kube_proxy.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
@@ -11,13 +12,13 @@ import { isTrue, ledgerRef, startAgent } from "./one_agent.ts";
 import { onCluster, startBehind } from "./one_cluster.ts";
 import { maps, ownedMaps } from "./owned_maps.ts";
 
-const cluster = await startKubernetes({ controllers: true });
+const cluster = await startKubernetes();
 const kube = await openKubeconfig(cluster.kubeconfig);
 
 afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
 
 const merge = { type: "merge", ...WRITER } as const;
-const { find } = ownedMaps(kube);
+const { find, ownersOf } = ownedMaps(kube);
 const { removeObject } = onCluster(kube);
 
 /** Defines a kind in two versions, of which the first can be taken out of service. */
@@ -115,3 +116,35 @@ test("an AppliedManifestWork whose work the server has lost goes with its object
   await eventually(() => kube.get(ref), (object) => object === undefined);
   expect(await find(name)).toBeUndefined();
 });
+
+test(
+  "an AppliedManifestWork that went while nobody watched is made anew, and owns the objects",
+  async () => {
+    const { uid, names: [name = ""], spec } = maps("robbed");
+    await using proxy = startKubeProxy(cluster.url);
+    await using agent = await startBehind(cluster, proxy);
+    await agent.send(uid, 1, spec);
+    await agent.until(uid, (report) => isTrue(report, "Available", 1));
+    const [owner] = await ownersOf(name);
+    const ref = { ...await ledgerRef(kube, uid), name: String(owner?.["name"]) };
+    let isAway = true;
+    proxy.decide = ({ isWatch, path }) => {
+      if (!isWatch) return undefined;
+      if (isAway) return { status: 503, reason: "ServiceUnavailable" };
+      return path.includes("resourceVersion=") ? { status: 410, reason: "Expired" } : undefined;
+    };
+    proxy.endWatches();
+
+    await removeObject(ref);
+    await kube.patch(ref, { metadata: { finalizers: [] } }, merge);
+    isAway = false;
+
+    const isOwned = async () => {
+      const { uid } = metadataOf(await kube.get(ref));
+      const [owner] = await ownersOf(name);
+      return uid !== undefined && owner?.["uid"] === uid;
+    };
+    await eventually(isOwned, Boolean, { timeoutMs: 20_000 });
+  },
+  60_000,
+);
