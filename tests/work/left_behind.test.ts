@@ -3,6 +3,8 @@
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
+import { LEDGER_KIND } from "../../src/lib/work/crd.ts";
+import { type Kube, KubeError } from "../../src/lib/work/kube_api.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubeProxy } from "../harness/kube_proxy.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
@@ -148,3 +150,25 @@ test(
   },
   60_000,
 );
+
+test("a deletion removes an AppliedManifestWork though the answer was lost to the call that made it", async () => {
+  const { uid, spec } = maps("unheard");
+  let isLost = false;
+  const lossy: Kube = {
+    ...kube,
+    async create(given, object, options) {
+      const made = await kube.create(given, object, options);
+      if (given.type.kind !== LEDGER_KIND || isLost) return made;
+      isLost = true;
+      await agent.delete(uid, 1);
+      throw new KubeError(0, "Timeout", "the answer was lost");
+    },
+  };
+  await using agent = await startAgent(lossy);
+
+  await agent.send(uid, 1, spec);
+
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  expect(isLost).toBeTrue();
+  expect(await kube.get(await ledgerRef(kube, uid))).toBeUndefined();
+});

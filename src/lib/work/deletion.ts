@@ -110,8 +110,9 @@ export function createDeletions(parts: DeletionParts): Deletions {
     finalise,
     async advance(work) {
       // What was applied has an owner on the cluster. Nothing is confirmed only because that is forgotten here.
-      const isApplied = work.slots.some(({ uid }) => uid !== undefined);
-      if (isApplied && ledger.get(work.name) === undefined) await ledger.seek(work.name);
+      // Nor because the answer was lost to the call that made it.
+      const isBegun = work.slots.length > 0;
+      if (isBegun && ledger.get(work.name) === undefined) await ledger.seek(work.name);
       const entries = entriesOf(ledger, works, work);
       if (entries.length === 0) return true;
       say(work);
