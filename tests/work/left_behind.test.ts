@@ -20,7 +20,7 @@ const kube = await openKubeconfig(cluster.kubeconfig);
 afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
 
 const merge = { type: "merge", ...WRITER } as const;
-const { find, ownersOf } = ownedMaps(kube);
+const { find, listed, mapRef, ownersOf } = ownedMaps(kube);
 const { removeObject } = onCluster(kube);
 
 /** Defines a kind in two versions, of which the first can be taken out of service. */
@@ -172,3 +172,24 @@ test("a deletion removes an AppliedManifestWork though the answer was lost to th
   expect(isLost).toBeTrue();
   expect(await kube.get(await ledgerRef(kube, uid))).toBeUndefined();
 });
+
+for (const what of ["a deletion", "a removal"]) {
+  test(`${what} that is under way when the clock steps back an hour goes on`, async () => {
+    const { uid, names: [name = ""], spec } = maps("held", "rest");
+    let backMs = 0;
+    await using agent = await startAgent(kube, { nowMs: () => Date.now() - backMs });
+    await agent.send(uid, 1, spec);
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    const ref = await mapRef(name);
+    await kube.patch(ref, { metadata: { finalizers: ["tests.example.com/hold"] } }, merge);
+    if (what === "a deletion") await agent.delete(uid, 1);
+    else await agent.send(uid, 2, { manifests: spec.manifests.slice(1) });
+    await eventually(() => find(name), (object) => "deletionTimestamp" in metadataOf(object));
+
+    backMs = 3_600_000;
+    await kube.patch(ref, { metadata: { finalizers: [] } }, merge);
+
+    if (what === "a deletion") await agent.until(uid, (report) => isTrue(report, "Deleted"));
+    await eventually(() => listed(uid), (list) => list.every((entry) => entry.name !== name));
+  }, 30_000);
+}

@@ -59,6 +59,9 @@ export function createDeletions(parts: DeletionParts): Deletions {
   const memoryOf = (key: Work | LedgerEntry): Memory => {
     const now = nowMs();
     const found = memories.get(key) ?? { sinceMs: now, saidAtMs: now, pauseMs: SILENT_MS };
+    // A clock that stepped back would put off everything that waits for a time to pass.
+    found.sinceMs = Math.min(found.sinceMs, now);
+    found.saidAtMs = Math.min(found.saidAtMs, now);
     memories.set(key, found);
     return found;
   };

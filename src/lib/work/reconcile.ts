@@ -159,8 +159,8 @@ export function createReconciler(
         return owned;
       };
       const result = await applyWork(around, work, enter, () => {
-        memory.pruningSinceMs ??= nowMs();
-        return memory.pruningSinceMs;
+        // Not later than now, though the clock may have stepped back.
+        return memory.pruningSinceMs = Math.min(memory.pruningSinceMs ?? Infinity, nowMs());
       });
       if (result?.isWhole && result.pending === 0 && owned !== undefined) {
         await releasePredecessors(around, work, owned);
