@@ -144,6 +144,9 @@ function acceptVersion(
   const isSame = work.specText !== undefined && work.specHash === hash &&
     work.version === version && version !== 0;
   const rejection = isSame ? work.rejection : problem ?? rejectionOf(dataType, event.data);
+  // What is refused leaves no spec behind by which it would be known again.
+  const isRefusedAgain = rejection !== undefined && rejection === work.rejection &&
+    work.version === version && version !== 0;
   // The name stays: it names the AppliedManifestWork, which owns the objects.
   work.source = event.source;
   work.metadata = { ...metadata, name: work.name };
@@ -155,7 +158,7 @@ function acceptVersion(
   const readAt = timeExtension(event, EXT.readAt);
   if (readAt !== undefined) work.readAt ??= readAt;
   const isAsked = action === ACTION.resyncResponse;
-  if (isSame) return isAsked ? "unchanged" : "repeated";
+  if (isSame || isRefusedAgain) return isAsked ? "unchanged" : "repeated";
   // Not an answer to a restarted agent's question: the server seems to lack the status from before.
   if (work.versionFloor === version && !isAsked) work.mustReport = true;
   work.version = version;
