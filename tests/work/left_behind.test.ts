@@ -10,7 +10,7 @@ import { startKubeProxy } from "../harness/kube_proxy.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { thing, thingDefinition } from "./manifests.ts";
-import { isTrue, ledgerRef, startAgent } from "./one_agent.ts";
+import { conditionOf, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
 import { onCluster, startBehind } from "./one_cluster.ts";
 import { maps, ownedMaps } from "./owned_maps.ts";
 
@@ -193,3 +193,30 @@ for (const what of ["a deletion", "a removal"]) {
     await eventually(() => listed(uid), (list) => list.every((entry) => entry.name !== name));
   }, 30_000);
 }
+
+test(
+  "I2: a version that waits for its former AppliedManifestWork to go says so, and is applied then",
+  async () => {
+    const { uid, names: [name = ""], spec } = maps("slow");
+    await using agent = await startAgent(kube);
+    await agent.send(uid, 1, spec);
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    const ref = await mapRef(name);
+    await kube.patch(ref, { metadata: { finalizers: ["tests.example.com/hold"] } }, merge);
+    await removeObject(await ledgerRef(kube, uid));
+    await eventually(() => find(name), (object) => "deletionTimestamp" in metadataOf(object));
+
+    await agent.send(uid, 2, spec);
+
+    const waiting = await agent.until(uid, ({ version }) => version === 2);
+    expect(conditionOf(waiting, "Applied")).toMatchObject({
+      status: "False",
+      observedGeneration: 2,
+      message:
+        "Failed to apply manifest work: its former AppliedManifestWork is still being deleted",
+    });
+    await kube.patch(ref, { metadata: { finalizers: [] } }, merge);
+    await agent.until(uid, (report) => isTrue(report, "Available", 2));
+  },
+  30_000,
+);

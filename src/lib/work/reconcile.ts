@@ -33,6 +33,9 @@ const LOOKS_MAX = 40;
 /** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
 const SILENT_FAILURES_MAX = 3;
 
+/** Rounds for a former AppliedManifestWork to go, some three seconds, before it is told what is waited for. */
+const SILENT_ROUNDS_MAX = 6;
+
 /** How fast what did not stay, or did not come to be, is done again. */
 export interface Pace {
   drift: DriftPace;
@@ -193,7 +196,14 @@ export function createReconciler(
       }
       throw error;
     }
-    if (result === undefined) return pendingDelay(memory);
+    if (result === undefined) {
+      if (memory.pendingRounds >= SILENT_ROUNDS_MAX && work.deletionTimestamp === undefined) {
+        const state = "its former AppliedManifestWork is still being deleted";
+        setWorkRefused(work, "AppliedManifestWorkFailed", state, nowMs());
+        settle(work);
+      }
+      return pendingDelay(memory);
+    }
     if (!result.isWhole) return 0;
     const delays = work.slots.flatMap((slot) => calmDown(slot, nowMs(), pace.drift) ?? []);
     settle(work);
