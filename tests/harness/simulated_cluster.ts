@@ -172,11 +172,12 @@ async function one(
     );
   }
   const { preconditions, propagationPolicy } = body as {
-    preconditions?: { uid?: string };
+    preconditions?: { uid?: string; resourceVersion?: string };
     propagationPolicy?: "Background" | "Foreground" | "Orphan";
   };
   const uid = preconditions?.uid ?? "";
   const isDeleted = await kube.delete(ref, {
+    ...preconditions,
     uid,
     propagationPolicy: propagationPolicy ?? "Background",
   });

@@ -49,11 +49,11 @@ export interface AgentUnderTest extends AsyncDisposable {
     spec: JsonObject | string,
     options?: SendOptions,
   ): Promise<void>;
-  /** Sends a deletion. */
+  /** Sends a deletion; a server sends the last spec along. */
   delete(
     uid: string,
     version?: number,
-    options?: { deletedAt?: string; readAt?: string },
+    options?: { deletedAt?: string; readAt?: string; spec?: JsonObject },
   ): Promise<void>;
   /** The last report of a work once it satisfies the condition. */
   until(uid: string, isEnough: (report: Report) => boolean): Promise<Report>;
@@ -137,11 +137,12 @@ export async function startAgent(
       event.data = typeof spec === "string" ? spec : JSON.stringify(spec);
       await receive(event);
     },
-    async delete(uid, version, { deletedAt = new Date().toISOString(), readAt } = {}) {
+    async delete(uid, version, { deletedAt = new Date().toISOString(), readAt, spec } = {}) {
       const event = specEvent(uid, "delete_request");
       event.extensions["deletiontimestamp"] = deletedAt;
       if (readAt !== undefined) event.extensions["readat"] = readAt;
       if (version !== undefined) event.extensions["resourceversion"] = version;
+      if (spec !== undefined) event.data = JSON.stringify(spec);
       await receive(event);
     },
     async until(uid, isEnough) {

@@ -2,7 +2,8 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { createSimulatedKube } from "../../src/lib/kube/simulated.ts";
-import { conditionOf, configMap, startAgent } from "./one_agent.ts";
+import { eventually } from "../harness/eventually.ts";
+import { conditionOf, configMap, type Report, startAgent } from "./one_agent.ts";
 
 const kube = createSimulatedKube();
 const agent = await startAgent(kube);
@@ -48,4 +49,16 @@ test("A108: an update to something invalid is refused for its version, and what 
   const type = await kube.resolve("v1", "ConfigMap");
   if (type === undefined) throw new Error("ConfigMaps are served");
   expect(await kube.get({ type, namespace: "default", name: uid })).toBeDefined();
+});
+
+test("a refused version that is sent again is refused again, for a server that has not heard of it", async () => {
+  const uid = crypto.randomUUID();
+  const refusals = () => agent.reports.filter((report) => report.uid === uid);
+  await agent.send(uid, 1, { manifests: [nameless] });
+  await eventually(refusals, ({ length }) => length === 1);
+
+  await agent.send(uid, 1, { manifests: [nameless] });
+
+  await eventually(refusals, ({ length }) => length === 2);
+  expect(conditionOf(refusals()[1] as Report, "Applied")?.reason).toBe("InvalidManifest");
 });

@@ -75,6 +75,7 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
   return {
     description: transport.server,
     resolve: discovery.resolve,
+    relocate: discovery.relocate,
     get: async (ref) => await unlessGone(send(ref.type, { method: "GET", path: objectPath(ref) })),
     create: async (ref, object, options) =>
       await send(ref.type, {
@@ -103,11 +104,11 @@ export function openKube(access: KubeAccess, options: ClientOptions = {}): Kube 
       // An apply creates what is missing, so what it misses is something else: the namespace.
       return await (type === "apply" ? sent : unlessGone(sent));
     },
-    async delete(ref, { uid, propagationPolicy }) {
+    async delete(ref, { propagationPolicy, ...preconditions }) {
       const body = {
         apiVersion: "v1",
         kind: "DeleteOptions",
-        preconditions: { uid },
+        preconditions,
         propagationPolicy,
       };
       const request: KubeRequest = { method: "DELETE", path: objectPath(ref), body };

@@ -10,6 +10,8 @@ export interface Discovery {
     kind: string,
     options?: { isExpected?: boolean },
   ): Promise<ResourceType | undefined>;
+  /** Finds a type by its resource in whatever version is served; undefined if there is none. Always asks. */
+  relocate(type: ResourceType): Promise<ResourceType | undefined>;
   /** To be called when the server no longer serves a type that we knew. */
   forget(type: ResourceType): void;
 }
@@ -61,6 +63,16 @@ export function createDiscovery(
       }
       return (await answer).types.get(kind);
     },
+    async relocate({ group, resource }) {
+      // Nothing is taken for unserved because somebody answers 404: a proxy knows no groups.
+      const versions = group === "" ? ["v1"] : versionsOf(await read("/apis"), group);
+      for (const version of versions) {
+        const types = readTypes(await read(basePath(group, version)), group, version);
+        const found = types.values().find((type) => type.resource === resource);
+        if (found !== undefined) return found;
+      }
+      return undefined;
+    },
     forget(type) {
       known.delete(joinApiVersion(type.group, type.version));
     },
@@ -86,6 +98,16 @@ export function parseApiVersion(
   return version === "" || parts.length > 2 || (parts.length === 2 && group === "")
     ? undefined
     : { group, version };
+}
+
+/** The versions of a group, the preferred one first, from the list of all groups. */
+function versionsOf({ groups }: JsonObject, group: string): string[] {
+  if (!Array.isArray(groups)) throw new KubeError(0, "InvalidAnswer", "Kubernetes lists no groups");
+  const found = groups.filter(isObject).find(({ name }) => name === group);
+  const versions: unknown = found?.["versions"];
+  return (Array.isArray(versions) ? versions.filter(isObject) : []).map(({ version }) =>
+    String(version)
+  );
 }
 
 function readTypes(list: JsonObject, group: string, version: string): Map<string, ResourceType> {

@@ -67,6 +67,7 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
   return {
     description: "simulated",
     resolve: (apiVersion, kind) => Promise.resolve(typeOf(apiVersion, kind)),
+    relocate: (type) => Promise.resolve(type),
     async get(ref) {
       await turn();
       return read(store, ref);
@@ -101,14 +102,17 @@ export function createSimulatedKube(options: SimulationOptions = {}): Kube {
         : changedObject(ref, before, mergePatch(before, patch), subresource);
       return isDryRun ? after : write(store, ref, before, after);
     },
-    async delete(ref, { uid, propagationPolicy }) {
+    async delete(ref, { uid, resourceVersion, propagationPolicy }) {
       await turn();
       const before = read(store, ref);
       if (before === undefined) return false;
-      const actual = metadataOf(before)["uid"];
-      if (actual !== uid) {
-        const ids = `UID in precondition: ${uid}, UID in object meta: ${actual}`;
+      const actual = metadataOf(before);
+      if (actual["uid"] !== uid) {
+        const ids = `UID in precondition: ${uid}, UID in object meta: ${actual["uid"]}`;
         throw new KubeError(409, "Conflict", `Precondition failed: ${ids}`);
+      }
+      if ((resourceVersion ?? actual["resourceVersion"]) !== actual["resourceVersion"]) {
+        throw new KubeError(409, "Conflict", "Precondition failed: ResourceVersion");
       }
       remove(store, ref, propagationPolicy);
       return true;

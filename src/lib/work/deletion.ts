@@ -4,6 +4,7 @@ import type { Logger } from "../log.ts";
 import { setCondition } from "./conditions.ts";
 import type { Kube } from "./kube_api.ts";
 import { type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
+import type { Ownerships } from "./options.ts";
 import { type Pruned, pruneResources, type Wait } from "./prune.ts";
 import type { Works } from "./receive.ts";
 import type { Witness } from "./witness.ts";
@@ -37,7 +38,7 @@ export interface DeletionParts {
 
 export interface Deletions {
   /** Deletes the objects of an AppliedManifestWork that is deleted, and lets it go; what is left otherwise. */
-  finalise(entry: LedgerEntry): Promise<Pruned | undefined>;
+  finalise(entry: LedgerEntry, ownerships?: Ownerships): Promise<Pruned | undefined>;
   /** Deletes all that a work has applied; true if it is gone. */
   advance(work: Work): Promise<boolean>;
 }
@@ -58,15 +59,22 @@ export function createDeletions(parts: DeletionParts): Deletions {
   const memoryOf = (key: Work | LedgerEntry): Memory => {
     const now = nowMs();
     const found = memories.get(key) ?? { sinceMs: now, saidAtMs: now, pauseMs: SILENT_MS };
+    // A clock that stepped back would put off everything that waits for a time to pass.
+    found.sinceMs = Math.min(found.sinceMs, now);
+    found.saidAtMs = Math.min(found.saidAtMs, now);
     memories.set(key, found);
     return found;
   };
 
-  const finalise = async (entry: LedgerEntry): Promise<Pruned | undefined> => {
+  const finalise = async (
+    entry: LedgerEntry,
+    ownerships?: Ownerships,
+  ): Promise<Pruned | undefined> => {
     const pruned = await pruneResources(kube, log, entry.resources, {
       owner: ownerReference(entry),
       sinceMs: memoryOf(entry).sinceMs,
       nowMs: nowMs(),
+      ownerships,
     });
     for (const error of pruned.errors) log.warn("cannot delete", { work: entry.workName, error });
     await ledger.writeResources(entry, pruned.pending);
@@ -105,15 +113,16 @@ export function createDeletions(parts: DeletionParts): Deletions {
     finalise,
     async advance(work) {
       // What was applied has an owner on the cluster. Nothing is confirmed only because that is forgotten here.
-      const isApplied = work.slots.some(({ uid }) => uid !== undefined);
-      if (isApplied && ledger.get(work.name) === undefined) await ledger.seek(work.name);
+      // Nor because the answer was lost to the call that made it.
+      const isBegun = work.slots.length > 0;
+      if (isBegun && ledger.get(work.name) === undefined) await ledger.seek(work.name);
       const entries = entriesOf(ledger, works, work);
       if (entries.length === 0) return true;
       say(work);
       for (const entry of entries) await ledger.startDeletion(entry);
       const left: Pruned[] = [];
       for (const entry of entries) {
-        left.push(...[await finalise(entry)].filter((one) => one !== undefined));
+        left.push(...[await finalise(entry, work.ownerships)].filter((one) => one !== undefined));
       }
       if (left.length > 0) {
         say(work, left);

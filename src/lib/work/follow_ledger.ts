@@ -8,6 +8,7 @@ import type { Ledger, LedgerEntry } from "./ledger.ts";
 import type { Works } from "./receive.ts";
 import type { Reconciler } from "./reconcile.ts";
 import { workOf } from "./unclaimed.ts";
+import { metadataOf } from "./work.ts";
 
 /** The keys of turns that are about an AppliedManifestWork and no work. */
 const ENTRY_PREFIX = "entry:";
@@ -46,11 +47,22 @@ export function followLedger(
     const work = entry.isOwn ? workOf(works, entry) : undefined;
     passes.add(work?.uid ?? entryKey(entry));
   };
+  let unseen = new Set<LedgerEntry>();
   const follower: Follower = {
-    begin() {},
-    // What was deleted while nobody watched is noticed when its work is applied next.
-    complete() {},
-    changed: (object) => wake(ledger.observe(object)),
+    begin() {
+      unseen = new Set(ledger.all());
+    },
+    // Gone while nobody watched. Nothing lives for long with an owner that is no more: its work makes another.
+    complete() {
+      for (const { name, uid } of unseen) wake(ledger.lose({ metadata: { name, uid } }));
+      unseen.clear();
+    },
+    changed(object) {
+      const { name, uid } = metadataOf(object);
+      const entry = ledger.named(String(name));
+      if (entry !== undefined && entry.uid === uid) unseen.delete(entry);
+      wake(ledger.observe(object));
+    },
     deleted: (object) => wake(ledger.lose(object)),
     poll: () => Promise.resolve(),
   };

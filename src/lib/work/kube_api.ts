@@ -45,6 +45,8 @@ export interface PatchOptions extends WriteOptions {
 export interface DeleteOptions {
   /** The object is deleted only if it is still this one. */
   uid: string;
+  /** And, if given, only if nobody has changed it since. */
+  resourceVersion?: string;
   propagationPolicy: "Background" | "Foreground" | "Orphan";
 }
 
@@ -94,6 +96,11 @@ export interface Kube {
     kind: string,
     options?: { isExpected?: boolean },
   ): Promise<ResourceType | undefined>;
+  /**
+   * Finds a type that is not served as it was, asking the server: its objects live on in another version. Returns
+   * undefined if the server serves it in none; throws if it does not say.
+   */
+  relocate(type: ResourceType): Promise<ResourceType | undefined>;
   get(ref: ObjectRef): Promise<JsonObject | undefined>;
   /** Throws a `KubeError` with reason `AlreadyExists` if it is there. */
   create(ref: ObjectRef, object: JsonObject, options: WriteOptions): Promise<JsonObject>;
@@ -101,7 +108,7 @@ export interface Kube {
   replace(ref: ObjectRef, object: JsonObject, options: WriteOptions): Promise<JsonObject>;
   /** Returns undefined if a merge patch finds no object. A server-side apply creates it. */
   patch(ref: ObjectRef, patch: JsonObject, options: PatchOptions): Promise<JsonObject | undefined>;
-  /** Returns false if the object is gone already. Another uid is a `KubeError` (409, Conflict). */
+  /** Returns false if the object is gone already. Another uid or version is a `KubeError` (409, Conflict). */
   delete(ref: ObjectRef, options: DeleteOptions): Promise<boolean>;
   /** Lists all pages of one type, in one namespace or (`""`) in all. */
   list(type: ResourceType, namespace: string, options?: ListOptions): Promise<ObjectList>;

@@ -10,6 +10,15 @@ import type {
 } from "../wire/work_spec.ts";
 import type { ResourceMeta } from "../wire/work_status.ts";
 
+/** What tells one object of a work from another. */
+type Place = Pick<ResourceMeta, "group" | "resource" | "namespace" | "name">;
+
+/** What a spec says of which objects are the work's own. */
+export interface Ownerships {
+  deleteOption?: DeleteOption;
+  configs: readonly ManifestConfig[];
+}
+
 /** The options of one manifest. */
 export interface ManifestOptions {
   feedbackRules: FeedbackRule[];
@@ -21,7 +30,7 @@ export interface ManifestOptions {
  * The first matching entry with rules wins, and independently the first with a strategy. An entry without an
  * identifier is the only manifest's own (the legacy data type).
  */
-export function optionsFor(configs: ManifestConfig[], meta: ResourceMeta): ManifestOptions {
+export function optionsFor(configs: readonly ManifestConfig[], meta: Place): ManifestOptions {
   const options: Partial<ManifestOptions> = {};
   for (const config of configs) {
     if (config.resourceIdentifier && !isMatch(config.resourceIdentifier, meta)) continue;
@@ -36,7 +45,7 @@ export function optionsFor(configs: ManifestConfig[], meta: ResourceMeta): Manif
   };
 }
 
-function isMatch(identifier: ResourceIdentifier, meta: ResourceMeta): boolean {
+function isMatch(identifier: ResourceIdentifier, meta: Place): boolean {
   return (identifier.group ?? "") === meta.group && identifier.resource === meta.resource &&
     isWildcardMatch(identifier.name ?? "", meta.name) &&
     isWildcardMatch(identifier.namespace ?? "", meta.namespace);
@@ -59,8 +68,14 @@ export function isWildcardMatch(pattern: string, text: string): boolean {
   return text.length - last.length >= at && text.endsWith(last);
 }
 
+/** True if this object is not the work's own: it stays when its manifest or the work goes. */
+export function isOrphan({ deleteOption, configs }: Ownerships, meta: Place): boolean {
+  return !isOwned(deleteOption, meta) ||
+    optionsFor(configs, meta).updateStrategy.type === "ReadOnly";
+}
+
 /** True if deleting the work deletes this object. */
-export function isOwned(option: DeleteOption | undefined, meta: ResourceMeta): boolean {
+export function isOwned(option: DeleteOption | undefined, meta: Place): boolean {
   const policy = option?.propagationPolicy ?? "";
   if (policy === "Orphan") return false;
   if (policy !== "SelectivelyOrphan" && policy !== "") return true;

@@ -15,7 +15,7 @@ import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } f
 import { locate, locateDefined } from "./locate.ts";
 import { draftMeta, parseWorkSpec, type WorkSpec } from "./manifest.ts";
 import { type Reading, readsWhole } from "./observe.ts";
-import { isOwned, optionsFor } from "./options.ts";
+import { isOrphan, optionsFor } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
@@ -99,6 +99,8 @@ export async function applyWork(
     owner: ownerReference(entry),
     sinceMs: pruningSinceMs(),
     nowMs: nowMs(),
+    ownerships: spec,
+    wanted: new Set(slots.flatMap(({ uid }) => uid ?? [])),
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
   if (errors.length > 0) witness?.undeletable(entry, errors.join("; "));
@@ -204,7 +206,7 @@ async function turn(
   const { options } = reading;
   const ownership = {
     owner: ownerReference(entry),
-    isOwned: isOwned(spec.deleteOption, slot.meta) && options.updateStrategy.type !== "ReadOnly",
+    isOwned: !isOrphan(spec, slot.meta),
   };
   const { executor } = spec;
   const uid = listedUid(entry.resources, slot);

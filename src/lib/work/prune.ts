@@ -8,6 +8,7 @@ import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import type { AppliedResource } from "./ledger.ts";
 import { mergeOwners, type OwnerReference, ownersOf } from "./metadata.ts";
+import { isOrphan, type Ownerships } from "./options.ts";
 import { resourceRank } from "./rank.ts";
 import { FIELD_OWNER, metadataOf } from "./work.ts";
 
@@ -20,6 +21,9 @@ const RANK_PATIENCE_MS = 30_000;
 
 /** Objects that are deleted at once. */
 const PARALLEL_MAX = 8;
+
+/** Looks at an object that changes between the look and the deletion; then it has to wait for the next round. */
+const ATTEMPTS_MAX = 5;
 
 /** An object that does not go by itself. */
 export interface Wait {
@@ -39,24 +43,37 @@ export interface Pruned {
   errors: string[];
 }
 
-/** Where an applied resource lives. */
+/** For whom objects are deleted, since when, and what of them stays. */
+export interface Pruning {
+  owner: OwnerReference;
+  /** When this deletion began. */
+  sinceMs: number;
+  nowMs: number;
+  /** By which the source says what stays; without it nothing does. */
+  ownerships: Ownerships | undefined;
+  /** The uids of what the work has now: one object may have a name in two groups. */
+  wanted?: ReadonlySet<string>;
+}
+
+/** Where an applied resource lives, as it was listed. */
 export function refOf({ group, version, resource, namespace, name }: AppliedResource): ObjectRef {
   const type = { group, version, kind: "", resource, isNamespaced: namespace !== "" };
   return { type, namespace, name };
 }
 
 /**
- * Deletes the objects that the owner owns alone; of shared ones it gives up its share.
+ * Deletes the objects that the owner owns alone; of shared ones, and those to be orphaned, it gives up its share.
  *
  * Kinds that others need go last. An object that another one replaced, or that is not ours, is forgotten.
- * `sinceMs` is when this deletion began. The caller calls again until nothing is pending.
+ * The caller calls again until nothing is pending.
  */
 export async function pruneResources(
   kube: Kube,
   log: Logger,
   resources: readonly AppliedResource[],
-  { owner, sinceMs, nowMs }: { owner: OwnerReference; sinceMs: number; nowMs: number },
+  pruning: Pruning,
 ): Promise<Pruned> {
+  const { sinceMs, nowMs } = pruning;
   const ranks = Map.groupBy(resources, ({ resource }) => resourceRank(resource));
   const order = [...ranks.keys()].sort((a, b) => b - a);
   // Every rank in turn gets its patience before the ones below stop waiting for it.
@@ -73,7 +90,7 @@ export async function pruneResources(
     for (let at = 0; at < group.length; at += PARALLEL_MAX) {
       const batch = group.slice(at, at + PARALLEL_MAX);
       const states = await Promise.allSettled(
-        batch.map((entry) => pruneOne(kube, log, entry, owner)),
+        batch.map((entry) => pruneUnchanged(kube, log, entry, pruning)),
       );
       states.forEach((state, index) => {
         const entry = batch[index];
@@ -92,38 +109,53 @@ export async function pruneResources(
   return result;
 }
 
+/** An object that changed in between is looked at anew: it may have got another owner, or be another. */
+async function pruneUnchanged(
+  kube: Kube,
+  log: Logger,
+  entry: AppliedResource,
+  pruning: Pruning,
+): Promise<"gone" | Wait> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await pruneOne(kube, log, entry, pruning);
+    } catch (error) {
+      const isConflict = error instanceof KubeError && error.status === 409;
+      if (!isConflict || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
 async function pruneOne(
   kube: Kube,
   log: Logger,
   entry: AppliedResource,
-  owner: OwnerReference,
+  { owner, ownerships, wanted }: Pruning,
 ): Promise<"gone" | Wait> {
-  const ref = refOf(entry);
-  const live = await read(kube, ref);
-  if (live === undefined) return "gone";
+  const found = await read(kube, entry);
+  if (found === undefined) return "gone";
+  const { ref, live } = found;
   const metadata = metadataOf(live);
   const owners = ownersOf(metadata["ownerReferences"]);
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
-  if (owners.some((other) => isOtherLedger(other, owner))) {
+  if (wanted?.has(String(metadata["uid"]))) return "gone";
+  // An orphan may still have its owner, where no version that says so was applied with it.
+  const isToStay = ownerships !== undefined && isOrphan(ownerships, entry);
+  if (isToStay || owners.some((other) => isOtherLedger(other, owner))) {
     await releaseOwner(kube, ref, metadata, owner);
     return "gone";
   }
   if (entry.uid !== "" && metadata["uid"] !== entry.uid) return "gone";
   if (metadata["deletionTimestamp"] !== undefined) return waitOf(entry, metadata);
-  try {
-    const uid = String(metadata["uid"]);
-    const isThere = await kube.delete(ref, { uid, propagationPolicy: "Background" });
-    log.info("deleted", { resource: ref.type.resource, namespace: ref.namespace, name: ref.name });
-    if (!isThere) return "gone";
-    // Most objects go at once; seeing that here saves the caller a round of waiting.
-    const left = await read(kube, ref);
-    const after = metadataOf(left);
-    return left !== undefined && after["uid"] === uid ? waitOf(entry, after) : "gone";
-  } catch (error) {
-    // Its uid changed in between: it is somebody else's now.
-    if (error instanceof KubeError && error.status === 409) return "gone";
-    throw error;
-  }
+  const [uid, resourceVersion] = [String(metadata["uid"]), String(metadata["resourceVersion"])];
+  // As it was seen: since then another work may have made it its own as well.
+  const options = { uid, resourceVersion, propagationPolicy: "Background" } as const;
+  const isThere = await kube.delete(ref, options);
+  log.info("deleted", { resource: ref.type.resource, namespace: ref.namespace, name: ref.name });
+  if (!isThere) return "gone";
+  // Most objects go at once; seeing that here saves the caller a round of waiting.
+  const after = metadataOf((await read(kube, entry))?.live);
+  return after["uid"] === uid ? waitOf(entry, after) : "gone";
 }
 
 function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
@@ -135,13 +167,23 @@ function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
   };
 }
 
-async function read(kube: Kube, ref: ObjectRef): Promise<JsonObject | undefined> {
+/** The object and where it is now, if it is there. */
+async function read(
+  kube: Kube,
+  entry: AppliedResource,
+): Promise<{ ref: ObjectRef; live: JsonObject } | undefined> {
+  const listed = refOf(entry);
+  const readAt = async (ref: ObjectRef) => {
+    const live = await kube.get(ref);
+    return live === undefined ? undefined : { ref, live };
+  };
   try {
-    return await kube.get(ref);
+    return await readAt(listed);
   } catch (error) {
-    // A type that is no longer served took its objects with it.
-    if (error instanceof KubeError && error.reason === "PathNotFound") return undefined;
-    throw error;
+    if (!(error instanceof KubeError && error.reason === "PathNotFound")) throw error;
+    const type = await kube.relocate(listed.type);
+    // A type that is no longer served took its objects with it; a version of it did not.
+    return type === undefined ? undefined : await readAt({ ...listed, type });
   }
 }
 
@@ -156,10 +198,12 @@ export async function releaseResource(
   entry: AppliedResource,
   owner: OwnerReference,
 ): Promise<void> {
-  const ref = refOf(entry);
-  const metadata = metadataOf(await read(kube, ref));
+  const found = await read(kube, entry);
+  if (found === undefined) return;
+  const metadata = metadataOf(found.live);
   const owners = ownersOf(metadata["ownerReferences"]);
-  if (owners.some(({ uid }) => uid === owner.uid)) await releaseOwner(kube, ref, metadata, owner);
+  if (!owners.some(({ uid }) => uid === owner.uid)) return;
+  await releaseOwner(kube, found.ref, metadata, owner);
 }
 
 async function releaseOwner(

@@ -20,7 +20,8 @@ import {
 import { ACTION, type EventType } from "../wire/event_type.ts";
 import { timeMicros } from "../wire/time.ts";
 import type { Fence } from "./fence.ts";
-import { rejectionOf } from "./manifest.ts";
+import { parseWorkSpec, rejectionOf } from "./manifest.ts";
+import type { Ownerships } from "./options.ts";
 import { textOf, type Work } from "./work.ts";
 
 /**
@@ -58,6 +59,7 @@ export function receiveSpec(
     if (work !== undefined && isOlder(event, deletionTimestamp, work)) return "late";
     const version = isOfBroker ? work?.version ?? 0 : integerExtension(event, EXT.resourceVersion);
     const deleting = work ?? newWork(uid, event, type);
+    deleting.ownerships = ownershipsOf(deleting, version, event, type);
     const readAt = timeExtension(event, EXT.readAt);
     if (readAt === undefined) delete deleting.readAt;
     else deleting.readAt = readAt;
@@ -101,6 +103,24 @@ function newWork(uid: string, event: CloudEvent, { dataType }: EventType): Work 
   };
 }
 
+/** A deletion brings the last spec along, which may never have been applied; a list's answer does not. */
+function ownershipsOf(
+  work: Work,
+  version: number,
+  { data }: CloudEvent,
+  { dataType }: EventType,
+): Ownerships | undefined {
+  const text = version < heldVersion(work) ? work.specText : data ?? work.specText;
+  try {
+    if (text === undefined) return undefined;
+    const { manifests: _, ...ownerships } = parseWorkSpec(dataType, text);
+    return ownerships;
+  } catch {
+    // It says nothing that could be carried out.
+    return undefined;
+  }
+}
+
 function markDeleting(
   works: Works,
   work: Work,
@@ -124,6 +144,9 @@ function acceptVersion(
   const isSame = work.specText !== undefined && work.specHash === hash &&
     work.version === version && version !== 0;
   const rejection = isSame ? work.rejection : problem ?? rejectionOf(dataType, event.data);
+  // What is refused leaves no spec behind by which it would be known again.
+  const isRefusedAgain = rejection !== undefined && rejection === work.rejection &&
+    work.version === version && version !== 0;
   // The name stays: it names the AppliedManifestWork, which owns the objects.
   work.source = event.source;
   work.metadata = { ...metadata, name: work.name };
@@ -135,7 +158,7 @@ function acceptVersion(
   const readAt = timeExtension(event, EXT.readAt);
   if (readAt !== undefined) work.readAt ??= readAt;
   const isAsked = action === ACTION.resyncResponse;
-  if (isSame) return isAsked ? "unchanged" : "repeated";
+  if (isSame || isRefusedAgain) return isAsked ? "unchanged" : "repeated";
   // Not an answer to a restarted agent's question: the server seems to lack the status from before.
   if (work.versionFloor === version && !isAsked) work.mustReport = true;
   work.version = version;

@@ -33,6 +33,9 @@ const LOOKS_MAX = 40;
 /** A pass that fails as a whole this often is reported: fewer may be a hiccup of the API. */
 const SILENT_FAILURES_MAX = 3;
 
+/** Rounds for a former AppliedManifestWork to go, some three seconds, before it is told what is waited for. */
+const SILENT_ROUNDS_MAX = 6;
+
 /** How fast what did not stay, or did not come to be, is done again. */
 export interface Pace {
   drift: DriftPace;
@@ -142,6 +145,13 @@ export function createReconciler(
     return next.isDeleting ? undefined : next;
   };
 
+  /** Of a work that cannot be applied now: somebody may have deleted its entry all the same. */
+  const carryOut = async ({ name, uid }: Work): Promise<number | undefined> => {
+    const entry = ledger.get(name);
+    if (!entry?.isDeleting || await finalise(entry)) return undefined;
+    return pendingDelay(memoryOf(uid));
+  };
+
   const pass = async (work: Work): Promise<PassResult | undefined> => {
     const memory = memoryOf(work.uid);
     sight.hold(work.uid);
@@ -152,8 +162,8 @@ export function createReconciler(
         return owned;
       };
       const result = await applyWork(around, work, enter, () => {
-        memory.pruningSinceMs ??= nowMs();
-        return memory.pruningSinceMs;
+        // Not later than now, though the clock may have stepped back.
+        return memory.pruningSinceMs = Math.min(memory.pruningSinceMs ?? Infinity, nowMs());
       });
       if (result?.isWhole && result.pending === 0 && owned !== undefined) {
         await releasePredecessors(around, work, owned);
@@ -186,7 +196,14 @@ export function createReconciler(
       }
       throw error;
     }
-    if (result === undefined) return pendingDelay(memory);
+    if (result === undefined) {
+      if (memory.pendingRounds >= SILENT_ROUNDS_MAX && work.deletionTimestamp === undefined) {
+        const state = "its former AppliedManifestWork is still being deleted";
+        setWorkRefused(work, "AppliedManifestWorkFailed", state, nowMs());
+        settle(work);
+      }
+      return pendingDelay(memory);
+    }
     if (!result.isWhole) return 0;
     const delays = work.slots.flatMap((slot) => calmDown(slot, nowMs(), pace.drift) ?? []);
     settle(work);
@@ -213,10 +230,10 @@ export function createReconciler(
       if (work.rejection !== undefined) {
         setWorkRefused(work, "InvalidManifest", work.rejection, nowMs());
         settle(work);
-        return undefined;
+        return await carryOut(work);
       }
       // Known from before a restart only: its spec is on the way.
-      if (work.specText === undefined) return undefined;
+      if (work.specText === undefined) return await carryOut(work);
       return await applyLive(work);
     },
     finalise,

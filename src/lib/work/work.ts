@@ -4,7 +4,7 @@ import type { JsonObject } from "../json.ts";
 import type { Condition, FeedbackValue, ResourceMeta } from "../wire/work_status.ts";
 import type { Contest, DriftPolicy } from "./drift.ts";
 import type { ObjectRef } from "./kube_api.ts";
-import type { ManifestOptions } from "./options.ts";
+import type { ManifestOptions, Ownerships } from "./options.ts";
 
 /** Who writes the fields of applied objects, unless a work says otherwise. */
 export const FIELD_OWNER = "work-agent";
@@ -64,6 +64,8 @@ export interface Work {
   rejection?: string;
   /** Set once and for ever: a deletion is not taken back. */
   deletionTimestamp?: string;
+  /** What is to stay after the deletion, as the newest spec says that is known of. */
+  ownerships?: Ownerships | undefined;
   /** All objects are gone and only the server has yet to be told. */
   isGone: boolean;
   /** The status belongs to the held version; before that nothing is reported. */

@@ -1,0 +1,136 @@
+/** Objects that a work no longer has, and that stay all the same: somebody else wants them, or its source does. */
+
+import { afterAll, expect, test } from "bun:test";
+import type { JsonObject } from "../../src/lib/json.ts";
+import type { Kube } from "../../src/lib/work/kube_api.ts";
+import { metadataOf } from "../../src/lib/work/work.ts";
+import { eventually } from "../harness/eventually.ts";
+import { startKubernetes } from "../harness/kubernetes.ts";
+import { openKubeconfig, refOf } from "../kube/objects.ts";
+import { configMap, isTrue, startAgent } from "./one_agent.ts";
+import { maps, ownedMaps } from "./owned_maps.ts";
+
+const cluster = await startKubernetes();
+const kube = await openKubeconfig(cluster.kubeconfig);
+
+afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
+
+const { find, ownersOf, uidOf } = ownedMaps(kube);
+
+test("I6: an object that another work takes while this one is about to delete it stays", async () => {
+  const name = `taken-${crypto.randomUUID()}`;
+  const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const held: Kube = {
+    ...kube,
+    async delete(ref, options) {
+      if (ref.name === name) {
+        reached.resolve();
+        await released.promise;
+      }
+      return await kube.delete(ref, options);
+    },
+  };
+  await using agent = await startAgent(held);
+  const [giver, taker] = [maps("giver"), maps("taker")];
+  const shared = configMap(name, {});
+  await agent.send(giver.uid, 1, { manifests: [...giver.spec.manifests, shared] });
+  await agent.until(giver.uid, (report) => isTrue(report, "Applied", 1));
+  const before = await uidOf(name);
+  await agent.send(giver.uid, 2, giver.spec);
+  await reached.promise;
+
+  await agent.send(taker.uid, 1, { manifests: [...taker.spec.manifests, shared] });
+  await agent.until(taker.uid, (report) => isTrue(report, "Applied", 1));
+  released.resolve();
+
+  await agent.until(giver.uid, (report) => isTrue(report, "Applied", 2));
+  await eventually(() => ownersOf(name), (owners) => owners.length === 1);
+  expect(await uidOf(name)).toBe(before);
+});
+
+const named = (name: string) => ({
+  group: "",
+  resource: "configmaps",
+  name,
+  namespace: "default",
+});
+
+test("I6: an object that is orphaned by the version that takes its manifest out stays, without its owner", async () => {
+  const { uid, names: [kept = "", gone = ""], spec } = maps("kept", "gone", "rest");
+  await using agent = await startAgent(kube);
+  await agent.send(uid, 1, spec);
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+
+  // The version that only orphaned it was overtaken by this one, as while no agent ran.
+  await agent.send(uid, 2, {
+    manifests: spec.manifests.slice(2),
+    deleteOption: {
+      propagationPolicy: "SelectivelyOrphan",
+      selectivelyOrphans: { orphaningRules: [named(kept)] },
+    },
+  });
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(await find(gone)).toBeUndefined();
+  expect(await find(kept)).toBeDefined();
+  expect(await ownersOf(kept)).toEqual([]);
+});
+
+const LAST_WORDS: [string, (name: string) => JsonObject][] = [
+  ["orphans them", () => ({ deleteOption: { propagationPolicy: "Orphan" } })],
+  ["only reads them", (name) => ({
+    manifestConfigs: [{
+      resourceIdentifier: named(name),
+      updateStrategy: { type: "ReadOnly" },
+    }],
+  })],
+];
+
+for (const [words, optionsOf] of LAST_WORDS) {
+  test(`I6: a deletion leaves the objects of a work whose last version ${words}, though it was never applied`, async () => {
+    const { uid, names: [kept = ""], spec } = maps("kept");
+    await using agent = await startAgent(kube);
+    await agent.send(uid, 1, spec);
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+
+    await agent.delete(uid, 2, { spec: { ...spec, ...optionsOf(kept) } });
+
+    await agent.until(uid, (report) => isTrue(report, "Deleted"));
+    expect(await ownersOf(kept)).toEqual([]);
+    expect(await find(kept)).toBeDefined();
+  });
+}
+
+test("I6: an object that a work names by another group of its kind is not taken for one it no longer has", async () => {
+  const uid = crypto.randomUUID();
+  const metadata = { name: `event-${uid}`, namespace: "default" };
+  const event = {
+    type: "Normal",
+    reason: "Test",
+    action: "test",
+    eventTime: "2026-01-01T00:00:00.000000Z",
+    reportingInstance: "test",
+  };
+  await using agent = await startAgent(kube);
+  await agent.send(uid, 1, {
+    manifests: [{
+      ...{ apiVersion: "v1", kind: "Event", metadata, ...event },
+      involvedObject: { kind: "Pod", name: "none", namespace: "default" },
+      reportingComponent: "example.com/test",
+    }],
+  });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  const ref = await refOf(kube, "events.k8s.io/v1", "Event", metadata.name);
+  const before = String(metadataOf(await kube.get(ref))["uid"]);
+
+  await agent.send(uid, 2, {
+    manifests: [{
+      ...{ apiVersion: "events.k8s.io/v1", kind: "Event", metadata, ...event },
+      regarding: { kind: "Pod", name: "none", namespace: "default" },
+      reportingController: "example.com/test",
+    }],
+  });
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(metadataOf(await kube.get(ref))["uid"]).toBe(before);
+});
