@@ -4,8 +4,8 @@ import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { openMqttAgentBroker } from "../../src/lib/mqtt/agent_broker.ts";
 import { parseMqttConfig } from "../../src/lib/mqtt/config.ts";
-import { type CloudEvent, EXT, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
-import { decodeStatusResync } from "../../src/lib/wire/resync.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
+import { decodeStatusResync, NOTHING } from "../../src/lib/wire/resync.ts";
 import type { Broker } from "../../src/lib/work/broker.ts";
 import type { Works } from "../../src/lib/work/receive.ts";
 import { specResyncRequests } from "../../src/lib/work/resync.ts";
@@ -43,9 +43,9 @@ function joinBroker(port: number, consumerName: string, held: Map<string, number
   const broker: Broker = openMqttAgentBroker(parseMqttConfig(brokerFile(port)), {
     async receive(event) {
       if (event.type.endsWith("status.resync_request")) {
-        // The server's check of now and then asks for nothing.
-        if (event.extensions[EXT.statusDigest] !== undefined) return;
-        for (const { resourceId } of decodeStatusResync(event.data)) questioned.add(resourceId);
+        const asked = decodeStatusResync(event.data).map(({ resourceId }) => resourceId);
+        // The server's check of now and then asks about nothing.
+        for (const id of asked) if (id !== NOTHING.resourceId) questioned.add(id);
         return;
       }
       received.push(event);
