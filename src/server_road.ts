@@ -5,6 +5,7 @@ import { createPulse } from "./lib/consumer/pulse.ts";
 import { createClock } from "./lib/db/clock.ts";
 import { type AgentDoor, createAgentDoor } from "./lib/grpc/agents.ts";
 import { heartbeatMs } from "./lib/grpc_config.ts";
+import { pause } from "./lib/pause.ts";
 import { startPump } from "./lib/pump.ts";
 import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
@@ -35,6 +36,8 @@ export interface Road {
   readiness: () => string | undefined;
 }
 
+/** How long a round of the check waits for one agent. */
+const PATIENCE_MS = 5_000;
 /** How often it is looked for pulses to write; each is written once a minute. */
 const PULSE_MS = 1_000;
 
@@ -90,6 +93,8 @@ export async function openRoad(
   stack.use(startPump(beat, { name: "pulse", intervalMs: PULSE_MS, log }));
   const sendTo: Send = async (consumerName, event) =>
     await agents.deliver(consumerName, event) ? "received" : "disconnected";
+  const checkTo: Send = async (consumerName, event) =>
+    await withPatience(agents.deliver(consumerName, event)) ? "received" : "disconnected";
   const answerResync = createResyncAnswer(db, sendTo, log, {
     ...{ sourceId, questionBytesMax: QUESTION_BYTES_MAX },
   });
@@ -99,7 +104,7 @@ export async function openRoad(
   const options = { sourceId, bytesMax: QUESTION_BYTES_MAX, roll, isProbing: false, signal };
   stack.use(startPump(
     // Who is slow has enough on its way, and is told the next time.
-    () => checkStatuses(db, sendTo, inPages([...agents.ready().keys()]), options),
+    () => checkStatuses(db, checkTo, inPages([...agents.ready().keys()]), options),
     { name: "status-check", intervalMs, log },
   ));
   // Before the check ends, which may rest.
@@ -112,6 +117,17 @@ export async function openRoad(
     isConnected,
     readiness: () => undefined,
   };
+}
+
+/** An agent may stop to read and stay connected: the others are not to wait for it. */
+async function withPatience(delivered: Promise<boolean>): Promise<boolean> {
+  const patience = new AbortController();
+  const late = pause(PATIENCE_MS, patience.signal).then(() => undefined);
+  try {
+    return await Promise.race([delivered, late]) === true;
+  } finally {
+    patience.abort();
+  }
 }
 
 /** A page is one statement. */

@@ -12,7 +12,7 @@ import type { Doom } from "../harness/die_in_publish.ts";
 import { eventually } from "../harness/eventually.ts";
 import { bundle, statusEvent } from "../harness/events.ts";
 import { type Mosquitto, startMosquitto } from "../harness/mosquitto.ts";
-import { createDatabase } from "../harness/postgres.ts";
+import { createDatabase, testLogger } from "../harness/postgres.ts";
 import { type Server, startServer } from "../harness/programs.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { newResource, newUpdate } from "../spec/specs.ts";
@@ -209,6 +209,39 @@ test("M24: a half-open connection is noticed within two keep-alives, on both sid
     expect.stringContaining("nothing was heard from the broker"),
     expect.stringContaining("nothing was heard from the broker"),
   ]);
+}, TIMEOUT_MS);
+
+test("M11: a connection that ends before the database says when it was made is none", async () => {
+  await using broker = await startMosquitto();
+  await using proxy = await startTcpProxy(broker.port);
+  await using database = await createDatabase({ maxConnections: 1 });
+  const { name: consumerName } = await createConsumer(database.db, {});
+  const release = Promise.withResolvers<void>();
+  const busy = database.db.begin(() => release.promise);
+  const lines: string[] = [];
+  const log = testLogger((line) => void lines.push(line));
+  const told = (text: string) => lines.filter((line) => line.includes(text)).length;
+  await using hub = await openHub(proxy.port, { database, log });
+  await using agent = await openPublisher(broker.port, consumerName);
+  // Meant for another server: by then this one has subscribed, and waits for the database.
+  const extensions = { originalsource: "another" };
+  await eventually(async () => {
+    await agent.publish(statusEvent({ id: "a", consumerName, extensions }));
+    return told("cannot use a message") > 0;
+  });
+
+  proxy.refuse();
+  proxy.cut();
+  await eventually(() => told("no connection to the broker"));
+  release.resolve();
+  await busy;
+  // Behind what was asked before.
+  await query(database.db, "select", []);
+  const between = told('"connected to the broker"');
+  proxy.heal();
+  await eventually(() => hub.flows.readiness() === undefined);
+
+  expect([between, told('"connected to the broker"')]).toEqual([0, 1]);
 }, TIMEOUT_MS);
 
 test("a broker that answers no publish is given up long before its keep-alive", async () => {

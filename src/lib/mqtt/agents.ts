@@ -151,7 +151,8 @@ export function openMqttAgentDoor(
       signal,
       failed: (error) => log.warn("the database does not answer, trying again", { error }),
     });
-    if (rows === undefined) return;
+    // The connection may have ended meanwhile: then nobody can be sent to, and what was lost with it still is.
+    if (rows === undefined || signal.aborted) return;
     ready = createEverybody(db, {
       connectedAt: rows[0]?.now ?? LONG_AGO,
       isAway: roll.isAway,
