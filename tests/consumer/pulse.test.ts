@@ -168,6 +168,16 @@ test("a version that nobody could read, and a name that nobody can have, harm no
   expect(consumer).not.toHaveProperty("agent_version");
 });
 
+test("names longer than any consumer's are not kept, and nobody's pulse waits for them", async () => {
+  await using stage = await open();
+  for (let nth = 0; nth < 500; nth++) stage.pulse.heard(`${nth}-${"x".repeat(1_000)}`);
+  stage.pulse.heard(stage.name);
+
+  expect(await stage.pulse.write()).toBeFalse();
+
+  expect(await stage.writes()).toBe(1);
+});
+
 test("a pulse that could not be written is written later", async () => {
   await using stage = await open();
   const { db } = stage.database;

@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import http2 from "node:http2";
 import net from "node:net";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { PUBLISH, SUBSCRIBE } from "../../src/lib/grpc/paths.ts";
 import { createPingGuard } from "../../src/lib/grpc/pings.ts";
 import { query } from "../../src/lib/db/query.ts";
@@ -167,6 +168,53 @@ test("a call that its client has given up counts until its work is done", async 
   server.release();
 
   expect([meanwhile.status, (await after).status]).toEqual([String(RESOURCE_EXHAUSTED), "0"]);
+});
+
+/** A message as it travels. */
+function framed(message: Uint8Array, { isCompressed = false } = {}): Uint8Array {
+  const head = Buffer.from([isCompressed ? 1 : 0, 0, 0, 0, 0]);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+test("what requests hold together has a limit: beyond it they are refused, until others have ended", async () => {
+  await using server = await serveSlowly({ heldBytesMax: 100_000 });
+  await using client = openHttp2(server.port);
+  await using other = openHttp2(server.port);
+  const large = framed(new Uint8Array(60_000));
+  const compressed = framed(gzipSync(large), { isCompressed: true });
+  const gzip = { "grpc-encoding": "gzip" };
+  /** How a call ends that is answered as soon as it waits. */
+  const ending = async (...asked: Parameters<typeof other.call>) => {
+    let status: string | undefined;
+    const call = other.call(...asked).then((end) => status = end.status);
+    await eventually(() => status !== undefined || server.waiting() > 0);
+    server.release();
+    return await call;
+  };
+  expect([await ending(PUBLISH, large), await ending(PUBLISH, compressed, gzip)]).toEqual([
+    "0",
+    "0",
+  ]);
+
+  // One whose message is never whole.
+  const trickling = client.trickle(PUBLISH, large.subarray(0, 50_000));
+  await eventually(async () => await ending(PUBLISH, large) === "8");
+  trickling.close(http2.constants.NGHTTP2_CANCEL);
+  await eventually(async () => await ending(PUBLISH, large) === "0");
+
+  // One that is not answered yet.
+  const waiting = client.call(PUBLISH, large);
+  await eventually(() => server.waiting() === 1);
+  expect((await other.call(PUBLISH, large)).status).toBe("8");
+  expect((await other.call(PUBLISH, compressed, gzip)).status).toBe("8");
+  server.release();
+  expect((await waiting).status).toBe("0");
+
+  // A subscription has been read once it is served.
+  client.send(SUBSCRIBE, large);
+  await eventually(() => server.streams.length === 1);
+  expect(await ending(PUBLISH, large)).toBe("0");
 });
 
 test("a message above the limit for sending ends its stream as exhausted, in grpc-go's words", async () => {

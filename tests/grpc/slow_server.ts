@@ -17,8 +17,10 @@ export interface SlowServer extends AsyncDisposable {
   release(): void;
 }
 
-/** Serves with these flags. */
-export async function serveSlowly({ args = [] }: { args?: string[] } = {}): Promise<SlowServer> {
+/** Serves with these flags; requests under way may hold so many bytes. */
+export async function serveSlowly(
+  { args = [], heldBytesMax }: { args?: string[]; heldBytesMax?: number } = {},
+): Promise<SlowServer> {
   const streams: ResponseStream[] = [];
   const waiting: (() => void)[] = [];
   const methods = {
@@ -36,7 +38,10 @@ export async function serveSlowly({ args = [] }: { args?: string[] } = {}): Prom
   };
   const limits = grpcLimits(parseFlags(GRPC_FLAGS, args, {}).values);
   const log = testLogger();
-  const server = await serveGrpc(methods, { hostname: "127.0.0.1", port: 0, limits, log });
+  const server = await serveGrpc(methods, {
+    ...{ hostname: "127.0.0.1", port: 0, limits, log },
+    ...(heldBytesMax !== undefined && { heldBytesMax }),
+  });
   const release = () => {
     for (const answer of waiting.splice(0)) answer();
   };
@@ -60,12 +65,18 @@ export interface Ending {
 }
 
 export interface BareClient extends AsyncDisposable {
-  /** Calls a method with an empty message, and resolves when the answer is complete. */
-  call(path: string): Promise<Ending>;
+  /** Calls a method with a message, empty unless given, and resolves when the answer is complete. */
+  call(
+    path: string,
+    message?: Uint8Array,
+    headers?: Record<string, string>,
+  ): Promise<Ending>;
   /** The same, without waiting. */
-  send(path: string): http2.ClientHttp2Stream;
+  send(path: string, message?: Uint8Array): http2.ClientHttp2Stream;
   /** Begins a call whose message never comes. */
   begin(path: string): Promise<Ending>;
+  /** Begins a call of whose message nothing but the beginning comes. */
+  trickle(path: string, beginning: Uint8Array): http2.ClientHttp2Stream;
   ping(): Promise<void>;
   /** The first GOAWAY. */
   goaway: Promise<{ code: number; words: string; lastStreamId: number }>;
@@ -86,22 +97,31 @@ export function openHttp2(port: number): BareClient {
     });
   });
   const closed = new Promise<void>((resolve) => session.once("close", resolve));
-  const open = (path: string) => {
-    const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc" };
-    const stream = session.request(headers);
+  const open = (path: string, headers: Record<string, string> = {}) => {
+    const own = { ":method": "POST", ":path": path, "content-type": "application/grpc" };
+    const stream = session.request({ ...own, ...headers });
     // An end without a status is what the test then sees.
     stream.on("error", () => {});
     return stream;
   };
-  const send = (path: string) => {
-    const stream = open(path);
-    stream.end(EMPTY_MESSAGE);
+  const send = (
+    path: string,
+    message: Uint8Array = EMPTY_MESSAGE,
+    headers: Record<string, string> = {},
+  ) => {
+    const stream = open(path, headers);
+    stream.end(message);
     return stream;
   };
   return {
-    call: (path) => endOf(send(path)),
+    call: (...asked) => endOf(send(...asked)),
     send,
     begin: (path) => endOf(open(path)),
+    trickle(path, beginning) {
+      const stream = open(path);
+      stream.write(beginning);
+      return stream;
+    },
     ping: () =>
       new Promise((resolve) => {
         if (!session.destroyed) session.ping(() => resolve());

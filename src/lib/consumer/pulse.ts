@@ -18,6 +18,8 @@ export interface Pulse {
 
 const WRITE_MS = 60_000;
 const BATCH_MAX = 500;
+/** Longer than any consumer's name: of as many as may be kept, each may be as long as a message. */
+const NAME_LENGTH_MAX = 253;
 /** Names come from outside. Those beyond so many are not noted until others have been silent for a while. */
 const ENTRIES_MAX = 300_000;
 /** The agent's word, which is shown to people. */
@@ -48,7 +50,8 @@ export function createPulse(db: Db, elapsedMs: () => number): Pulse {
   const heard: Pulse["heard"] = (consumerName, agentVersion) => {
     const known = entries.get(consumerName);
     // PostgreSQL keeps no U+0000, and no consumer has it in its name.
-    const isRefused = entries.size >= ENTRIES_MAX || consumerName.includes("\0");
+    const isRefused = entries.size >= ENTRIES_MAX || consumerName.length > NAME_LENGTH_MAX ||
+      consumerName.includes("\0");
     if (known === undefined && isRefused) return;
     const entry = known ?? { heardMs: 0, writtenMs: -Infinity };
     entry.heardMs = elapsedMs();

@@ -5,6 +5,7 @@ import { gunzipSync } from "node:zlib";
 import type { Logger } from "../log.ts";
 import type { Connection } from "./connection.ts";
 import { GrpcError, type GrpcStatus, STATUS, statusOf } from "./errors.ts";
+import type { HeldBytes, Hold } from "./held_bytes.ts";
 import type { GrpcLimits } from "./limits.ts";
 import {
   createResponseStream,
@@ -34,6 +35,7 @@ export interface Serving {
   methods: Methods;
   limits: GrpcLimits;
   connection: Connection;
+  held: HeldBytes;
   log: Logger;
 }
 
@@ -45,7 +47,7 @@ export function serveStream(
   stream: Http2Stream,
   serving: Serving,
 ): void {
-  const { connection, limits, log } = serving;
+  const { connection, limits, held, log } = serving;
   const { headers } = stream;
   const isGrpc = headers.get("content-type")?.startsWith(CONTENT_TYPE);
   if (headers.get(":method") !== "POST" || !isGrpc) {
@@ -62,15 +64,20 @@ export function serveStream(
     if (--underWay === 0) connection.leave(stream);
   };
   stream.onClose(over);
-  answer(stream, serving).catch((error) => {
+  const hold = held.open();
+  answer(stream, serving, hold).catch((error) => {
     respondStatus(stream, toStatus(error, log, headers.get(":path") ?? ""));
     connection.sent();
-  }).finally(over);
+  }).finally(() => {
+    hold.release();
+    over();
+  });
 }
 
 async function answer(
   stream: Http2Stream,
   { methods, limits, connection, log }: Serving,
+  hold: Hold,
 ): Promise<void> {
   const { headers } = stream;
   const path = headers.get(":path") ?? "";
@@ -81,11 +88,13 @@ async function answer(
     connection: connection.key,
   };
   if (unary !== undefined) {
-    const reply = await unary(await readMessage(stream, limits), call);
+    const reply = await unary(await readMessage(stream, limits, hold), call);
     respondUnary(stream, reply);
     connection.sent();
   } else if (streaming !== undefined) {
-    const message = await readMessage(stream, limits);
+    const message = await readMessage(stream, limits, hold);
+    // The stream may live for weeks.
+    hold.release();
     const { sendBytesMax } = limits;
     const response = createResponseStream(stream, { sendBytesMax, sent: connection.sent });
     connection.keep(response);
@@ -101,6 +110,7 @@ async function answer(
 function readMessage(
   stream: Http2Stream,
   { receiveBytesMax, connectionTimeoutMs }: GrpcLimits,
+  hold: Hold,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     // One buffer that grows, as a message may come in very many pieces. One piece alone is not copied.
@@ -114,6 +124,7 @@ function readMessage(
       clearTimeout(timer);
       isOver = true;
       received = NOTHING;
+      hold.release();
       reject(error);
     };
     stream.read({
@@ -124,9 +135,13 @@ function readMessage(
         const from = size;
         size += piece.length;
         if (size > receiveBytesMax + 5) return refuse(tooLarge(size - 5, receiveBytesMax));
+        const length = size <= received.length
+          ? received.length
+          : Math.max(size, 2 * received.length);
+        if (!hold.grow(length)) return refuse(noRoom());
         if (from === 0) received = piece;
         else {
-          if (received.length < size) received = grown(received, size);
+          if (received.length < length) received = grown(received, length);
           piece.copy(received, from);
         }
       },
@@ -136,7 +151,10 @@ function readMessage(
         isOver = true;
         const body = received.subarray(0, size);
         try {
-          resolve(unframe(body, stream.headers.get("grpc-encoding"), receiveBytesMax));
+          const message = unframe(body, stream.headers.get("grpc-encoding"), receiveBytesMax);
+          // One that was compressed may be a thousand times as large.
+          if (!hold.grow(Math.max(received.length, message.length))) throw noRoom();
+          resolve(message);
         } catch (error) {
           reject(error);
         }
@@ -149,8 +167,8 @@ function readMessage(
   });
 }
 
-function grown(bytes: Buffer, size: number): Buffer {
-  const larger = Buffer.allocUnsafe(Math.max(size, 2 * bytes.length));
+function grown(bytes: Buffer, length: number): Buffer {
+  const larger = Buffer.allocUnsafe(length);
   bytes.copy(larger);
   return larger;
 }
@@ -177,6 +195,11 @@ function unframe(
     const expected = `a message of at most ${receiveBytesMax} bytes in gzip was expected`;
     throw new GrpcError(STATUS.resourceExhausted, expected);
   }
+}
+
+function noRoom(): GrpcError {
+  const message = "the requests under way are too large for another: try again";
+  return new GrpcError(STATUS.resourceExhausted, message);
 }
 
 function tooLarge(size: number, bytesMax: number): GrpcError {

@@ -10,6 +10,7 @@ import { Http2Error } from "../http2/frames.ts";
 import { serveHttp2, type ServerTls } from "../http2/server.ts";
 import { type Methods, serveStream } from "./call.ts";
 import { type Connection, openConnection, WINDOW_BYTES } from "./connection.ts";
+import { createHeldBytes } from "./held_bytes.ts";
 import type { GrpcLimits } from "./limits.ts";
 import { createRounds, type Rounds } from "./rounds.ts";
 
@@ -18,6 +19,8 @@ export interface GrpcServerOptions {
   /** 0 lets the system choose. */
   port: number;
   limits: GrpcLimits;
+  /** What the requests under way may hold in memory together. */
+  heldBytesMax?: number;
   /** By which connections are pinged; its own unless given. */
   rounds?: Rounds;
   /** Plain HTTP/2 without it. */
@@ -36,6 +39,8 @@ export interface GrpcServer extends AsyncDisposable {
 }
 
 const HEADER_BYTES_MAX = 64 * 1024;
+/** As much as REST holds of bodies. */
+const HELD_BYTES_MAX = 256 * 1024 * 1024;
 /** Beyond the calls that are refused in words. */
 const REFUSED_STREAMS_MAX = 100;
 
@@ -43,6 +48,7 @@ const REFUSED_STREAMS_MAX = 100;
 export async function serveGrpc(methods: Methods, options: GrpcServerOptions): Promise<GrpcServer> {
   const { hostname, port, tls, limits, rounds = createRounds(), log } = options;
   const connections = new Set<Connection>();
+  const held = createHeldBytes(options.heldBytesMax ?? HELD_BYTES_MAX);
   const server = await serveHttp2({
     hostname,
     port,
@@ -57,7 +63,7 @@ export async function serveGrpc(methods: Methods, options: GrpcServerOptions): P
       const connection = openConnection(http2, rounds, limits, log);
       connections.add(connection);
       return {
-        stream: (stream) => serveStream(stream, { methods, limits, connection, log }),
+        stream: (stream) => serveStream(stream, { methods, limits, connection, held, log }),
         pinged: connection.pinged,
         failed(error) {
           if (error instanceof Http2Error) log.debug("a connection failed", { error });
