@@ -220,3 +220,33 @@ test(
   },
   30_000,
 );
+
+test("an object whose creation was never answered is known to the next life of the agent", async () => {
+  const { uid, names: [name = ""], spec } = maps("unknown", "rest");
+  const lost = new KubeError(0, "Timeout", "the answer was lost");
+  const lossy: Kube = {
+    ...kube,
+    async create(ref, object, options) {
+      const made = await kube.create(ref, object, options);
+      if (ref.name === name) throw lost;
+      return made;
+    },
+    get: async (ref) => ref.name === name ? await Promise.reject(lost) : await kube.get(ref),
+    async *watch(type, ...rest) {
+      if (type.kind === "ConfigMap") throw lost;
+      yield* kube.watch(type, ...rest);
+    },
+  };
+  {
+    await using agent = await startAgent(lossy, { hub: uid });
+    await agent.send(uid, 1, { manifests: spec.manifests.slice(0, 1) });
+    await agent.until(uid, () => true);
+  }
+  expect(await find(name)).toBeDefined();
+
+  await using agent = await startAgent(kube, { hub: uid });
+  await agent.send(uid, 2, { manifests: spec.manifests.slice(1) });
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(await find(name)).toBeUndefined();
+});
