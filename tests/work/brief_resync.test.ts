@@ -91,3 +91,19 @@ test("an agent that lacks a spec since a restart lists what it holds", async () 
   expect(agent.resyncs.at(-1)?.find(({ resourceId }) => resourceId === other))
     .toMatchObject({ version: 1, lacksSpec: true });
 });
+
+test("a question that a connection did not carry is asked on the next one, though its broker kept the session", async () => {
+  await using agent = await startAgent(createSimulatedKube());
+  await apply(agent, crypto.randomUUID(), 1);
+  const asked = agent.resyncs.length;
+  agent.isServerAway = true;
+  // The session of before is lost, and so is the connection before anything is asked.
+  await agent.reconnect().catch(() => {});
+  agent.isServerAway = false;
+
+  await agent.reconnect(undefined, { isKept: true });
+  expect(agent.resyncs).toHaveLength(asked + 1);
+
+  await agent.reconnect(undefined, { isKept: true });
+  expect(agent.resyncs).toHaveLength(asked + 1);
+});

@@ -283,3 +283,27 @@ test("who is blamed is the last writer, with the fields that are its own", () =>
   expect(blame(object(entry("edit", "2026-01-01T00:00:03Z", many)), "work-agent"))
     .toBe('"edit" (data.a, data.b, data.c and 2 more)');
 });
+
+test("M17: a change is undone though the agent's clock steps back an hour once it is seen", async () => {
+  let backMs = 0;
+  const meter = { added: () => {}, retried: () => {}, ran: () => {} };
+  const witness = {
+    turned: () => {},
+    drifted: () => void (backMs = 3_600_000),
+    undeletable: () => {},
+    queue: () => meter,
+  };
+  const uid = crypto.randomUUID();
+  const nowMs = () => Date.now() - backMs;
+  await using agent = await startAgent(kube, { hub: uid, nowMs, witness });
+  const ref = await configMapRef(`clock-${uid}`);
+  await agent.send(uid, 1, { manifests: [configMap(ref.name, { a: "1" })] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  await edit(ref, "2");
+
+  await eventually(
+    async () => (await kube.get(ref))?.["data"],
+    (data) => Bun.deepEquals(data, { a: "1" }),
+  );
+  expect(backMs).toBeGreaterThan(0);
+});

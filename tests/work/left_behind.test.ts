@@ -220,3 +220,61 @@ test(
   },
   30_000,
 );
+
+test("an object whose creation was never answered is known to the next life of the agent", async () => {
+  const { uid, names: [name = ""], spec } = maps("unknown", "rest");
+  const lost = new KubeError(0, "Timeout", "the answer was lost");
+  const lossy: Kube = {
+    ...kube,
+    async create(ref, object, options) {
+      const made = await kube.create(ref, object, options);
+      if (ref.name === name) throw lost;
+      return made;
+    },
+    get: async (ref) => ref.name === name ? await Promise.reject(lost) : await kube.get(ref),
+    async *watch(type, ...rest) {
+      if (type.kind === "ConfigMap") throw lost;
+      yield* kube.watch(type, ...rest);
+    },
+  };
+  {
+    await using agent = await startAgent(lossy, { hub: uid });
+    await agent.send(uid, 1, { manifests: spec.manifests.slice(0, 1) });
+    await agent.until(uid, () => true);
+  }
+  expect(await find(name)).toBeDefined();
+
+  await using agent = await startAgent(kube, { hub: uid });
+  await agent.send(uid, 2, { manifests: spec.manifests.slice(1) });
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(await find(name)).toBeUndefined();
+});
+
+test("M22: an object that was just made anew goes with its manifest, though the list has its former uid", async () => {
+  const { uid, names: [name = ""], spec } = maps("anew", "rest");
+  const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let made = 0;
+  const held: Kube = {
+    ...kube,
+    async create(ref, object, options) {
+      const created = await kube.create(ref, object, options);
+      if (ref.name === name && ++made === 2) {
+        reached.resolve();
+        await released.promise;
+      }
+      return created;
+    },
+  };
+  await using agent = await startAgent(held);
+  await agent.send(uid, 1, spec);
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  await removeObject(await mapRef(name));
+  await reached.promise;
+
+  await agent.send(uid, 2, { manifests: spec.manifests.slice(1) });
+  released.resolve();
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(await find(name)).toBeUndefined();
+});

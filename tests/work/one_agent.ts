@@ -63,8 +63,11 @@ export interface AgentUnderTest extends AsyncDisposable {
   holdReports(): { reached: Promise<void>; release: () => void };
   /** Ends in order; the ids of the works whose status was not sent. */
   finish(withinMs: number): Promise<string[]>;
-  /** Takes the connection away and gives it back. `early` is what comes before the agent can ask for its resync. */
-  reconnect(early?: () => Promise<void>): Promise<void>;
+  /**
+   * Takes the connection away and gives it back. `early` is what comes before the agent can ask for its resync, and
+   * `isKept` says that a broker has kept what came meanwhile.
+   */
+  reconnect(early?: () => Promise<void>, session?: { isKept: boolean }): Promise<void>;
 }
 
 interface SendOptions {
@@ -167,10 +170,10 @@ export async function startAgent(
       };
       return { reached: reached.promise, release: released.resolve };
     },
-    async reconnect(early) {
+    async reconnect(early, session = { isKept: false }) {
       events?.disconnected("the test said so");
       await early?.();
-      await events?.subscribed({ isKept: false });
+      await events?.subscribed(session);
     },
   };
   const agent: WorkAgent = await startWorkAgent(

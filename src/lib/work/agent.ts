@@ -158,6 +158,8 @@ export async function startWorkAgent(
 
   let askedAt = -Infinity;
   let isAnswered = false;
+  /** What was missed with an earlier connection was not asked for yet. */
+  let mustAsk = true;
   const server: Acquaintance = { isOurs: false };
   /**
    * What was held before the first event of a connection, if one comes before its resync is asked for. The server does
@@ -233,9 +235,13 @@ export async function startWorkAgent(
     },
     async subscribed({ isKept }) {
       doubts.connected();
-      if (!isKept) await resync("brief");
+      // A question that the last connection did not carry is still to be asked, whatever has been kept since.
+      const isToAsk = mustAsk || !isKept;
+      mustAsk = isToAsk;
+      if (isToAsk) await resync("brief");
+      mustAsk = false;
       delete state.offline;
-      log.info("connected", { server: broker.hubName, works: works.size, resync: !isKept });
+      log.info("connected", { server: broker.hubName, works: works.size, resync: isToAsk });
       outbox.open();
       teller.connected();
     },

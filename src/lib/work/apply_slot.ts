@@ -65,7 +65,7 @@ export async function applySlot(
   // Other rules ask for another look, not for another application.
   const rulesHash = hashOfRules(options);
   const isSame = !isNew && slot.rulesHash === rulesHash;
-  if (isSame && isHeldBack(slot, reading.nowMs)) return { isApplied: true };
+  if (isSame && isHeldBack(slot)) return { isApplied: true };
   let hasWritten = false;
   const noting = notingWrites(kube, () => hasWritten = true);
   try {

@@ -39,7 +39,7 @@ const TOLD_HEALS = 4;
 /** The longest pause before an object is looked at that others change without need for a correction. */
 const LOOK_MS_MAX = 4_000;
 
-/** What a slot remembers of changes by others. */
+/** What a slot remembers of changes by others; its times are of a clock that never steps back. */
 export interface Contest {
   /** How often it was changed again soon after the last look. */
   rounds: number;
@@ -86,7 +86,8 @@ export function beginDrift(
 ): number {
   slot.isDrifted = true;
   const { contest } = slot;
-  const isAgain = contest !== undefined && nowMs - contest.lookedAtMs < pace.calmMs;
+  const elapsedMs = performance.now();
+  const isAgain = contest !== undefined && elapsedMs - contest.lookedAtMs < pace.calmMs;
   const { rounds, heals } = isAgain
     ? { rounds: contest.rounds + 1, heals: contest.heals }
     : { rounds: 0, heals: 0 };
@@ -96,7 +97,7 @@ export function beginDrift(
     ceilingMs: heals > 0 ? ceilingMs : Math.min(ceilingMs, LOOK_MS_MAX),
   }, Math.random());
   const lookedAtMs = contest?.lookedAtMs ?? -Infinity;
-  slot.contest = { rounds, heals, lookedAtMs, dueAtMs: nowMs + delayMs };
+  slot.contest = { rounds, heals, lookedAtMs, dueAtMs: elapsedMs + delayMs };
   if (heals >= TOLD_HEALS && slot.driftPolicy?.policy !== "report") {
     const what = object === undefined ? "deleted" : "changed";
     setDrifted(slot, {
@@ -110,8 +111,8 @@ export function beginDrift(
 }
 
 /** True if an object is left a little longer as others made it. */
-export function isHeldBack({ isDrifted, contest }: Slot, nowMs: number): boolean {
-  return isDrifted && contest !== undefined && contest.dueAtMs > nowMs;
+export function isHeldBack({ isDrifted, contest }: Slot): boolean {
+  return isDrifted && contest !== undefined && contest.dueAtMs > performance.now();
 }
 
 /** Notes that an object is as its manifest says, or as its policy leaves it. */
@@ -125,7 +126,7 @@ export function endDrift(
   },
 ): void {
   if (slot.isDrifted && slot.contest !== undefined) {
-    slot.contest.lookedAtMs = nowMs;
+    slot.contest.lookedAtMs = performance.now();
     if (hasWritten) slot.contest.heals++;
   }
   slot.isDrifted = false;
@@ -142,10 +143,11 @@ export function endDrift(
 }
 
 /** Forgets what is long past. Returns when the slot needs another turn, in milliseconds; undefined for never. */
-export function calmDown(slot: Slot, nowMs: number, pace: DriftPace): number | undefined {
+export function calmDown(slot: Slot, pace: DriftPace): number | undefined {
   const { contest, isDrifted, driftPolicy } = slot;
-  if (contest !== undefined && isDrifted) return Math.max(1, contest.dueAtMs - nowMs);
-  if (contest !== undefined && nowMs - contest.lookedAtMs >= pace.calmMs) {
+  const elapsedMs = performance.now();
+  if (contest !== undefined && isDrifted) return Math.max(1, contest.dueAtMs - elapsedMs);
+  if (contest !== undefined && elapsedMs - contest.lookedAtMs >= pace.calmMs) {
     delete slot.contest;
   }
   if (slot.contest !== undefined) return pace.calmMs;

@@ -61,6 +61,8 @@ export interface LedgerEntry {
   isEvicting: boolean;
   /** The list is newer than the one on the cluster. */
   isUnwritten: boolean;
+  /** The list is only in the annotation that the object was made with. */
+  isPlan: boolean;
   /** Of the record that was written last. */
   recordHash?: string;
 }
@@ -239,6 +241,7 @@ export function openLedger(
     await patch(entry, { status }, "status");
     entry.resources = sorted;
     entry.isUnwritten = false;
+    entry.isPlan &&= isSame;
     entry.isEvicting = false;
   };
 
@@ -301,6 +304,8 @@ export function openLedger(
       entry.isUnwritten = true;
     },
     async writeRecord(entry, text) {
+      // Of what could not be made nothing is learned, and its list has not changed; but it was perhaps made.
+      entry.isUnwritten ||= entry.isPlan;
       await writeResources(entry, entry.resources);
       const hash = hashOf(text);
       if (entry.recordHash === hash) return;

@@ -31,8 +31,9 @@ function ownLabels({ labels, managedFields }: JsonObject): JsonObject {
 export function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
   const metadata = metadataOf(object);
   const { status } = object;
-  const list = (isObject(status) ? status["appliedResources"] : undefined) ??
-    decodePlan(annotationOf(object, PLAN_ANNOTATION));
+  const applied = isObject(status) ? status["appliedResources"] : undefined;
+  const plan = applied === undefined ? decodePlan(annotationOf(object, PLAN_ANNOTATION)) : [];
+  const list = applied ?? plan;
   const name = textOf(metadata, "name");
   const spec = isObject(object["spec"]) ? object["spec"] : {};
   const isOwn = name.startsWith(`${hubHash}-`);
@@ -45,6 +46,7 @@ export function readEntry(object: JsonObject, hubHash: string): LedgerEntry {
     labels: ownLabels(metadata),
     isSpecOurs: false,
     isUnwritten: false,
+    isPlan: plan.length > 0,
     isEvicting: isObject(status) && status["evictionStartTime"] !== undefined,
     resources: sortedList((Array.isArray(list) ? list.filter(isObject) : []).map((entry) => ({
       group: textOf(entry, "group"),

@@ -64,7 +64,7 @@ export function refOf({ group, version, resource, namespace, name }: AppliedReso
 /**
  * Deletes the objects that the owner owns alone; of shared ones, and those to be orphaned, it gives up its share.
  *
- * Kinds that others need go last. An object that another one replaced, or that is not ours, is forgotten.
+ * Kinds that others need go last. An object that is not ours is forgotten.
  * The caller calls again until nothing is pending.
  */
 export async function pruneResources(
@@ -137,6 +137,7 @@ async function pruneOne(
   const { ref, live } = found;
   const metadata = metadataOf(live);
   const owners = ownersOf(metadata["ownerReferences"]);
+  // The owner tells whose it is. The uid in the list may be of an object that was made anew since.
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
   if (wanted?.has(String(metadata["uid"]))) return "gone";
   // An orphan may still have its owner, where no version that says so was applied with it.
@@ -145,7 +146,6 @@ async function pruneOne(
     await releaseOwner(kube, ref, metadata, owner);
     return "gone";
   }
-  if (entry.uid !== "" && metadata["uid"] !== entry.uid) return "gone";
   if (metadata["deletionTimestamp"] !== undefined) return waitOf(entry, metadata);
   const [uid, resourceVersion] = [String(metadata["uid"]), String(metadata["resourceVersion"])];
   // As it was seen: since then another work may have made it its own as well.

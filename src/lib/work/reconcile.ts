@@ -205,7 +205,7 @@ export function createReconciler(
       return pendingDelay(memory);
     }
     if (!result.isWhole) return 0;
-    const delays = work.slots.flatMap((slot) => calmDown(slot, nowMs(), pace.drift) ?? []);
+    const delays = work.slots.flatMap((slot) => calmDown(slot, pace.drift) ?? []);
     settle(work);
     alarms.set(work.uid, result.waitsFor);
     told.passed(work);
