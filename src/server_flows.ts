@@ -3,6 +3,7 @@
 import type { Authenticate } from "./lib/access/caller.ts";
 import type { ServerConfig } from "./lib/config.ts";
 import type { Db } from "./lib/db/connect.ts";
+import { analyzeGrown } from "./lib/db/grown.ts";
 import { startListening } from "./lib/db/listen.ts";
 import { createWakes, type Sleepers } from "./lib/db/wakes.ts";
 import type { AgentDoor } from "./lib/grpc/agents.ts";
@@ -29,6 +30,7 @@ const SWEEP_MS = 1_000;
 const REDELIVER_MS = 5_000;
 const EXPIRE_MS = 5_000;
 const PURGE_MS = 60_000;
+const GROWN_MS = 5_000;
 const FEED_RETENTION_SECONDS = 24 * 3600;
 /** A transaction that holds the feed back for longer is reported. */
 const FEED_HELD_SECONDS = 10;
@@ -160,7 +162,7 @@ function startUp(
   return { sources, feed, wake: telling.wake, wakeForSpecs };
 }
 
-/** Drops what nobody needs any more, a bounded number of rows at a time. */
+/** Drops what nobody needs any more, a bounded number of rows at a time, and has what has grown planned for anew. */
 function startUpkeep(stack: AsyncDisposableStack, db: Db, log: Logger): void {
   stack.use(
     startPump(async () => {
@@ -173,4 +175,5 @@ function startUpkeep(stack: AsyncDisposableStack, db: Db, log: Logger): void {
       return hasMoreTombstones || hasMoreKeys || hasMoreChanges;
     }, { name: "upkeep", intervalMs: PURGE_MS, log }),
   );
+  stack.use(startPump(() => analyzeGrown(db), { name: "analyze", intervalMs: GROWN_MS, log }));
 }

@@ -58,6 +58,7 @@ import statusHashesOfSourceText from "../../sql/queries/status/hashes_of_source.
 import statusOfResourcesText from "../../sql/queries/status/of_resources.sql" with { type: "text" };
 import statusRefuseText from "../../sql/queries/status/refuse.sql" with { type: "text" };
 import statusUpdateText from "../../sql/queries/status/update.sql" with { type: "text" };
+import tableGrownText from "../../sql/queries/table/grown.sql" with { type: "text" };
 import tombstoneGetText from "../../sql/queries/tombstone/get.sql" with { type: "text" };
 import tombstoneOfConsumerText from "../../sql/queries/tombstone/of_consumer.sql" with { type: "text" };
 import tombstoneOfSourceText from "../../sql/queries/tombstone/of_source.sql" with { type: "text" };
@@ -1365,6 +1366,24 @@ export function statusUpdate(
   finished: readonly (boolean | null)[],
 ): Promise<StatusUpdateRow[]> {
   return query<StatusUpdateRow>(db, statusUpdateText, [ids, consumerNames, versions, sequences, appliedVersions, statuses, statusEvents, statusHashes, finished]);
+}
+
+/** A row of `table/grown.sql`. */
+export interface TableGrownRow {
+  name: string;
+}
+
+/**
+ * The tables that have more than twice the pages that PostgreSQL knew of when it was last told to look.
+ *
+ * Only those that the session's role may analyze. A few pages more say nothing yet.
+ */
+export function tableGrown(
+  db: Db,
+  names: readonly (string | null)[],
+  morePages: number,
+): Promise<TableGrownRow[]> {
+  return query<TableGrownRow>(db, tableGrownText, [names, morePages]);
 }
 
 /** A row of `tombstone/get.sql`. */

@@ -58,8 +58,8 @@ with created as (
     end
   ))) as first (version)
   -- What is there as the statement begins is taken, whatever becomes of it: if its deletion commits meanwhile, its
-  -- tombstone is not seen here.
-  where not exists (select from resources resource where resource.id = input.id)
+  -- tombstone is not seen here. Looked up one by one: as a join it may be planned to read the whole table.
+  where (select resource.id from resources resource where resource.id = input.id) is null
   on conflict do nothing
   returning id, source, consumer_name, version, created_at, sent_at
 ), noted as (
