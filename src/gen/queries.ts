@@ -1071,6 +1071,8 @@ export interface ResourceUpdateRow {
  * A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
  * that exists fails the statement: the change has been made.
  *
+ * While nothing of a resource is sent, one note is enough for all its versions: a consumer may be away for months.
+ *
  * What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
  * nobody else is told.
  *

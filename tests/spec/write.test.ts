@@ -191,7 +191,7 @@ test("applying what is stored keeps the version, also if a peer has written it i
     version: 2,
     spec,
   });
-  expect(await count(db, "events")).toBe(2);
+  expect(await count(db, "changes")).toBe(2);
 });
 
 test("a dry run tells what would become and what would be refused, and stores nothing", async () => {

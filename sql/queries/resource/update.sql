@@ -6,6 +6,8 @@
 -- A source that has come to speak another data type changes that of its resource, and what kind it is. A receipt
 -- that exists fails the statement: the change has been made.
 --
+-- While nothing of a resource is sent, one note is enough for all its versions: a consumer may be away for months.
+--
 -- What its server sends by itself once this is committed is marked as sent, as the publisher would (spec_event/claim);
 -- nobody else is told.
 --
@@ -64,6 +66,10 @@ with input as (
     next_send_at = case
       when resource.consumer_name = input.send_to
       then now() + interval '20 s' * (0.75 + random() * 0.5)
+      -- Its note waits since then: what it was has neither been sent, nor is it held without that, nor lost.
+      when resource.sent_version <> resource.version and resource.version <> resource.observed_version
+        and (resource.sent_version > 0 or resource.sent_at is null)
+      then least(resource.next_send_at, now())
       else now()
     end,
     updated_at = now()
@@ -78,10 +84,11 @@ with input as (
     and resource.version < 2147483647
   returning resource.id, resource.source, resource.consumer_name, resource.version,
     resource.labels_before, resource.created_at,
-    case when resource.consumer_name = input.send_to then resource.sent_at end as sent_at
+    case when resource.consumer_name = input.send_to then resource.sent_at end as sent_at,
+    resource.next_send_at < now() as is_noted
 ), noted as (
   insert into events (resource_id, consumer_name, is_deletion)
-  select id, consumer_name, false from updated where sent_at is null
+  select id, consumer_name, false from updated where sent_at is null and not is_noted
 ), fed as (
   insert into changes (
     kind, resource_id, source, consumer_name, labels_before, resource_created_at
