@@ -17,10 +17,12 @@ await Bun.write(empty, "");
 afterAll(() => rm(folder, { recursive: true }));
 
 /** Starts the agent with this configuration file, and waits for its end. */
-async function startWith(path: string): Promise<{ code: number; output: string }> {
+const startWith = (path: string) => start("--workload-source-config", path);
+
+async function start(...args: string[]): Promise<{ code: number; output: string }> {
   const child = Bun.spawn([
     ...[process.execPath, join(REPOSITORY, "src", "agent.ts"), "--consumer-name", "c1"],
-    ...["--simulate", "1", "--listen", "127.0.0.1:0", "--workload-source-config", path],
+    ...["--simulate", "1", "--listen", "127.0.0.1:0", ...args],
   ], { env: { PATH: process.env.PATH }, stdout: "pipe", stderr: "pipe", timeout: 30_000 });
   const [stdout, stderr] = await Promise.all([
     new Response(child.stdout).text(),
@@ -104,6 +106,18 @@ test.each([["/nowhere/config.yaml", "it does not exist"], [folder, "it is a fold
 
     expect(output).toBe(`Cannot read the broker config "${path}": ${reason}\n`);
     expect(code).toBe(2);
+  },
+  TIMEOUT_MS,
+);
+
+test.each([
+  ["", "--server is required"],
+  ["a", '--server must be host:port, not "a"'],
+  ["http://a:1", '--server must be host:port, not "http://a:1"'],
+])(
+  "an address of a server that cannot be is one line that names the flag: %j",
+  async (address, line) => {
+    expect(await start("--server", address)).toEqual({ code: 2, output: `${line}\n` });
   },
   TIMEOUT_MS,
 );

@@ -21,7 +21,10 @@ export interface WatchDoors extends Doors {
 
 /** One server with all its doors. */
 export async function openWatchDoors(
-  options: DoorsOptions & Partial<WatchOptions> & { authenticate?: Authenticate } = {},
+  options:
+    & DoorsOptions
+    & Partial<WatchOptions>
+    & { authenticate?: Authenticate; requestTimeoutMs?: number } = {},
 ): Promise<WatchDoors> {
   await using stack = new AsyncDisposableStack();
   const doors = stack.use(await openDoors(options));
@@ -31,6 +34,7 @@ export async function openWatchDoors(
   const app = createRestApp({
     ...{ db, log, watchers, metrics: createMetrics() },
     ...(options.authenticate && { authenticate: options.authenticate }),
+    ...(options.requestTimeoutMs && { requestTimeoutMs: options.requestTimeoutMs }),
     cloudEvents: { ...flows.sources.methods, statusOf },
     spec: createSpecDoor(db, flows.acceptor, log),
   });

@@ -222,6 +222,19 @@ test("If-None-Match: * creates, and If-Match: * replaces, or nothing happens", a
   expect(last.body.version).toBe(1);
 });
 
+test("a bundle that must be new begins with the version that its body has, by PUT as by POST", async () => {
+  const body = bundle({ version: 7 });
+
+  const posted = await rest.call("POST", BUNDLES, body, { "If-None-Match": "*" });
+  const path = `${BUNDLES}/seventh-${crypto.randomUUID()}`;
+  const put = await rest.call("PUT", path, body, { "If-None-Match": "*" });
+
+  expect([posted, put].map(({ status, body }) => [status, body.version])).toEqual([
+    [201, 7],
+    [201, 7],
+  ]);
+});
+
 test("10,000 creates of one id at once: one is 201, the others are 409", async () => {
   const id = `contended-${crypto.randomUUID()}`;
   const body = JSON.stringify(bundle({ id }));

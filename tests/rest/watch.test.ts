@@ -293,22 +293,6 @@ test(
   60_000,
 );
 
-test("beyond the most watchers the answer is 429; one that leaves makes room", async () => {
-  await using doors = await openWatchDoors({ watchersMax: 1 });
-  const one = await watch(doors.bundles);
-
-  const refused = await watch(doors.bundles);
-  await one[Symbol.asyncDispose]();
-  const next = await eventually(async () => {
-    const again = await watch(doors.bundles);
-    await again[Symbol.asyncDispose]();
-    return again.status;
-  }, (status) => status === 200);
-
-  expect(refused.status).toBe(429);
-  expect(next).toBe(200);
-});
-
 test("a bookmark comes now and then with a newer cursor, though nothing happens here", async () => {
   await using doors = await openWatchDoors({ heartbeatMs: 50 });
   await using watcher = await watch(doors.bundles, { search: "name = 'nobody'" });

@@ -35,11 +35,11 @@ export function rightsOf(caller: Caller | undefined): Rights {
   return roles.includes("viewer") ? { mayChange: "nothing" } : { mayChange: "everything" };
 }
 
-/** The claim `roles`, and where Keycloak puts them. */
+/** The claim `roles`, and where Keycloak puts them. Some issuers write them as one text: passed over, it would let all in. */
 function rolesOf({ claims }: Caller): string[] {
   const { realm_access: realm, resource_access: clients } = claims;
   const ours = isObject(clients) ? clients["maestro"] : undefined;
   const lists = [claims, realm, ours].map((place) => isObject(place) ? place["roles"] : undefined);
-  return lists.flatMap((list) => Array.isArray(list) ? list : [])
+  return lists.flatMap((list) => typeof list === "string" ? list.split(" ") : list)
     .filter((role) => typeof role === "string");
 }

@@ -53,7 +53,7 @@ const KEEP_ALIVE_KEYS = ["enable", "time", "timeout", "permitWithoutStream"];
 /** The configuration of a server without a file: plain text, no token. */
 export function plainBrokerConfig(url: string): AgentBrokerConfig {
   return {
-    url: checkUrl(url),
+    url: checkUrl("--server", url),
     keepAlive: KEEP_ALIVE,
     healthinessTimeoutMs: HEALTHINESS_TIMEOUT_MS,
     isHeartbeatRequired: false,
@@ -78,7 +78,7 @@ export function readBrokerConfig(path: string): Promise<AgentBrokerConfig> {
 /** Parses the text of such a file. Throws `invalid_argument` that names the key. */
 export function parseBrokerConfig(text: string): AgentBrokerConfig {
   const document = parseMapping(text, KEYS);
-  const url = checkUrl(textAt(document, "url") ?? "");
+  const url = checkUrl("url", textAt(document, "url") ?? "");
   // Zero is off in the Go agent, as is leaving it out.
   const healthinessMs = durationAt(document, "serverHealthinessTimeout") || undefined;
   const config: AgentBrokerConfig = {
@@ -104,11 +104,14 @@ export function serverEnd(url: string): { host: string; port: number } {
   return { host: url.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(url.slice(colon + 1)) };
 }
 
-function checkUrl(url: string): string {
-  if (url === "") throw invalidConfig("url is required");
+/** `setting` is what it is called where somebody wrote it. */
+function checkUrl(setting: string, url: string): string {
+  if (url === "") throw invalidConfig(`${setting} is required`);
   const [, digits] = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/]+):(\d{1,5})$/.exec(url) ?? [];
   const port = Number(digits ?? "0");
-  if (port < 1 || port > 65_535) throw invalidConfig(`url must be host:port, not "${url}"`);
+  if (port < 1 || port > 65_535) {
+    throw invalidConfig(`${setting} must be host:port, not "${url}"`);
+  }
   return url;
 }
 

@@ -59,7 +59,8 @@ export async function putBundle(c: RestContext, parts: BundleWriteParts): Promis
     const options = writeOptions(c, TYPE, { preconditions, receipt });
     const written = await onCondition(preconditions, async () => {
       if (preconditions.mustBeNew) {
-        return await parts.writer.create({ id, draft: input.draft }, options);
+        const { draft, version: firstVersion } = input;
+        return await parts.writer.create({ id, draft, firstVersion }, options);
       }
       // `If-Match: *` asks for a bundle that is there.
       if (preconditions.isFromHeader && preconditions.version === 0) {

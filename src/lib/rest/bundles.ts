@@ -81,5 +81,7 @@ async function watchBundles(
   const alive = () => c.env?.stillReads?.();
   const untilMs = c.get("caller")?.untilMs;
   const queue = await watchers.open({ condition, cursor, operationId, untilMs }, presentation);
+  // It took longer than a request may: what was answered meanwhile is an error, and nobody would read the stream.
+  if (c.error !== undefined) queue.close();
   return c.body(toEventStream(queue, WATCH_FORMATS[type], { operationId, alive }));
 }
