@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { claimPlace } from "../../src/lib/kube/claim.ts";
 import { electLeader } from "../../src/lib/kube/lease.ts";
 import { leaseObject, microTime } from "../../src/lib/kube/lease_object.ts";
+import type { ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { testLogger } from "../harness/postgres.ts";
@@ -261,4 +262,38 @@ test("M30: an agent that may not use leases works all the same", async () => {
   );
 
   expect(place?.problem()).toBeUndefined();
+});
+
+test("I9: a holder whose watches end at once looks at its lease now and then, and answers all the same", async () => {
+  let reads = 0;
+  const brief = {
+    ...kube,
+    get: (ref: ObjectRef) => {
+      reads++;
+      return kube.get(ref);
+    },
+    async *watch() {},
+  };
+  const name = newName("lease");
+  const { signal } = new AbortController();
+  const answerMs = 900;
+  const first = { ...claim("first"), answerMs };
+  await using _place = await claimPlace(leaseObject(brief, "default", name), first, signal, unused);
+  // Long enough for hundreds without a pause.
+  await Bun.sleep(1_500);
+  expect(reads).toBeLessThan(20);
+  const stop = new AbortController();
+  const holders: string[] = [];
+
+  const second = claimPlace(
+    leaseObject(kube, "default", name),
+    { ...claim("second"), answerMs: 5_000 },
+    stop.signal,
+    (holder) => holders.push(holder),
+  );
+  await eventually(() => holders.length > 0);
+
+  stop.abort();
+  expect(await second).toBeUndefined();
+  expect(holders[0]).toBe("first");
 });

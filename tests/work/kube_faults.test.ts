@@ -256,9 +256,12 @@ test(
     await agent.until(uid, (report) => isTrue(report, "Available", 1));
     const isContinued = ({ path, isWatch }: { path: string; isWatch: boolean }) =>
       isWatch && path.includes(namespace) && path.includes("resourceVersion=");
-    await eventually(() =>
-      proxy.calls.filter(({ isWatch, path }) => isWatch && path.includes(namespace)).length >=
-        names.length
+    // Who heals has been told of all there is, and has a place to go on from.
+    const three = await configMapIn(namespace, "three");
+    await kube.patch(three, { data: { a: "theirs" } }, { ...WRITER, type: "merge" });
+    await eventually(
+      async () => (await kube.get(three))?.["data"],
+      (data) => Bun.deepEquals(data, { a: "1" }),
     );
 
     let isMissing = true;
@@ -285,3 +288,34 @@ test(
   },
   60_000,
 );
+
+test("no object is told to be gone because a gateway answers 404 to its watch", async () => {
+  const namespace = await newNamespace();
+  await using proxy = startKubeProxy(cluster.url);
+  await using agent = await startBehind(cluster, proxy);
+  const uid = crypto.randomUUID();
+  await agent.send(uid, 1, { manifests: [configMap("one", { a: "1" }, namespace)] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+  const watches = () =>
+    proxy.calls.filter(({ isWatch, path }) => isWatch && path.includes(namespace)).length;
+  await eventually(watches, (count) => count > 0);
+  const before = agent.reports.length;
+  const asked = watches();
+
+  proxy.decide = ({ isWatch }) => isWatch ? { status: 404, reason: "" } : undefined;
+  proxy.endWatches();
+  await eventually(watches, (count) => count > asked + 2);
+  proxy.decide = () => undefined;
+  await kube.patch(await configMapIn(namespace, "one"), { data: { a: "theirs" } }, {
+    ...WRITER,
+    type: "merge",
+  });
+
+  await eventually(
+    () => contents(namespace),
+    (found) => Bun.deepEquals(found, { one: { a: "1" } }),
+    { timeoutMs: 30_000 },
+  );
+  const told = agent.reports.slice(before).filter((report) => !isTrue(report, "Available"));
+  expect(told).toEqual([]);
+}, 60_000);

@@ -171,7 +171,9 @@ function hold(lease: LeaseObject, first: LeaseRecord, options: ClaimOptions): Le
     while (!stop.signal.aborted && reason === undefined) {
       try {
         await settle();
-        if (reason === undefined) await lease.changed(held, look, stop.signal);
+        const isNews = reason !== undefined || await lease.changed(held, look, stop.signal);
+        // A gateway may end each watch at once; who asks can wait so long.
+        if (!isNews) await pause(answerMs / 3, stop.signal);
       } catch (error) {
         if (stop.signal.aborted) return;
         log.debug("cannot watch the lease", { lease: lease.ref.name, error });

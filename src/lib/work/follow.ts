@@ -109,8 +109,8 @@ export function followScope(
       await pause(Math.random() * SPREAD_MS, signal);
       return;
     }
-    // The type itself is gone, and its objects with it.
-    if (error instanceof KubeError && error.reason === "PathNotFound") {
+    // The type itself is gone, and its objects with it, unless somebody in between says so, or of one version.
+    if (error instanceof KubeError && error.reason === "PathNotFound" && await isUnserved()) {
       resourceVersion = undefined;
       follower.begin();
       follower.complete("");
@@ -124,6 +124,8 @@ export function followScope(
     }
     await retreat(error);
   };
+
+  const isUnserved = () => kube.relocate(type).then((found) => found === undefined, () => false);
 
   const retreat = async (error?: unknown) => {
     const delayMs = backoffMs(failures++, BACKOFF, Math.random());
