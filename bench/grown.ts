@@ -37,10 +37,11 @@ async function report(): Promise<void> {
   const ids = Array.from({ length: REPORTS }, (_, index) => `r${index + 1}`);
   const all = <T>(one: T) => ids.map(() => one);
   const texts = joinTexts(all("{}"));
+  const finished = ids.map(() => false);
   sequence++;
   await statusUpdate(
     ...[db, ids, all("c"), all(1), all(String(sequence)), all(1)] as const,
-    ...[texts, texts, all("h"), all(false)] as const,
+    ...[texts, texts, all("h"), finished] as const,
   );
 }
 
