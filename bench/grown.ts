@@ -9,8 +9,8 @@ import { parseArgs } from "node:util";
 import { statusUpdate } from "../src/gen/queries.ts";
 import { connect } from "../src/lib/db/connect.ts";
 import { analyzeGrown } from "../src/lib/db/grown.ts";
-import { query } from "../src/lib/db/query.ts";
 import { joinTexts } from "../src/lib/db/texts.ts";
+import { fillResources } from "../tests/harness/bulk.ts";
 import { createDatabase } from "../tests/harness/postgres.ts";
 import { median, printFigure } from "./figure.ts";
 
@@ -21,16 +21,6 @@ const RUNS = 15;
 
 const database = await createDatabase();
 const db = connect(database.address, { maxConnections: 1, applicationName: "bench" });
-
-async function fill(from: number, to: number): Promise<void> {
-  await query(
-    db,
-    "insert into resources (id, name, source, consumer_name, type, version, spec, spec_hash, spec_event) " +
-      "select 'r' || n, 'r' || n, 's', 'c', 'Bundle', 1, '{}', '', '{}' " +
-      "from generate_series($1::int, $2::int) n",
-    [from, to],
-  );
-}
 
 let sequence = 0;
 async function report(): Promise<void> {
@@ -55,14 +45,13 @@ async function show(what: string): Promise<void> {
   printFigure({ bench: "grown", what, value: median(times), unit: "ms", n: RUNS });
 }
 
-await query(db, "insert into consumers (id, name) values ('c', 'c')", []);
-await fill(1, FEW);
+await fillResources(db, 1, FEW);
 await db.unsafe("analyze");
 await show(`${REPORTS} reports, ${FEW} resources`);
 const many = Number(values.resources);
-await fill(FEW + 1, many / 10);
+await fillResources(db, FEW + 1, many / 10);
 await show(`${many / 10} resources, planned for ${FEW}`);
-await fill(many / 10 + 1, many);
+await fillResources(db, many / 10 + 1, many);
 await show(`${many} resources, planned for ${FEW}`);
 const began = performance.now();
 await analyzeGrown(db);

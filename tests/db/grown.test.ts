@@ -7,6 +7,7 @@ import { connect, type Db } from "../../src/lib/db/connect.ts";
 import { analyzeGrown } from "../../src/lib/db/grown.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { openDoors } from "../harness/doors.ts";
+import { fillResources } from "../harness/bulk.ts";
 import { eventually } from "../harness/eventually.ts";
 import { createDatabase } from "../harness/postgres.ts";
 
@@ -15,18 +16,6 @@ const STORE_REPORTS = readFileSync(
   "utf8",
 );
 const TYPES = "text[], text[], int[], bigint[], int[], text, text, text[], bool[]";
-
-/** Resources of one consumer, with the consumer if it is not there. */
-async function fill(db: Db, from: number, to: number): Promise<void> {
-  await query(db, "insert into consumers (id, name) values ('c', 'c') on conflict do nothing", []);
-  await query(
-    db,
-    "insert into resources (id, name, source, consumer_name, type, version, spec, spec_hash, spec_event) " +
-      "select 'r' || n, 'r' || n, 's', 'c', 'Bundle', 1, '{}', '', '{}' " +
-      "from generate_series($1::int, $2::int) n",
-    [from, to],
-  );
-}
 
 /** How many rows of a table PostgreSQL plans for. */
 async function knownRows(db: Db, table: string): Promise<number> {
@@ -39,7 +28,7 @@ test("a statement that was planned for a handful of rows is planned anew when th
   await using database = await createDatabase();
   const db = connect(database.address, { maxConnections: 1, applicationName: "grown" });
   await using _db = { [Symbol.asyncDispose]: () => db.end({ timeout: 5 }) };
-  await fill(db, 1, 10);
+  await fillResources(db, 1, 10);
   await db.unsafe("analyze");
   await db.unsafe(`prepare report (${TYPES}) as ${STORE_REPORTS}`);
   const plan = async () => {
@@ -50,7 +39,7 @@ test("a statement that was planned for a handful of rows is planned anew when th
   const looksUp = /resources resource .*\n +Index Cond: .*id = report\.id/;
   expect(await plan()).not.toMatch(looksUp);
 
-  await fill(db, 11, 5_000);
+  await fillResources(db, 11, 5_000);
   expect(await plan()).not.toMatch(looksUp);
   await analyzeGrown(db);
 
@@ -65,20 +54,20 @@ test("a table is analyzed when it has twice the pages, and not before", async ()
     return await knownRows(db, "resources");
   };
 
-  await fill(db, 1, 10);
+  await fillResources(db, 1, 10);
   const few = await known();
-  await fill(db, 11, 4_000);
+  await fillResources(db, 11, 4_000);
   const many = await known();
-  await fill(db, 4_001, 6_000);
+  await fillResources(db, 4_001, 6_000);
   const more = await known();
-  await fill(db, 6_001, 12_000);
+  await fillResources(db, 6_001, 12_000);
 
   expect([few, many, more, await known()]).toEqual([-1, 4_000, 4_000, 12_000]);
 });
 
 test("a server has what grows analyzed", async () => {
   await using doors = await openDoors();
-  await fill(doors.db, 1, 4_000);
+  await fillResources(doors.db, 1, 4_000);
 
   const rows = await eventually(
     () => knownRows(doors.db, "resources"),
