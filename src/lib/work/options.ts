@@ -69,9 +69,12 @@ export function isWildcardMatch(pattern: string, text: string): boolean {
 }
 
 /** True if this object is not the work's own: it stays when its manifest or the work goes. */
-export function isOrphan({ deleteOption, configs }: Ownerships, meta: Place): boolean {
-  return !isOwned(deleteOption, meta) ||
-    optionsFor(configs, meta).updateStrategy.type === "ReadOnly";
+export function isOrphan(
+  deleteOption: DeleteOption | undefined,
+  meta: Place,
+  { updateStrategy }: ManifestOptions,
+): boolean {
+  return !isOwned(deleteOption, meta) || updateStrategy.type === "ReadOnly";
 }
 
 /** True if deleting the work deletes this object. */

@@ -206,7 +206,7 @@ async function turn(
   const { options } = reading;
   const ownership = {
     owner: ownerReference(entry),
-    isOwned: !isOrphan(spec, slot.meta),
+    isOwned: !isOrphan(spec.deleteOption, slot.meta, options),
   };
   const { executor } = spec;
   const uid = listedUid(entry.resources, slot);

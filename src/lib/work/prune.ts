@@ -8,7 +8,7 @@ import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
 import type { AppliedResource } from "./ledger.ts";
 import { mergeOwners, type OwnerReference, ownersOf } from "./metadata.ts";
-import { isOrphan, type Ownerships } from "./options.ts";
+import { isOrphan, optionsFor, type Ownerships } from "./options.ts";
 import { resourceRank } from "./rank.ts";
 import { FIELD_OWNER, metadataOf } from "./work.ts";
 
@@ -141,7 +141,8 @@ async function pruneOne(
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
   if (wanted?.has(String(metadata["uid"]))) return "gone";
   // An orphan may still have its owner, where no version that says so was applied with it.
-  const isToStay = ownerships !== undefined && isOrphan(ownerships, entry);
+  const isToStay = ownerships !== undefined &&
+    isOrphan(ownerships.deleteOption, entry, optionsFor(ownerships.configs, entry));
   if (isToStay || owners.some((other) => isOtherLedger(other, owner))) {
     await releaseOwner(kube, ref, metadata, owner);
     return "gone";

@@ -141,12 +141,11 @@ function acceptVersion(
 ): Receipt {
   const { metadata, problem } = readMetadata(event);
   const hash = createHash("sha256").update(event.data ?? "").digest("hex");
-  const isSame = work.specText !== undefined && work.specHash === hash &&
-    work.version === version && version !== 0;
+  const isSameVersion = work.version === version && version !== 0;
+  const isSame = work.specText !== undefined && work.specHash === hash && isSameVersion;
   const rejection = isSame ? work.rejection : problem ?? rejectionOf(dataType, event.data);
   // What is refused leaves no spec behind by which it would be known again.
-  const isRefusedAgain = rejection !== undefined && rejection === work.rejection &&
-    work.version === version && version !== 0;
+  const isRefusedAgain = rejection !== undefined && rejection === work.rejection && isSameVersion;
   // The name stays: it names the AppliedManifestWork, which owns the objects.
   work.source = event.source;
   work.metadata = { ...metadata, name: work.name };
