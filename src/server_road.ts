@@ -11,9 +11,8 @@ import type { Publish, Ready } from "./lib/spec/publish.ts";
 import { createReportAcceptor } from "./lib/status/accept.ts";
 import { checkStatuses, NAMES_MAX } from "./lib/status/check.ts";
 import type { Send } from "./lib/status/pipeline.ts";
-import { refuseSpec } from "./lib/status/refuse.ts";
+import { noteRefusal } from "./lib/status/refuse.ts";
 import { createRoll } from "./lib/status/roll.ts";
-import { EXT } from "./lib/wire/event.ts";
 import { createResyncAnswer } from "./server_resync.ts";
 import type { FlowParts } from "./server_flows.ts";
 
@@ -77,12 +76,7 @@ export async function openRoad(
           config["grpc-max-send-message-size"],
           roll.knowsDigests(consumerName) ? OUR_EVENT_BYTES_MAX : GO_EVENT_BYTES_MAX,
         ),
-      refuse(event, reason) {
-        log.warn("cannot send an event", { resource: event.extensions[EXT.resourceId], reason });
-        // It is sent again later, and then refused again.
-        refuseSpec(db, event, { reason, sourceId })
-          .catch((cause) => log.error("cannot store why an event was not sent", { cause, reason }));
-      },
+      refuse: (event, reason) => void noteRefusal(db, log, event, { reason, sourceId }),
     },
     sourceId,
     heartbeatMs: heartbeatMs(config),

@@ -46,6 +46,12 @@ export class MaestroError extends Error {
   }
 }
 
+/** True for an outage, or too much at once: the same may succeed later. */
+export function maySucceedLater(error: unknown): boolean {
+  return error instanceof MaestroError &&
+    (error.code === "unavailable" || error.code === "resource_exhausted");
+}
+
 /** The text of anything that was thrown, for a log line or a condition's message. */
 export function describeError(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

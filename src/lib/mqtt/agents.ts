@@ -8,7 +8,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import { describeError, MaestroError } from "../errors.ts";
+import { describeError, maySucceedLater } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import type { Logger } from "../log.ts";
 import { startPump } from "../pump.ts";
@@ -17,7 +17,7 @@ import { createEverybody } from "../spec/everybody.ts";
 import type { Ready } from "../spec/publish.ts";
 import { allConsumers, askForStatuses, checkStatuses } from "../status/check.ts";
 import type { Sent } from "../status/pipeline.ts";
-import { refuseSpec } from "../status/refuse.ts";
+import { noteRefusal } from "../status/refuse.ts";
 import { createRoll } from "../status/roll.ts";
 import { type CloudEvent, EXT } from "../wire/event.ts";
 import { encodeMqtt, type ReceivedMessage } from "../wire/mqtt.ts";
@@ -96,7 +96,7 @@ export function openMqttAgentDoor(
     if (typeof resourceId === "string") pace.sent(consumerName, resourceId);
     try {
       const delivery = await post(event).catch((error) => {
-        const bare = isPassing(error) ? undefined : toBareDeletion(event);
+        const bare = maySucceedLater(error) ? undefined : toBareDeletion(event);
         if (bare === undefined) throw error;
         return post(bare);
       });
@@ -119,16 +119,11 @@ export function openMqttAgentDoor(
 
   /** An event that never passes is told to its source; any other is still pending and sent again. */
   const explain = async (event: CloudEvent, error: unknown): Promise<Sent> => {
-    if (isPassing(error)) {
+    if (maySucceedLater(error)) {
       mayHaveLost = true;
       return "disconnected";
     }
-    const fields = { resource: event.extensions[EXT.resourceId], reason: describeError(error) };
-    log.warn("cannot send an event", fields);
-    if (event.extensions[EXT.resourceId] === undefined) return "refused";
-    await refuseSpec(db, event, { reason: describeError(error), sourceId })
-      // The resource is sent again later, and then refused again.
-      .catch((cause) => log.error("cannot store why an event was not sent", { cause, ...fields }));
+    await noteRefusal(db, log, event, { reason: describeError(error), sourceId });
     return "refused";
   };
 
@@ -232,12 +227,6 @@ export function openMqttAgentDoor(
       await asking;
     },
   };
-}
-
-/** True if the same event may pass later. */
-function isPassing(error: unknown): boolean {
-  const code = error instanceof MaestroError ? error.code : "internal";
-  return code === "unavailable" || code === "resource_exhausted";
 }
 
 /** Nothing that was sent is lost, so nothing is sent again before its time. */

@@ -2,7 +2,7 @@
 
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
-import { describeError, MaestroError } from "../errors.ts";
+import { describeError, MaestroError, maySucceedLater } from "../errors.ts";
 import { keepTrying } from "../keep_trying.ts";
 import { createKeyedQueue } from "../keyed_queue.ts";
 import type { Logger } from "../log.ts";
@@ -175,7 +175,7 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
       backoff: STORE_BACKOFF,
       signal: connection,
       failed(error, attempt) {
-        if (isSenseless(error) || (!isPassing(error) && attempt >= ODD_ATTEMPTS)) throw error;
+        if (isSenseless(error) || (!maySucceedLater(error) && attempt >= ODD_ATTEMPTS)) throw error;
         if (attempt === 0) log.warn("cannot store a message, trying again", { error });
       },
     }).catch((error) => {
@@ -206,12 +206,6 @@ export function createReception(db: Db, options: ReceptionOptions): Reception {
 /** A question takes its place even if it lists nothing. */
 function weightOf({ held }: NotedRequest): number {
   return held.length + 1;
-}
-
-/** An outage or too much at once: the message is kept until it is over. */
-function isPassing(error: unknown): boolean {
-  const code = error instanceof MaestroError ? error.code : "internal";
-  return code === "unavailable" || code === "resource_exhausted";
 }
 
 /** It would make no more sense if it came again. */

@@ -3,16 +3,34 @@
 import { createHash } from "node:crypto";
 import * as q from "../../gen/queries.ts";
 import type { Db } from "../db/connect.ts";
+import type { Logger } from "../log.ts";
 import { type CloudEvent, EXT, integerExtension, stringExtension } from "../wire/event.ts";
 import { ACTION, formatEventType, parseEventType } from "../wire/event_type.ts";
 import { encodeStructured } from "../wire/structured.ts";
 import { formatTime } from "../wire/time.ts";
 
 /**
+ * Logs why an event cannot be sent, and tells its source if it is of a resource. Never rejects: what could not be told is
+ * sent again later, and then refused again.
+ */
+export async function noteRefusal(
+  db: Db,
+  log: Logger,
+  event: CloudEvent,
+  options: { reason: string; sourceId: string },
+): Promise<void> {
+  const fields = { resource: event.extensions[EXT.resourceId], reason: options.reason };
+  log.warn("cannot send an event", fields);
+  if (fields.resource === undefined) return;
+  await refuseSpec(db, event, options)
+    .catch((cause) => log.error("cannot store why an event was not sent", { cause, ...fields }));
+}
+
+/**
  * Stores `Applied=False` with the reason as the status of the version that a spec event carries, and tells its
  * source. The version stays pending: it is tried again, since a broker's limits may change.
  */
-export async function refuseSpec(
+async function refuseSpec(
   db: Db,
   event: CloudEvent,
   { reason, sourceId }: { reason: string; sourceId: string },
