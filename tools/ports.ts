@@ -2,12 +2,21 @@
 
 import { connect } from "node:net";
 
+/** Below those that Linux gives to whoever asks for any: between our look and its use none of them takes ours. */
+const [FIRST, LAST] = [20_000, 32_767];
+const ATTEMPTS_MAX = 100;
+
 /** A port of 127.0.0.1 that nobody listened on a moment ago. */
 export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop();
-  return port;
+  for (let attempt = 1;; attempt++) {
+    const port = FIRST + Math.floor(Math.random() * (LAST - FIRST + 1));
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop();
+      return port;
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
 }
 
 /** Whether somebody listens on it. */
