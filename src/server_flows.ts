@@ -137,7 +137,7 @@ function startUp(
       config["grpc-authn-type"] === "mock" ? undefined : await authenticate({ authorization }),
     answerResync: (asking, request) =>
       answerStatusResync(db, feed, asking, { ...request, sourceId: config["source-id"] }),
-    beforeSubscribe: () => feed.open(),
+    letIn: (enter) => feed.open(enter),
     follow: (follower, cursor) => startFollowing(db, feed, follower, cursor),
     heartbeatMs: heartbeatMs(config),
     log,

@@ -3,13 +3,19 @@
 import { expect, test } from "bun:test";
 import { connect } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
+import { parseFlags } from "../../src/lib/flags.ts";
+import { serveGrpc } from "../../src/lib/grpc/server.ts";
+import { createSourceDoor } from "../../src/lib/grpc/sources.ts";
+import { GRPC_FLAGS, grpcLimits } from "../../src/lib/grpc_config.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { createFeed } from "../../src/lib/status/feed.ts";
+import { createFeed, type Feed } from "../../src/lib/status/feed.ts";
+import { startFollowing } from "../../src/lib/status/follow.ts";
 import { answerStatusResync, type Asking } from "../../src/lib/status/resync.ts";
 import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
 import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import { eventually } from "../harness/eventually.ts";
-import { nextSequence, statusEvent } from "../harness/events.ts";
+import { nextSequence, statusEvent, statusResync } from "../harness/events.ts";
+import { subscribe } from "../harness/grpc.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { startTcpProxy } from "../harness/tcp_proxy.ts";
 import { openSpecs, type Specs } from "../spec/specs.ts";
@@ -79,30 +85,88 @@ test("a status that changes while a slow source is answered is not told as it wa
 test("what the feed read before, and tells late, comes before the answer to a resync", async () => {
   await using specs = await openSpecs();
   const { id } = await specs.create();
-  const { host, port } = specs.address;
-  await using proxy = await startTcpProxy(`${host}/.s.PGSQL.${port}`);
-  await using stack = new AsyncDisposableStack();
-  const settings = { maxConnections: 1, applicationName: "late" };
-  const late = stack.adopt(
-    connect({ ...specs.address, host: "127.0.0.1", port: proxy.port }, settings),
-    (db) => db.end({ timeout: 0 }),
-  );
-  const { feed, asking, sequencesOf } = listen(late);
+  await using late = await openLate(specs);
+  const { feed, asking, sequencesOf } = listen(late.db);
   await feed.open();
-  // The statement is prepared.
-  while (await feed.read());
-  const before = await report(specs, id);
-  const earlier = await lastAnswerAt(specs);
-  proxy.slow("down", { delayMs: LATE_MS });
-
-  const reading = feed.read();
-  await eventually(() => lastAnswerAt(specs), (at) => at !== undefined && at !== earlier);
-  const after = await report(specs, id);
+  const { before, after, reading } = await late.readBetween(feed, id);
   await answerStatusResync(specs.db, feed, asking, REQUEST);
   await reading;
 
   expect(sequencesOf(id)).toEqual([before, after]);
 });
+
+test("what the feed read before a source came, and tells late, is not told to it", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await using late = await openLate(specs);
+  const { feed, sequencesOf } = listen(late.db);
+  const door = createSourceDoor({
+    acceptor: specs.acceptor,
+    authenticate: () => Promise.resolve(undefined),
+    answerResync: (asking, request) =>
+      answerStatusResync(specs.db, feed, asking, { ...REQUEST, ...request }),
+    letIn: (enter) => feed.open(enter),
+    follow: (follower, cursor) => startFollowing(specs.db, feed, follower, cursor),
+    heartbeatMs: undefined,
+    log: testLogger(),
+  });
+  feed.attach({
+    sources: door.sources,
+    take(changes) {
+      for (const change of changes) {
+        const event = toFeedEvent(change);
+        if (event !== undefined) door.broadcast(change.source, event);
+      }
+    },
+    end: (error) => expect.unreachable(error.message),
+  });
+  const limits = grpcLimits(parseFlags(GRPC_FLAGS, [], {}).values);
+  await using server = await serveGrpc(door.methods, {
+    hostname: "127.0.0.1",
+    port: 0,
+    limits,
+    log: testLogger(),
+  });
+  await feed.open();
+  const { before, after, reading } = await late.readBetween(feed, id);
+
+  // It has heard of what came after from another server.
+  await using source = await subscribe(`127.0.0.1:${server.port}`, { source: "tests" });
+  await source.publish(statusResync("tests", []));
+  await source.waitFor(({ extensions }) => extensions["sequenceid"] === after);
+  await reading;
+
+  expect(source.events.map(({ extensions }) => extensions["sequenceid"])).toEqual([after]);
+  expect(sequencesOf(id)).toEqual([before]);
+});
+
+/** A connection to the database whose answers can be late. */
+async function openLate(specs: Specs) {
+  await using stack = new AsyncDisposableStack();
+  const { host, port } = specs.address;
+  const proxy = stack.use(await startTcpProxy(`${host}/.s.PGSQL.${port}`));
+  const settings = { maxConnections: 1, applicationName: "late" };
+  const db = stack.adopt(
+    connect({ ...specs.address, host: "127.0.0.1", port: proxy.port }, settings),
+    (late) => late.end({ timeout: 0 }),
+  );
+  const owned = stack.move();
+  return {
+    db,
+    /** Starts to read between two reports: what is read is of the first, and arrives after the second is stored. */
+    async readBetween(feed: Feed, id: string) {
+      // The statement is prepared.
+      while (await feed.read());
+      const before = await report(specs, id);
+      const earlier = await lastAnswerAt(specs);
+      proxy.slow("down", { delayMs: LATE_MS });
+      const reading = feed.read();
+      await eventually(() => lastAnswerAt(specs), (at) => at !== undefined && at !== earlier);
+      return { before, after: await report(specs, id), reading };
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
 
 /** When PostgreSQL last answered the feed, whatever has arrived of it; undefined while it works. */
 async function lastAnswerAt({ db }: Specs): Promise<string | undefined> {

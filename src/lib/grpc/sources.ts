@@ -28,8 +28,8 @@ export interface SourceDoorOptions {
     asking: Asking,
     request: { source: string; dataType: string; held: HeldStatus[] },
   ) => Promise<void>;
-  /** Called before a subscriber is let in, so that it misses nothing from then on. */
-  beforeSubscribe: () => Promise<void>;
+  /** Calls back when a subscriber may enter, so that it misses nothing from then on and is told nothing of before. */
+  letIn: (enter: () => void) => Promise<void>;
   /** Prepares to tell a subscriber what comes after its cursor. */
   follow: Follow;
   /** Time between heartbeats; undefined for none. */
@@ -115,7 +115,7 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
     await accept(options.acceptor, event, type);
   };
 
-  const letIn = (source: string, stream: ResponseStream, listener: Listener) => {
+  const enlist = (source: string, stream: ResponseStream, listener: Listener) => {
     const group = listeners.get(source) ?? new Set();
     listeners.set(source, group.add(listener));
     stream.onClose(() => {
@@ -144,13 +144,14 @@ export function createSourceDoor(options: SourceDoorOptions): SourceDoor {
         options.log.warn("a source has to subscribe again", { source, error });
         subscriber.restart("the feed cannot be read: subscribe again");
       });
-      letIn(source, stream, { subscriber, connection, following });
+      enlist(source, stream, { subscriber, connection, following });
       return;
     }
-    await options.beforeSubscribe();
-    if (stream.isClosed) return;
-    const subscriber = createSubscriber(stream, limits);
-    letIn(source, stream, { subscriber, connection });
+    await options.letIn(() => {
+      if (stream.isClosed) return;
+      const subscriber = createSubscriber(stream, limits);
+      enlist(source, stream, { subscriber, connection });
+    });
   };
 
   return {

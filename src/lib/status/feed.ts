@@ -27,8 +27,11 @@ export interface FeedSubscriber {
 }
 
 export interface Feed {
-  /** Makes sure that whatever is stored from now on is seen. Call it before a subscriber is let in. */
-  open(): Promise<void>;
+  /**
+   * Makes sure that whatever is stored from now on is seen, and lets somebody in. Waits for a page that is being read: who
+   * was told otherwise what came after it would take it for news.
+   */
+  open(enter?: () => void): Promise<void>;
   /** Tells subscribers what is new; resolves to true if there may be more. */
   read(): Promise<boolean>;
   /** True if there was more, the last time, that a transaction under way holds back. */
@@ -77,7 +80,7 @@ export function createFeed(db: Db): Feed {
     }
   };
 
-  const open = async () => {
+  const start = async () => {
     if (cursor !== undefined) return;
     const now = await readNow(db);
     cursor ??= now;
@@ -90,7 +93,7 @@ export function createFeed(db: Db): Feed {
     const from = cursor;
     if (from === undefined) {
       // After a gap, which those who are still here have been told of.
-      if (interest.isAny) await open();
+      if (interest.isAny) await start();
       return interest.isAny;
     }
     const page = await readPage(db, from, interest.sources).catch((error: unknown) => error);
@@ -117,7 +120,7 @@ export function createFeed(db: Db): Feed {
   };
 
   return {
-    open,
+    open: (enter = () => {}) => turns.together(() => start().then(enter)),
     read: () => turns.alone(read),
     isHeld: () => isHeld,
     wantsSpecs: () => interestOf(members).sources === undefined,
