@@ -1,14 +1,14 @@
 /** A source that resyncs while its statuses change: no older state comes after a newer one (promise I7). */
 
 import { expect, test } from "bun:test";
-import { connect } from "../../src/lib/db/connect.ts";
+import { connect, type Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
 import { parseFlags } from "../../src/lib/flags.ts";
 import { serveGrpc } from "../../src/lib/grpc/server.ts";
 import { createSourceDoor } from "../../src/lib/grpc/sources.ts";
 import { GRPC_FLAGS, grpcLimits } from "../../src/lib/grpc_config.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
-import { createFeed, type Feed } from "../../src/lib/status/feed.ts";
+import { createFeed } from "../../src/lib/status/feed.ts";
 import { startFollowing } from "../../src/lib/status/follow.ts";
 import { answerStatusResync, type Asking } from "../../src/lib/status/resync.ts";
 import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
@@ -25,6 +25,9 @@ const HAS_ROOM = true;
 const REQUEST = { source: "tests", held: [], dataType: MANIFEST_BUNDLES, sourceId: "maestro" };
 /** Long enough for all that the test does meanwhile. */
 const LATE_MS = 1_000;
+/** How statements begin, by which PostgreSQL tells what runs. */
+const FEED = "Reads the feed";
+const STATUSES = "Reads the statuses of resources";
 
 async function report(specs: Specs, id: string): Promise<string> {
   const sequence = nextSequence();
@@ -88,11 +91,33 @@ test("what the feed read before, and tells late, comes before the answer to a re
   await using late = await openLate(specs);
   const { feed, asking, sequencesOf } = listen(late.db);
   await feed.open();
-  const { before, after, reading } = await late.readBetween(feed, id);
+  // The statement is prepared.
+  while (await feed.read());
+  const before = await report(specs, id);
+  const { reading } = await late.startReading(FEED, () => feed.read());
+  const after = await report(specs, id);
   await answerStatusResync(specs.db, feed, asking, REQUEST);
   await reading;
 
   expect(sequencesOf(id)).toEqual([before, after]);
+});
+
+test("a source that asks twice at once is not told how it was after how it is", async () => {
+  await using specs = await openSpecs();
+  const { id } = await specs.create();
+  await using late = await openLate(specs);
+  const { feed, asking, sequencesOf } = listen(specs.db);
+  const before = await report(specs, id);
+  const answer = (db: Db) => answerStatusResync(db, feed, asking, REQUEST);
+  // The statements are prepared.
+  await answer(late.db);
+  const { reading } = await late.startReading(STATUSES, () => answer(late.db));
+  const after = await report(specs, id);
+
+  await answer(specs.db);
+  await reading;
+
+  expect(sequencesOf(id)).toEqual([before, before, after]);
 });
 
 test("what the feed read before a source came, and tells late, is not told to it", async () => {
@@ -128,7 +153,11 @@ test("what the feed read before a source came, and tells late, is not told to it
     log: testLogger(),
   });
   await feed.open();
-  const { before, after, reading } = await late.readBetween(feed, id);
+  // The statement is prepared.
+  while (await feed.read());
+  const before = await report(specs, id);
+  const { reading } = await late.startReading(FEED, () => feed.read());
+  const after = await report(specs, id);
 
   // It has heard of what came after from another server.
   await using source = await subscribe(`127.0.0.1:${server.port}`, { source: "tests" });
@@ -153,24 +182,27 @@ async function openLate(specs: Specs) {
   const owned = stack.move();
   return {
     db,
-    /** Starts to read between two reports: what is read is of the first, and arrives after the second is stored. */
-    async readBetween(feed: Feed, id: string) {
-      // The statement is prepared.
-      while (await feed.read());
-      const before = await report(specs, id);
-      const earlier = await lastAnswerAt(specs);
+    /** Starts what reads with this statement; resolves once PostgreSQL has answered it, before that arrives. */
+    async startReading<T>(
+      statement: string,
+      read: () => Promise<T>,
+    ): Promise<{ reading: Promise<T> }> {
+      const earlier = await answeredAt(specs, statement);
       proxy.slow("down", { delayMs: LATE_MS });
-      const reading = feed.read();
-      await eventually(() => lastAnswerAt(specs), (at) => at !== undefined && at !== earlier);
-      return { before, after: await report(specs, id), reading };
+      const reading = read();
+      await eventually(
+        () => answeredAt(specs, statement),
+        (at) => at !== undefined && at !== earlier,
+      );
+      return { reading };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-/** When PostgreSQL last answered the feed, whatever has arrived of it; undefined while it works. */
-async function lastAnswerAt({ db }: Specs): Promise<string | undefined> {
+/** When PostgreSQL last answered a statement of the late connection; undefined while it works, or did another since. */
+async function answeredAt({ db }: Specs, statement: string): Promise<string | undefined> {
   const text = "select state_change::text as at from pg_stat_activity " +
-    "where application_name = 'late' and state = 'idle'";
-  return (await query<{ at: string }>(db, text, []))[0]?.at;
+    "where application_name = 'late' and state = 'idle' and strpos(query, $1) > 0";
+  return (await query<{ at: string }>(db, text, [statement]))[0]?.at;
 }

@@ -13,7 +13,7 @@
 import type { Db } from "../db/connect.ts";
 import { MaestroError } from "../errors.ts";
 import { comparePositions, type Cursor } from "./cursor.ts";
-import { createTurns } from "../turns.ts";
+import { createKeyedTurns, createTurns } from "../turns.ts";
 import { type Change, readNow, readPage } from "./feed_page.ts";
 
 /** Who is told. */
@@ -47,10 +47,10 @@ export interface Feed {
   join(subscriber: FeedSubscriber, seen: Cursor): boolean;
   leave(subscriber: FeedSubscriber): void;
   /**
-   * Runs what reads states and tells subscribers of them at once. The feed is not read beside it: an older state, read
-   * before, could come after a newer one.
+   * Runs what reads states of a source and tells its subscribers of them at once. Nothing else is read for them beside
+   * it, by the feed or so: an older state, read before, could come after a newer one.
    */
-  inTurn(tell: () => Promise<void>): Promise<void>;
+  inTurn(source: string, tell: () => Promise<void>): Promise<void>;
 }
 
 interface Member {
@@ -63,6 +63,7 @@ interface Member {
 export function createFeed(db: Db): Feed {
   const members = new Set<Member>();
   const turns = createTurns();
+  const turnsOfSource = createKeyedTurns();
   let cursor: Cursor | undefined;
   let isHeld = false;
 
@@ -124,7 +125,7 @@ export function createFeed(db: Db): Feed {
     read: () => turns.alone(read),
     isHeld: () => isHeld,
     wantsSpecs: () => interestOf(members).sources === undefined,
-    inTurn: turns.together,
+    inTurn: (source, tell) => turnsOfSource.alone(source, () => turns.together(tell)),
     attach: (subscriber) => void members.add({ subscriber, seen: undefined }),
     join(subscriber, seen) {
       if (cursor !== undefined && comparePositions(seen, cursor) < 0) return false;

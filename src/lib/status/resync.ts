@@ -37,7 +37,7 @@ export interface Asking {
  * deleted, as it may have been away by then. An id without a resource and without a tombstone is passed over: a
  * server that was restored from a backup must not make sources forget what runs (promise I6).
  *
- * States are read and told in turns with the feed, so that none comes after a newer one (promise I7).
+ * States are read and told in turns with the feed and with other answers to the source, so that none comes after a newer one (promise I7).
  */
 export async function answerStatusResync(
   db: Db,
@@ -63,7 +63,7 @@ export async function answerStatusResync(
           asking.tell(toStatusEvent(row));
         }
       };
-      await feed.inTurn(tellStatuses);
+      await feed.inTurn(source, tellStatuses);
       if (!await asking.caughtUp()) return;
     }
     afterId = page.at(-1)?.id ?? "";
@@ -80,7 +80,7 @@ async function tellDeletions(
 ): Promise<void> {
   for (let from = 0; from < unknown.length; from += PAGE_MAX) {
     const ids = unknown.slice(from, from + PAGE_MAX);
-    await feed.inTurn(async () => {
+    await feed.inTurn(source, async () => {
       for (const row of await q.tombstoneOfSource(db, source, ids)) {
         asking.tell(toBuriedEvent(row, { dataType, sourceId }));
       }
