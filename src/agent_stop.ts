@@ -2,20 +2,17 @@
 
 import type { Logger } from "./lib/log.ts";
 import type { WorkAgent } from "./lib/work/agent.ts";
+import { endInTime } from "./program.ts";
 
-/** What an end in order may take: a pod has 30 s, and what else there is to close takes some of it. */
+/** Of the time that the end may take: what else there is to close takes some of it. */
 const FINISH_MS = 8_000;
-const END_MS = 25_000;
 const SHOWN_MAX = 10;
 /** As the Go agent. */
 const FILES_MS = 10_000;
 
 /** Ends what is under way and sends what there is to say; says what could not be sent. */
 export async function finish(agents: readonly WorkAgent[], log: Logger): Promise<void> {
-  setTimeout(() => {
-    log.error("cannot end in order within the time there is, ending");
-    process.exit(1);
-  }, END_MS).unref();
+  endInTime(log);
   const unsent = (await Promise.all(agents.map((agent) => agent.finish(FINISH_MS)))).flat();
   if (unsent.length === 0) return;
   log.warn("statuses were not sent, and will be after the next start", {

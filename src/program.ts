@@ -19,6 +19,17 @@ export function untilSignal(): Promise<string> {
   });
 }
 
+/** What an end in order may take: a pod has 30 s. */
+const END_MS = 25_000;
+
+/** Ends the program after that time, if it has not ended in order by then. Nothing is lost by it, as by a crash. */
+export function endInTime(log: Logger): void {
+  setTimeout(() => {
+    log.error("cannot end in order within the time there is, ending");
+    process.exit(1);
+  }, END_MS).unref();
+}
+
 /**
  * Runs a program to its end and exits with its code.
  *

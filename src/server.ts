@@ -16,7 +16,7 @@ import { serveRest } from "./lib/rest/serve.ts";
 import { createWatchers } from "./lib/rest/watch.ts";
 import { createSpecDoor } from "./lib/spec/door.ts";
 import { VERSION } from "./lib/version.ts";
-import { openLog } from "./program.ts";
+import { endInTime, openLog } from "./program.ts";
 import { startFlows } from "./server_flows.ts";
 import { openGrpcDoors, readTls } from "./server_grpc.ts";
 
@@ -79,6 +79,7 @@ export async function runServer(args: readonly string[], stopped: Promise<string
   const reason = await Promise.race([stopped, database.lost]);
   if (reason instanceof Error) throw reason;
   log.info("stopping", { reason });
+  endInTime(log);
 }
 
 function jwksSource(config: ServerConfig) {

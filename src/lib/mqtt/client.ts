@@ -9,6 +9,7 @@ import type { MqttMessage, ReceivedMessage } from "../wire/mqtt.ts";
 import type { MqttConfig } from "./config.ts";
 import { describeReason, SESSION_TAKEN_OVER } from "./reasons.ts";
 import { openSession, type Session } from "./session.ts";
+import { GIVEN_UP } from "./socket.ts";
 import type { Delivery } from "./window.ts";
 
 export interface ClientOptions {
@@ -89,9 +90,10 @@ export function openMqttClient(config: MqttConfig, options: ClientOptions): Mqtt
       sessionExpirySeconds: options.sessionExpirySeconds,
       receiveMax: options.receiveMax,
       receive: options.receive,
+      signal: stop.signal,
     });
     opened.session = current;
-    const onStop = () => void end("the program is stopping");
+    const onStop = () => void end(GIVEN_UP);
     stop.signal.addEventListener("abort", onStop, { once: true });
     let wasSubscribed = false;
     try {

@@ -14,7 +14,7 @@ import { createPacketReader } from "./packet_reader.ts";
 import { type ConnectOptions, connectPacket, V5 } from "./packets.ts";
 import { encodePubacks, encodePublish } from "./publish_packet.ts";
 import { describeReason, isRefusal, NO_MATCHING_SUBSCRIBERS } from "./reasons.ts";
-import { openSocket, type SocketOptions } from "./socket.ts";
+import { GIVEN_UP, openSocket, type SocketOptions } from "./socket.ts";
 import { ACKNOWLEDGE_TIMEOUT_MS, createWindow, type Delivery } from "./window.ts";
 
 /** What is asked of a broker besides its address. */
@@ -53,7 +53,10 @@ const PACKET_BYTES_MAX = 268_435_460;
 const SUBSCRIBE_TIMEOUT_MS = 10_000;
 const END_TIMEOUT_MS = 5_000;
 
-/** Connects. Rejects within the dial time-out: with the error of the system, or `unavailable` and what the broker says. */
+/**
+ * Connects. Rejects within the dial time-out, or when given up by the signal: with the error of the system, or
+ * `unavailable` and what the broker says.
+ */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const socket = await openSocket(options);
   const ended = Promise.withResolvers<string>();
@@ -76,7 +79,6 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     if (isOver) return;
     isOver = true;
     clearInterval(pinging);
-    clearTimeout(dialing);
     socket.destroy();
     window.close(reason);
     acknowledger.close();
@@ -129,9 +131,13 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     () => finish(`it did not answer within ${options.dialTimeoutMs} ms`),
     options.dialTimeoutMs,
   );
+  const giveUp = () => finish(GIVEN_UP);
+  options.signal?.addEventListener("abort", giveUp, { once: true });
   send(connectPacket(options));
-  const connack = await connected.promise;
-  clearTimeout(dialing);
+  const connack = await connected.promise.finally(() => {
+    clearTimeout(dialing);
+    options.signal?.removeEventListener("abort", giveUp);
+  });
   if (isRefusal(connack.reasonCode)) {
     const reason = describeReason(connack.reasonCode, connack.properties?.reasonString);
     finish(reason);
@@ -193,9 +199,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     async end(reason) {
       const timer = setTimeout(finish, END_TIMEOUT_MS, reason);
       await Promise.race([window.idle(), ended.promise]);
-      clearTimeout(timer);
       if (!isOver) send({ cmd: "disconnect", reasonCode: 0 });
       await socket.flushed();
+      clearTimeout(timer);
       finish(reason);
     },
   };

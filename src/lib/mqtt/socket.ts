@@ -11,7 +11,12 @@ export interface SocketOptions {
   tls?: TlsFiles | undefined;
   /** For the whole way to a connection that can be used. */
   dialTimeoutMs: number;
+  /** Gives that way up. */
+  signal?: AbortSignal;
 }
+
+/** Why a connection was not made that nobody waits for any more. */
+export const GIVEN_UP = "the program is stopping";
 
 export interface Wire {
   write(bytes: Uint8Array): void;
@@ -22,9 +27,9 @@ export interface Wire {
   destroy(): void;
 }
 
-/** Connects, and with TLS checks who is there. Rejects with the system's error, or at the time-out. */
+/** Connects, and with TLS checks who is there. Rejects with the system's error, at the time-out, or when given up. */
 export async function openSocket(options: SocketOptions): Promise<Wire> {
-  const { host, port, tls, dialTimeoutMs } = options;
+  const { host, port, tls, dialTimeoutMs, signal } = options;
   const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({
     host,
     port,
@@ -48,6 +53,9 @@ export async function openSocket(options: SocketOptions): Promise<Wire> {
     () => opened.reject(new Error(`it did not answer within ${dialTimeoutMs} ms`)),
     dialTimeoutMs,
   );
+  const giveUp = () => opened.reject(new Error(GIVEN_UP));
+  if (signal?.aborted) giveUp();
+  signal?.addEventListener("abort", giveUp, { once: true });
   try {
     await opened.promise;
   } catch (error) {
@@ -55,6 +63,7 @@ export async function openSocket(options: SocketOptions): Promise<Wire> {
     throw error;
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
   }
 
   let waiting: Uint8Array[] = [];
