@@ -61,7 +61,9 @@ async function followOnce(
   let hasEnded = false;
   void subscription.ended.then(() => hasEnded = true);
   try {
-    await within(subscription.publish(statusResync(source, hashesOf(held, own()))));
+    const asked = statusResync(source, hashesOf(held, own()));
+    // Twice at once, as of an impatient one: neither answer may be older than the other.
+    await within(Promise.all([subscription.publish(asked), subscription.publish(asked)]));
     let taken = 0;
     let heardAt = performance.now();
     let beats = 0;
@@ -82,11 +84,11 @@ async function followOnce(
 }
 
 /** A connection that does not come about is given up; should it come later, it is closed. */
-async function within<T extends Subscription | void>(promise: Promise<T>): Promise<T> {
+async function within<T extends Subscription | unknown[]>(promise: Promise<T>): Promise<T> {
   const late = Bun.sleep(SILENCE_MS_MAX).then(() => "late" as const);
   const first = await Promise.race([promise, late]);
   if (first !== "late") return first as T;
-  promise.then((found) => found?.close(), () => {});
+  promise.then((found) => "close" in found && found.close(), () => {});
   throw new Error("no answer");
 }
 
