@@ -6,8 +6,9 @@ import type { Kube } from "../../src/lib/work/kube_api.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
-import { openKubeconfig, refOf } from "../kube/objects.ts";
-import { configMap, isTrue, startAgent } from "./one_agent.ts";
+import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
+import { deploymentOf } from "./manifests.ts";
+import { configMap, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
 import { maps, ownedMaps } from "./owned_maps.ts";
 
 const cluster = await startKubernetes();
@@ -100,6 +101,36 @@ for (const [words, optionsOf] of LAST_WORDS) {
     expect(await find(kept)).toBeDefined();
   });
 }
+
+test("I6: a deletion that is ended by the next life of the agent leaves what its last version orphans", async () => {
+  const { uid, names: [kept = ""], spec } = maps("kept");
+  const { metadata, ...rest } = deploymentOf(`held-${uid}`, { replicas: 0 });
+  const held = { ...rest, metadata: { ...metadata as JsonObject, finalizers: ["test.io/hold"] } };
+  const manifests = [...spec.manifests, held];
+  const ref = await refOf(kube, "apps/v1", "Deployment", `held-${uid}`);
+  {
+    await using agent = await startAgent(kube, { hub: uid });
+    await agent.send(uid, 1, { manifests });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    const deleteOption = {
+      propagationPolicy: "SelectivelyOrphan",
+      selectivelyOrphans: { orphaningRules: [named(kept)] },
+    };
+    await agent.delete(uid, 2, { spec: { manifests, deleteOption } });
+    // Kinds that others need wait for it.
+    const isGoing = (object?: JsonObject) => "deletionTimestamp" in metadataOf(object);
+    await eventually(() => kube.get(ref), isGoing);
+  }
+  const type = "merge";
+  await kube.patch(ref, { metadata: { finalizers: null } }, { type, ...WRITER });
+
+  await using _agent = await startAgent(kube, { hub: uid });
+
+  const ledger = await ledgerRef(kube, uid, uid);
+  await eventually(() => kube.get(ledger), (object) => object === undefined);
+  expect(await find(kept)).toBeDefined();
+  expect(await ownersOf(kept)).toEqual([]);
+});
 
 test("I6: an object that a work names by another group of its kind is not taken for one it no longer has", async () => {
   const uid = crypto.randomUUID();

@@ -141,9 +141,7 @@ async function pruneOne(
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
   if (wanted?.has(String(metadata["uid"]))) return "gone";
   // An orphan may still have its owner, where no version that says so was applied with it.
-  const isToStay = ownerships !== undefined &&
-    isOrphan(ownerships.deleteOption, entry, optionsFor(ownerships.configs, entry));
-  if (isToStay || owners.some((other) => isOtherLedger(other, owner))) {
+  if (isToStay(entry, ownerships) || owners.some((other) => isOtherLedger(other, owner))) {
     await releaseOwner(kube, ref, metadata, owner);
     return "gone";
   }
@@ -157,6 +155,12 @@ async function pruneOne(
   // Most objects go at once; seeing that here saves the caller a round of waiting.
   const after = metadataOf((await read(kube, entry))?.live);
   return after["uid"] === uid ? waitOf(entry, after) : "gone";
+}
+
+/** True if the source says that this object stays when the work lets it go. */
+export function isToStay(entry: AppliedResource, ownerships: Ownerships | undefined): boolean {
+  return ownerships !== undefined &&
+    isOrphan(ownerships.deleteOption, entry, optionsFor(ownerships.configs, entry));
 }
 
 function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {
