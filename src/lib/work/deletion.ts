@@ -162,7 +162,7 @@ export function createDeletions(parts: DeletionParts): Deletions {
 
 /** The entries of a work, but none that has become another work's. */
 function entriesOf(ledger: Ledger, works: Works, work: Work): LedgerEntry[] {
-  const own = ledger.get(work.name);
+  const own = ledger.get(work.name) ?? ledger.lost(work.name);
   const entries = [...(own === undefined ? [] : [own]), ...ledger.predecessors(work.name)];
   return entries.filter(({ workUid }) => {
     if (workUid === work.uid) return true;
