@@ -49,6 +49,37 @@ test("I6: an object that another work takes while this one is about to delete it
   expect(await uidOf(name)).toBe(before);
 });
 
+test("an object that goes while another work takes it is made anew by that one", async () => {
+  const name = `moved-${crypto.randomUUID()}`;
+  const [giver, taker] = [maps("giver"), maps("taker")];
+  let isTaken = false;
+  const overtaken: Kube = {
+    ...kube,
+    async patch(ref, patch, options) {
+      if (ref.name === name && !isTaken) {
+        isTaken = true;
+        await agent.send(giver.uid, 2, giver.spec);
+        await eventually(() => find(name), (object) => object === undefined);
+      }
+      return await kube.patch(ref, patch, options);
+    },
+  };
+  await using agent = await startAgent(overtaken);
+  const moved = configMap(name, {});
+  await agent.send(giver.uid, 1, { manifests: [...giver.spec.manifests, moved] });
+  await agent.until(giver.uid, (report) => isTrue(report, "Applied", 1));
+
+  const updateStrategy = { type: "CreateOnly" };
+  await agent.send(taker.uid, 1, {
+    manifests: [...taker.spec.manifests, moved],
+    manifestConfigs: [{ resourceIdentifier: named(name), updateStrategy }],
+  });
+
+  await agent.until(taker.uid, (report) => isTrue(report, "Available", 1));
+  expect(isTaken).toBeTrue();
+  expect(await ownersOf(name)).toHaveLength(1);
+});
+
 const named = (name: string) => ({
   group: "",
   resource: "configmaps",
