@@ -2,13 +2,13 @@
 
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
-import type { Kube } from "../../src/lib/work/kube_api.ts";
+import { type Kube, KubeError, type ObjectRef } from "../../src/lib/work/kube_api.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { deploymentOf } from "./manifests.ts";
-import { configMap, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
+import { conditionOf, configMap, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
 import { maps, ownedMaps } from "./owned_maps.ts";
 
 const cluster = await startKubernetes();
@@ -163,9 +163,10 @@ test("I6: a deletion that is ended by the next life of the agent leaves what its
   expect(await ownersOf(kept)).toEqual([]);
 });
 
-test("I6: an object that a work names by another group of its kind is not taken for one it no longer has", async () => {
-  const uid = crypto.randomUUID();
+/** One Event as a work names it by one group, and then by the other. */
+function eventOf(uid: string) {
   const metadata = { name: `event-${uid}`, namespace: "default" };
+  const about = { kind: "Pod", name: "none", namespace: "default" };
   const event = {
     type: "Normal",
     reason: "Test",
@@ -173,26 +174,63 @@ test("I6: an object that a work names by another group of its kind is not taken 
     eventTime: "2026-01-01T00:00:00.000000Z",
     reportingInstance: "test",
   };
-  await using agent = await startAgent(kube);
-  await agent.send(uid, 1, {
-    manifests: [{
-      ...{ apiVersion: "v1", kind: "Event", metadata, ...event },
-      involvedObject: { kind: "Pod", name: "none", namespace: "default" },
-      reportingComponent: "example.com/test",
-    }],
-  });
-  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-  const ref = await refOf(kube, "events.k8s.io/v1", "Event", metadata.name);
-  const before = String(metadataOf(await kube.get(ref))["uid"]);
+  const core: JsonObject = {
+    ...{ apiVersion: "v1", kind: "Event", metadata, ...event },
+    involvedObject: about,
+    reportingComponent: "example.com/test",
+  };
+  const moved: JsonObject = {
+    ...{ apiVersion: "events.k8s.io/v1", kind: "Event", metadata, ...event },
+    regarding: about,
+    reportingController: "example.com/test",
+  };
+  const uidNow = async () => {
+    const ref = await refOf(kube, "events.k8s.io/v1", "Event", metadata.name);
+    return metadataOf(await kube.get(ref))["uid"];
+  };
+  return { core, moved, uidNow };
+}
 
-  await agent.send(uid, 2, {
-    manifests: [{
-      ...{ apiVersion: "events.k8s.io/v1", kind: "Event", metadata, ...event },
-      regarding: { kind: "Pod", name: "none", namespace: "default" },
-      reportingController: "example.com/test",
-    }],
-  });
+test("I6: an object that a work names by another group of its kind is not taken for one it no longer has", async () => {
+  const uid = crypto.randomUUID();
+  const { core, moved, uidNow } = eventOf(uid);
+  await using agent = await startAgent(kube);
+  await agent.send(uid, 1, { manifests: [core] });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  const before = await uidNow();
+  expect(before).toBeDefined();
+
+  await agent.send(uid, 2, { manifests: [moved] });
 
   await agent.until(uid, (report) => isTrue(report, "Applied", 2));
-  expect(metadataOf(await kube.get(ref))["uid"]).toBe(before);
+  expect(await uidNow()).toBe(before);
+});
+
+test("I6: an object stays that a work names by another group, though the agent may not look at that one", async () => {
+  const uid = crypto.randomUUID();
+  const { core, moved, uidNow } = eventOf(uid);
+  let isForbidden = true;
+  const refuse = ({ type }: ObjectRef) => {
+    if (isForbidden && type.group === "events.k8s.io") throw new KubeError(403, "Forbidden", "no");
+  };
+  const narrow: Kube = {
+    ...kube,
+    get: async (ref) => (refuse(ref), await kube.get(ref)),
+    create: async (ref, object, options) => (refuse(ref), await kube.create(ref, object, options)),
+  };
+  await using agent = await startAgent(narrow);
+  await agent.send(uid, 1, { manifests: [core] });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  const before = await uidNow();
+
+  await agent.send(uid, 2, { manifests: [moved] });
+  await agent.until(uid, (report) => conditionOf(report, "Applied")?.status === "False");
+  expect(await uidNow()).toBe(before);
+
+  isForbidden = false;
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  expect(await uidNow()).toBe(before);
+  await agent.delete(uid, 2);
+  await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  expect(await uidNow()).toBeUndefined();
 });

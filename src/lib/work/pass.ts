@@ -95,7 +95,8 @@ export async function applyWork(
   for (const [slot, outcome] of results) witness?.turned(entry, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
-  const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
+  const gone = unwanted(entry.resources, slots, results);
+  const { pending, errors } = await pruneResources(kube, log, gone, {
     owner: ownerReference(entry),
     sinceMs: pruningSinceMs(),
     nowMs: nowMs(),
