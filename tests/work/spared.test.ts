@@ -80,6 +80,35 @@ test("an object that goes while another work takes it is made anew by that one",
   expect(await ownersOf(name)).toHaveLength(1);
 });
 
+test("what somebody adds to a Secret that is about to be made anew is not lost with it", async () => {
+  const uid = crypto.randomUUID();
+  const ref = await refOf(kube, "v1", "Secret", `remade-${uid}`);
+  const metadata = { name: ref.name, namespace: "default" };
+  const secret = (type: string) => ({ apiVersion: "v1", kind: "Secret", metadata, type });
+  let isTaken = false;
+  const overtaken: Kube = {
+    ...kube,
+    async create(given, object, options) {
+      if (options.isDryRun && !isTaken) {
+        isTaken = true;
+        const added = { metadata: { annotations: { "test.io/added": "yes" } } };
+        await kube.patch(ref, added, { type: "merge", ...WRITER });
+      }
+      return await kube.create(given, object, options);
+    },
+  };
+  await using agent = await startAgent(overtaken);
+  await agent.send(uid, 1, { manifests: [secret("test/one")] });
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+
+  await agent.send(uid, 2, { manifests: [secret("test/two")] });
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+  const live = await kube.get(ref);
+  expect(live?.["type"]).toBe("test/two");
+  expect(metadataOf(live)["annotations"]).toEqual({ "test.io/added": "yes" });
+});
+
 const named = (name: string) => ({
   group: "",
   resource: "configmaps",
