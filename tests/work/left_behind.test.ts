@@ -251,44 +251,48 @@ test("an object whose creation was never answered is known to the next life of t
   expect(await find(name)).toBeUndefined();
 });
 
-test("an object that one work lets go while another applies it goes with that one", async () => {
-  const [giver, keeper] = [maps("giver"), maps("keeper")];
-  const shared = configMap(`shared-${giver.uid}`, {});
-  const { name } = shared.metadata;
-  const bySide = (spec: { manifests: JsonObject[] }, ...more: JsonObject[]) => ({
-    manifests: [...spec.manifests, ...more],
-    manifestConfigs: [{
-      resourceIdentifier: { group: "", resource: "configmaps", name: "*", namespace: "default" },
-      updateStrategy: { type: "ServerSideApply" },
-    }],
+for (const isRemoved of [false, true]) {
+  const how = isRemoved ? ", and somebody deletes," : "";
+  test(`an object that one work lets go${how} while another applies it goes with that one`, async () => {
+    const [giver, keeper] = [maps("giver"), maps("keeper")];
+    const shared = configMap(`shared-${giver.uid}`, {});
+    const { name } = shared.metadata;
+    const bySide = (spec: { manifests: JsonObject[] }, ...more: JsonObject[]) => ({
+      manifests: [...spec.manifests, ...more],
+      manifestConfigs: [{
+        resourceIdentifier: { group: "", resource: "configmaps", name: "*", namespace: "default" },
+        updateStrategy: { type: "ServerSideApply" },
+      }],
+    });
+    let isHeld = false;
+    const overtaken: Kube = {
+      ...kube,
+      async patch(ref, patch, options) {
+        if (isHeld && ref.name === name && options.type === "apply") {
+          isHeld = false;
+          await agent.send(giver.uid, 2, bySide(giver.spec));
+          await eventually(() => ownersOf(name), (owners) => owners.length === 1);
+          if (isRemoved) await removeObject(await mapRef(name));
+        }
+        return await kube.patch(ref, patch, options);
+      },
+    };
+    await using agent = await startAgent(overtaken);
+    for (const { uid, spec } of [giver, keeper]) {
+      await agent.send(uid, 1, bySide(spec, shared));
+      await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    }
+    isHeld = true;
+    await agent.send(keeper.uid, 2, bySide(keeper.spec, { ...shared, data: { a: "2" } }));
+    await agent.until(keeper.uid, (report) => isTrue(report, "Applied", 2));
+    expect(await ownersOf(name)).toHaveLength(1);
+
+    await agent.send(keeper.uid, 3, bySide(keeper.spec));
+
+    await agent.until(keeper.uid, (report) => isTrue(report, "Applied", 3));
+    await eventually(() => find(name), (object) => object === undefined);
   });
-  let isHeld = false;
-  const overtaken: Kube = {
-    ...kube,
-    async patch(ref, patch, options) {
-      if (isHeld && ref.name === name && options.type === "apply") {
-        isHeld = false;
-        await agent.send(giver.uid, 2, bySide(giver.spec));
-        await eventually(() => ownersOf(name), (owners) => owners.length === 1);
-      }
-      return await kube.patch(ref, patch, options);
-    },
-  };
-  await using agent = await startAgent(overtaken);
-  for (const { uid, spec } of [giver, keeper]) {
-    await agent.send(uid, 1, bySide(spec, shared));
-    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-  }
-  isHeld = true;
-  await agent.send(keeper.uid, 2, bySide(keeper.spec, { ...shared, data: { a: "2" } }));
-  await agent.until(keeper.uid, (report) => isTrue(report, "Applied", 2));
-  expect(await ownersOf(name)).toHaveLength(1);
-
-  await agent.send(keeper.uid, 3, bySide(keeper.spec));
-
-  await agent.until(keeper.uid, (report) => isTrue(report, "Applied", 3));
-  await eventually(() => find(name), (object) => object === undefined);
-});
+}
 
 test("M22: an object that was just made anew goes with its manifest, though the list has its former uid", async () => {
   const { uid, names: [name = ""], spec } = maps("anew", "rest");

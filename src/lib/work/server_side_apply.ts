@@ -79,10 +79,13 @@ function withoutIfItFits(live: JsonObject, remove: Remover["withoutAll"]): JsonO
   }
 }
 
-/** A live value that we send back must not undo what somebody has written since. */
+/**
+ * A live value that we send back must not undo what somebody has written since, nor outlive the object. Of one that is
+ * gone the server would make another, whatever version was named; the uid is what keeps it from that.
+ */
 function atVersionOf(manifest: JsonObject, live: JsonObject): JsonObject {
-  const { resourceVersion } = metadataOf(live);
-  return { ...manifest, metadata: { ...metadataOf(manifest), resourceVersion } };
+  const { uid, resourceVersion } = metadataOf(live);
+  return { ...manifest, metadata: { ...metadataOf(manifest), uid, resourceVersion } };
 }
 
 function isOutdated(error: unknown): boolean {
