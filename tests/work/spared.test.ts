@@ -49,6 +49,33 @@ test("I6: an object that another work takes while this one is about to delete it
   expect(await uidOf(name)).toBe(before);
 });
 
+test("I6: an object whose manifest comes back while its removal is under way stays", async () => {
+  const { uid, names: [name = ""], spec } = maps("back", "rest");
+  let isRemoved = false;
+  const overtaken: Kube = {
+    ...kube,
+    async get(ref) {
+      const live = await kube.get(ref);
+      if (isRemoved && ref.name === name) {
+        isRemoved = false;
+        await agent.send(uid, 3, spec);
+      }
+      return live;
+    },
+  };
+  await using agent = await startAgent(overtaken);
+  await agent.send(uid, 1, spec);
+  await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+  const before = await uidOf(name);
+
+  isRemoved = true;
+  await agent.send(uid, 2, { manifests: spec.manifests.slice(1) });
+
+  await agent.until(uid, (report) => isTrue(report, "Applied", 3));
+  expect(isRemoved).toBeFalse();
+  expect(await uidOf(name)).toBe(before);
+});
+
 test("an object that goes while another work takes it is made anew by that one", async () => {
   const name = `moved-${crypto.randomUUID()}`;
   const [giver, taker] = [maps("giver"), maps("taker")];

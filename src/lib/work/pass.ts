@@ -102,6 +102,7 @@ export async function applyWork(
     nowMs: nowMs(),
     ownerships: spec,
     wanted: new Set(slots.flatMap(({ uid }) => uid ?? [])),
+    isCurrent,
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
   if (errors.length > 0) witness?.undeletable(entry, errors.join("; "));
