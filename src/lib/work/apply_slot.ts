@@ -77,7 +77,7 @@ export async function applySlot(
     slot.rulesHash = rulesHash;
     endDrift(slot, { isNew, hasWritten, ...reading });
     setApplied(slot, reading);
-    if (isLeft && object !== undefined) slot.mark = markOf(object);
+    if (isLeft && object !== undefined) slot.mark = markOf(object, updateStrategy.type);
     if (isRead) observeObject(slot, object, reading);
     return { isApplied: true };
   } catch (error) {
@@ -96,7 +96,9 @@ export async function applySlot(
     if (isOver() || (!isNew && !slot.isDrifted)) {
       const live = await kube.get(ref);
       const left = { object: live, isRead: true, isLeft: false };
-      if (live === undefined ? isOver() : !isNew && slot.mark === markOf(live)) return left;
+      if (
+        live === undefined ? isOver() : !isNew && slot.mark === markOf(live, updateStrategy.type)
+      ) return left;
       if (live !== undefined && !isNew && isOver()) {
         observeObject(slot, live, reading);
         if (isOver()) return left;
