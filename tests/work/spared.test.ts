@@ -152,10 +152,7 @@ test("I6: an object that is orphaned by the version that takes its manifest out 
   // The version that only orphaned it was overtaken by this one, as while no agent ran.
   await agent.send(uid, 2, {
     manifests: spec.manifests.slice(2),
-    deleteOption: {
-      propagationPolicy: "SelectivelyOrphan",
-      selectivelyOrphans: { orphaningRules: [named(kept)] },
-    },
+    ...orphaning(kept),
   });
 
   await agent.until(uid, (report) => isTrue(report, "Applied", 2));
@@ -189,27 +186,39 @@ for (const [words, optionsOf] of LAST_WORDS) {
   });
 }
 
-test("I6: a deletion that is ended by the next life of the agent leaves what its last version orphans", async () => {
-  const { uid, names: [kept = ""], spec } = maps("kept");
+/** A ConfigMap, and what the cluster does not let go so soon: kinds that others need wait for it. */
+async function heldBeside(uid: string, map: JsonObject) {
   const { metadata, ...rest } = deploymentOf(`held-${uid}`, { replicas: 0 });
   const held = { ...rest, metadata: { ...metadata as JsonObject, finalizers: ["test.io/hold"] } };
-  const manifests = [...spec.manifests, held];
   const ref = await refOf(kube, "apps/v1", "Deployment", `held-${uid}`);
+  const isGoing = (object?: JsonObject) => "deletionTimestamp" in metadataOf(object);
+  const type = "merge";
+  return {
+    manifests: [map, held],
+    untilGoing: async () => void await eventually(() => kube.get(ref), isGoing),
+    letGo: async () =>
+      void await kube.patch(ref, { metadata: { finalizers: null } }, { type, ...WRITER }),
+  };
+}
+
+const orphaning = (name: string) => ({
+  deleteOption: {
+    propagationPolicy: "SelectivelyOrphan",
+    selectivelyOrphans: { orphaningRules: [named(name)] },
+  },
+});
+
+test("I6: a deletion that is ended by the next life of the agent leaves what its last version orphans", async () => {
+  const { uid, names: [kept = ""] } = maps("kept");
+  const { manifests, untilGoing, letGo } = await heldBeside(uid, configMap(kept, {}));
   {
     await using agent = await startAgent(kube, { hub: uid });
     await agent.send(uid, 1, { manifests });
     await agent.until(uid, (report) => isTrue(report, "Applied", 1));
-    const deleteOption = {
-      propagationPolicy: "SelectivelyOrphan",
-      selectivelyOrphans: { orphaningRules: [named(kept)] },
-    };
-    await agent.delete(uid, 2, { spec: { manifests, deleteOption } });
-    // Kinds that others need wait for it.
-    const isGoing = (object?: JsonObject) => "deletionTimestamp" in metadataOf(object);
-    await eventually(() => kube.get(ref), isGoing);
+    await agent.delete(uid, 2, { spec: { manifests, ...orphaning(kept) } });
+    await untilGoing();
   }
-  const type = "merge";
-  await kube.patch(ref, { metadata: { finalizers: null } }, { type, ...WRITER });
+  await letGo();
 
   await using _agent = await startAgent(kube, { hub: uid });
 
@@ -218,6 +227,31 @@ test("I6: a deletion that is ended by the next life of the agent leaves what its
   expect(await find(kept)).toBeDefined();
   expect(await ownersOf(kept)).toEqual([]);
 });
+
+test(
+  "I6: what is orphaned while an AppliedManifestWork goes that somebody has deleted stays",
+  async () => {
+    const { uid, names: [kept = ""] } = maps("kept");
+    const { manifests, untilGoing, letGo } = await heldBeside(uid, configMap(kept, {}));
+    await using agent = await startAgent(kube, { hub: uid });
+    await agent.send(uid, 1, { manifests });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    const before = await uidOf(kept);
+    const ledger = await ledgerRef(kube, uid, uid);
+    const { uid: ledgerUid } = metadataOf(await kube.get(ledger));
+    await kube.delete(ledger, { uid: String(ledgerUid), propagationPolicy: "Background" });
+    await untilGoing();
+
+    await agent.send(uid, 2, { manifests, ...orphaning(kept) });
+    await letGo();
+
+    await agent.until(uid, (report) => isTrue(report, "Applied", 2));
+    expect(await uidOf(kept)).toBe(before);
+    expect(await ownersOf(kept)).toEqual([]);
+    await letGo();
+  },
+  20_000,
+);
 
 /** One Event as a work names it by one group, and then by the other. */
 function eventOf(uid: string) {
