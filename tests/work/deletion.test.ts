@@ -12,8 +12,9 @@ const kube = await openKubeconfig(cluster.kubeconfig);
 
 afterAll(() => cluster[Symbol.asyncDispose](), 20_000);
 
+const startMs = Date.now() - 600_000;
 /** Moments by the database's clock. */
-const clock = (seconds: number) => new Date(Date.now() - 600_000 + seconds * 1_000).toISOString();
+const clock = (seconds: number) => new Date(startMs + seconds * 1_000).toISOString();
 
 const find = async (name: string) => await kube.get(await refOf(kube, "v1", "ConfigMap", name));
 

@@ -4,6 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
 import { installLedgerType } from "../../src/lib/work/crd.ts";
 import { createDeletions } from "../../src/lib/work/deletion.ts";
+import type { Kube } from "../../src/lib/work/kube_api.ts";
 import { openLedger } from "../../src/lib/work/ledger.ts";
 import { metadataOf, type Work } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -272,6 +273,37 @@ test("I5: what was applied is not taken for gone because its owner is forgotten"
   expect(await find(`known-${uid}`)).toBeUndefined();
   expect(await kube.get(await ledgerRef(kube, uid, hub))).toBeUndefined();
 });
+
+test(
+  "I5: a deletion waits for what is still there though somebody takes its AppliedManifestWork away",
+  async () => {
+    const { uid, names: [name = ""] } = maps("stuck");
+    let looks = 0;
+    const counting: Kube = {
+      ...kube,
+      async get(ref) {
+        if (ref.name === name) looks++;
+        return await kube.get(ref);
+      },
+    };
+    await using agent = await startAgent(counting, { hub: uid });
+    await agent.send(uid, 1, { manifests: [held(configMap(name, {}))] });
+    await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    await agent.delete(uid, 1);
+    await eventually(() => find(name), (object) => "deletionTimestamp" in metadataOf(object));
+    const ledger = await ledgerRef(kube, uid, uid);
+    await kube.patch(ledger, { metadata: { finalizers: null } }, merge);
+    await eventually(() => kube.get(ledger), (object) => object === undefined);
+
+    const isDeleted = () => agent.reports.some((report) => isTrue(report, "Deleted"));
+    const before = looks;
+    await eventually(() => isDeleted() || looks > before + 2, Boolean, { timeoutMs: 15_000 });
+    expect(isDeleted()).toBeFalse();
+    await letGo(name);
+    await agent.until(uid, (report) => isTrue(report, "Deleted"));
+  },
+  40_000,
+);
 
 test("I5: what is said late of a former AppliedManifestWork does not forget the one that followed", async () => {
   const work = appliedWork(crypto.randomUUID());

@@ -10,7 +10,7 @@ import { startKubeProxy } from "../harness/kube_proxy.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
 import { openKubeconfig, refOf, WRITER } from "../kube/objects.ts";
 import { thing, thingDefinition } from "./manifests.ts";
-import { conditionOf, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
+import { conditionOf, configMap, isTrue, ledgerRef, startAgent } from "./one_agent.ts";
 import { onCluster, startBehind } from "./one_cluster.ts";
 import { maps, ownedMaps } from "./owned_maps.ts";
 
@@ -250,6 +250,49 @@ test("an object whose creation was never answered is known to the next life of t
   await agent.until(uid, (report) => isTrue(report, "Applied", 2));
   expect(await find(name)).toBeUndefined();
 });
+
+for (const isRemoved of [false, true]) {
+  const how = isRemoved ? ", and somebody deletes," : "";
+  test(`an object that one work lets go${how} while another applies it goes with that one`, async () => {
+    const [giver, keeper] = [maps("giver"), maps("keeper")];
+    const shared = configMap(`shared-${giver.uid}`, {});
+    const { name } = shared.metadata;
+    const bySide = (spec: { manifests: JsonObject[] }, ...more: JsonObject[]) => ({
+      manifests: [...spec.manifests, ...more],
+      manifestConfigs: [{
+        resourceIdentifier: { group: "", resource: "configmaps", name: "*", namespace: "default" },
+        updateStrategy: { type: "ServerSideApply" },
+      }],
+    });
+    let isHeld = false;
+    const overtaken: Kube = {
+      ...kube,
+      async patch(ref, patch, options) {
+        if (isHeld && ref.name === name && options.type === "apply") {
+          isHeld = false;
+          await agent.send(giver.uid, 2, bySide(giver.spec));
+          await eventually(() => ownersOf(name), (owners) => owners.length === 1);
+          if (isRemoved) await removeObject(await mapRef(name));
+        }
+        return await kube.patch(ref, patch, options);
+      },
+    };
+    await using agent = await startAgent(overtaken);
+    for (const { uid, spec } of [giver, keeper]) {
+      await agent.send(uid, 1, bySide(spec, shared));
+      await agent.until(uid, (report) => isTrue(report, "Applied", 1));
+    }
+    isHeld = true;
+    await agent.send(keeper.uid, 2, bySide(keeper.spec, { ...shared, data: { a: "2" } }));
+    await agent.until(keeper.uid, (report) => isTrue(report, "Applied", 2));
+    expect(await ownersOf(name)).toHaveLength(1);
+
+    await agent.send(keeper.uid, 3, bySide(keeper.spec));
+
+    await agent.until(keeper.uid, (report) => isTrue(report, "Applied", 3));
+    await eventually(() => find(name), (object) => object === undefined);
+  });
+}
 
 test("M22: an object that was just made anew goes with its manifest, though the list has its former uid", async () => {
   const { uid, names: [name = ""], spec } = maps("anew", "rest");

@@ -2,6 +2,7 @@
 
 import { afterAll, expect, test } from "bun:test";
 import type { JsonObject } from "../../src/lib/json.ts";
+import type { Kube } from "../../src/lib/work/kube_api.ts";
 import { metadataOf } from "../../src/lib/work/work.ts";
 import { eventually } from "../harness/eventually.ts";
 import { startKubernetes } from "../harness/kubernetes.ts";
@@ -168,6 +169,57 @@ for (const type of ["Update", "CreateOnly", "ServerSideApply"]) {
     expect(await find(name)).toBeUndefined();
   });
 }
+
+test("a work that only creates an object owns it again after somebody took that away", async () => {
+  const { uid, names: [name = ""], spec } = maps("disowned");
+  await agent.send(uid, 1, { ...spec, manifestConfigs: [strategy(name, "CreateOnly")] });
+  await agent.until(uid, (report) => isTrue(report, "Available", 1));
+
+  await kube.patch(await mapRef(name), { metadata: { ownerReferences: null } }, merge);
+
+  await eventually(() => ownersOf(name), (owners) => owners.length === 1);
+  await remove(uid);
+  expect(await find(name)).toBeUndefined();
+});
+
+test("a work that only creates an object owns the one that another work has made in its place", async () => {
+  const [creator, other] = [maps("creator"), maps("other")];
+  const shared = configMap(`shared-${creator.uid}`, {});
+  const { name } = shared.metadata;
+  const [{ promise: reached, resolve: reach }, { promise: released, resolve: release }] = [
+    Promise.withResolvers<void>(),
+    Promise.withResolvers<void>(),
+  ];
+  const slow: Kube = {
+    ...kube,
+    async create(ref, object, options) {
+      if (ref.name === creator.names[0]) {
+        reach();
+        await released;
+      }
+      return await kube.create(ref, object, options);
+    },
+  };
+  await using agent = await startAgent(slow, { hub: creator.uid });
+  const manifestConfigs = [strategy(name, "CreateOnly")];
+  await agent.send(creator.uid, 1, { manifests: [shared], manifestConfigs });
+  await agent.until(creator.uid, (report) => isTrue(report, "Available", 1));
+  await agent.send(other.uid, 1, { manifests: [...other.spec.manifests, shared] });
+  await agent.until(other.uid, (report) => isTrue(report, "Available", 1));
+  // A pass that is under way sees only how the object is afterwards.
+  await agent.send(creator.uid, 2, {
+    manifests: [shared, ...creator.spec.manifests],
+    manifestConfigs,
+  });
+  await reached;
+  const before = await uidOf(name);
+  await kube.delete(await mapRef(name), { uid: String(before), propagationPolicy: "Background" });
+  await eventually(() => uidOf(name), (now) => now !== undefined && now !== before);
+  release();
+
+  await agent.until(creator.uid, (report) => isTrue(report, "Applied", 2));
+  await eventually(() => ownersOf(name), (owners) => owners.length === 2);
+});
 
 test("W13: a work that changes to only reading an object lets it go, and the object outlives it", async () => {
   const { uid, names: [name = ""], spec } = maps("released");

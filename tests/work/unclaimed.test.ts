@@ -294,7 +294,8 @@ test("I4: what was said before a deletion stays late under a new name of the ser
   const uid = crypto.randomUUID();
   const ownerId = `agent-${uid}`;
   const spec = { manifests: [configMap(`left-${uid}`, {})] };
-  const clock = (seconds: number) => new Date(Date.now() - 600_000 + seconds * 1_000).toISOString();
+  const startMs = Date.now() - 600_000;
+  const clock = (seconds: number) => new Date(startMs + seconds * 1_000).toISOString();
   {
     await using agent = await startAgent(kube, { hub: `old-${uid}`, ownerId });
     await agent.send(uid, 1, spec, { readAt: clock(0) });

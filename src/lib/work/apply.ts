@@ -2,7 +2,7 @@
 
 import type { JsonObject } from "../json.ts";
 import type { UpdateStrategy } from "../wire/work_spec.ts";
-import type { Kube, ObjectRef } from "./kube_api.ts";
+import { type Kube, KubeError, type ObjectRef } from "./kube_api.ts";
 import { makeOrRead, readOrMake } from "./make.ts";
 import { forCreation, type Ownership } from "./metadata.ts";
 import { patchOwners, readUnowned } from "./owners.ts";
@@ -46,7 +46,14 @@ export async function applyManifest(
   if (apply === undefined) {
     throw new Refusal("InvalidConfig", `unknown update strategy "${type}"`);
   }
-  return await apply(kube, { ...target, manifest: normalise(target.manifest, target.ref) });
+  const { ref } = target;
+  const object = await apply(kube, { ...target, manifest: normalise(target.manifest, ref) });
+  if (object === undefined && type !== "ReadOnly") {
+    // No watch will tell: it was not there for this work yet. The next attempt makes it.
+    const text = `${ref.type.resource} "${ref.name}" went while it was applied`;
+    throw new KubeError(404, "NotFound", text);
+  }
+  return object;
 }
 
 /** The manifest without what only the server may say, and with the namespace that its kind has. */

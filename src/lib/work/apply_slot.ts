@@ -38,6 +38,8 @@ export interface Outcome {
   retryAfterMs?: number;
   /** What is missing on the cluster; its coming is the better moment for another attempt. */
   waitsFor?: Wait;
+  /** The cluster did not say whether its object is there. */
+  isUnseen?: boolean;
 }
 
 /** By which it is known that an object was read by other rules. */
@@ -75,7 +77,7 @@ export async function applySlot(
     slot.rulesHash = rulesHash;
     endDrift(slot, { isNew, hasWritten, ...reading });
     setApplied(slot, reading);
-    if (isLeft && object !== undefined) slot.mark = markOf(object);
+    if (isLeft && object !== undefined) slot.mark = markOf(object, updateStrategy.type);
     if (isRead) observeObject(slot, object, reading);
     return { isApplied: true };
   } catch (error) {
@@ -94,7 +96,9 @@ export async function applySlot(
     if (isOver() || (!isNew && !slot.isDrifted)) {
       const live = await kube.get(ref);
       const left = { object: live, isRead: true, isLeft: false };
-      if (live === undefined ? isOver() : !isNew && slot.mark === markOf(live)) return left;
+      if (
+        live === undefined ? isOver() : !isNew && slot.mark === markOf(live, updateStrategy.type)
+      ) return left;
       if (live !== undefined && !isNew && isOver()) {
         observeObject(slot, live, reading);
         if (isOver()) return left;
@@ -145,25 +149,28 @@ export async function refuse(
     reason,
     message: `${failed}: ${explainError(error)}`,
   }, nowMs);
-  await look(kube, slot, ref, reading);
+  const isSeen = await look(kube, slot, ref, reading);
   if (!(error instanceof Refusal)) {
     const waitsFor = ref && waitOf(error, ref);
-    return { isApplied: false, retryAfterMs: 0, ...(waitsFor ? { waitsFor } : {}) };
+    const retry = { retryAfterMs: 0, ...(waitsFor ? { waitsFor } : {}) };
+    return { isApplied: false, isUnseen: !isSeen, ...retry };
   }
   const { retryAfterMs, waitsFor } = error;
   return {
     isApplied: false,
+    isUnseen: !isSeen && ref !== undefined,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     ...(waitsFor ? { waitsFor } : {}),
   };
 }
 
+/** True if the cluster says whether the object is there. */
 async function look(
   kube: Kube,
   slot: Slot,
   ref: ObjectRef | undefined,
   reading: Reading,
-): Promise<void> {
+): Promise<boolean> {
   const unknown = (reason: string, message: string) => {
     slot.isKnown = true;
     setCondition(
@@ -171,11 +178,13 @@ async function look(
       { type: "Available", status: "Unknown", reason, message },
       reading.nowMs,
     );
+    return false;
   };
   if (ref === undefined) return unknown("IncompleteResourceMeta", "Resource meta is incomplete");
   try {
     observeObject(slot, await kube.get(ref), reading);
+    return true;
   } catch (error) {
-    unknown("FetchingResourceFailed", `Failed to fetch resource: ${describeError(error)}`);
+    return unknown("FetchingResourceFailed", `Failed to fetch resource: ${describeError(error)}`);
   }
 }

@@ -3,9 +3,9 @@
 import type { Logger } from "../log.ts";
 import { setCondition } from "./conditions.ts";
 import type { Kube } from "./kube_api.ts";
-import { type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
+import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } from "./ledger.ts";
 import type { Ownerships } from "./options.ts";
-import { type Pruned, pruneResources, type Wait } from "./prune.ts";
+import { isToStay, type Pruned, pruneResources, type Wait } from "./prune.ts";
 import type { Works } from "./receive.ts";
 import type { Witness } from "./witness.ts";
 import type { Work } from "./work.ts";
@@ -66,17 +66,43 @@ export function createDeletions(parts: DeletionParts): Deletions {
     return found;
   };
 
-  const finalise = async (
+  const prune = async (
     entry: LedgerEntry,
-    ownerships?: Ownerships,
-  ): Promise<Pruned | undefined> => {
-    const pruned = await pruneResources(kube, log, entry.resources, {
+    resources: readonly AppliedResource[],
+    ownerships: Ownerships | undefined,
+  ): Promise<Pruned> => {
+    const pruned = await pruneResources(kube, log, resources, {
       owner: ownerReference(entry),
       sinceMs: memoryOf(entry).sinceMs,
       nowMs: nowMs(),
       ownerships,
     });
     for (const error of pruned.errors) log.warn("cannot delete", { work: entry.workName, error });
+    return pruned;
+  };
+
+  /**
+   * Lets go what is to stay, and then marks the entry as deleted; what could not be let go otherwise. Whoever finds the
+   * mark carries it out, as this agent does after a crash, and knows no spec that says what stays.
+   */
+  const begin = async (
+    entry: LedgerEntry,
+    ownerships: Ownerships | undefined,
+  ): Promise<Pruned | undefined> => {
+    if (entry.isDeleting) return undefined;
+    const stay = entry.resources.filter((resource) => isToStay(resource, ownerships));
+    const pruned = await prune(entry, stay, ownerships);
+    if (pruned.pending.length > 0) return pruned;
+    ledger.noteResources(entry, entry.resources.filter((resource) => !stay.includes(resource)));
+    await ledger.startDeletion(entry);
+    return undefined;
+  };
+
+  const finalise = async (
+    entry: LedgerEntry,
+    ownerships?: Ownerships,
+  ): Promise<Pruned | undefined> => {
+    const pruned = await prune(entry, entry.resources, ownerships);
     await ledger.writeResources(entry, pruned.pending);
     if (pruned.pending.length > 0) return pruned;
     await ledger.release(entry);
@@ -119,10 +145,11 @@ export function createDeletions(parts: DeletionParts): Deletions {
       const entries = entriesOf(ledger, works, work);
       if (entries.length === 0) return true;
       say(work);
-      for (const entry of entries) await ledger.startDeletion(entry);
       const left: Pruned[] = [];
       for (const entry of entries) {
-        left.push(...[await finalise(entry, work.ownerships)].filter((one) => one !== undefined));
+        const { ownerships } = work;
+        const rest = await begin(entry, ownerships) ?? await finalise(entry, ownerships);
+        if (rest !== undefined) left.push(rest);
       }
       if (left.length > 0) {
         say(work, left);
@@ -135,7 +162,7 @@ export function createDeletions(parts: DeletionParts): Deletions {
 
 /** The entries of a work, but none that has become another work's. */
 function entriesOf(ledger: Ledger, works: Works, work: Work): LedgerEntry[] {
-  const own = ledger.get(work.name);
+  const own = ledger.get(work.name) ?? ledger.lost(work.name);
   const entries = [...(own === undefined ? [] : [own]), ...ledger.predecessors(work.name)];
   return entries.filter(({ workUid }) => {
     if (workUid === work.uid) return true;

@@ -92,6 +92,8 @@ export interface Ledger {
   /** Keeps the time of the last deletion beside the works. */
   keepDeletedUntil(time: string): Promise<void>;
   get(workName: string): LedgerEntry | undefined;
+  /** One that is gone by another's hand, until another follows it or it is released: what it lists may still be there. */
+  lost(workName: string): LedgerEntry | undefined;
   /** Looks on the cluster for one that is not known. */
   seek(workName: string): Promise<void>;
   /** By the name of its object. */
@@ -150,6 +152,7 @@ export function openLedger(
   const hubHash = hubHashOf(hubName);
   const agentID = agentId ?? hubHash;
   const entries = new Map<string, LedgerEntry>();
+  const lost = new Map<string, LedgerEntry>();
   // Names of those under other hub names; nearly always none.
   const older: string[] = [];
   const nameOf = (workName: string) => `${hubHash}-${workName}`;
@@ -168,6 +171,12 @@ export function openLedger(
   const forget = (entry: LedgerEntry) => {
     // Another may have followed under its name: that one owns objects.
     if (entries.get(entry.name) === entry) entries.delete(entry.name);
+    if (lost.get(entry.name) === entry) lost.delete(entry.name);
+  };
+
+  const lose = (entry: LedgerEntry) => {
+    forget(entry);
+    lost.set(entry.name, entry);
   };
 
   // What is told late, of one that another has followed under its name, says nothing of that.
@@ -283,6 +292,7 @@ export function openLedger(
       await kube.create(fence, object, { fieldManager: FIELD_OWNER });
     },
     get: (workName) => entries.get(nameOf(workName)),
+    lost: (workName) => lost.get(nameOf(workName)),
     async seek(workName) {
       const live = await kube.get(refOf(nameOf(workName)));
       if (live !== undefined) remember(live);
@@ -293,6 +303,7 @@ export function openLedger(
       older.flatMap((name) => entries.get(name) ?? []).filter((one) => one.workName === workName),
     async ensure({ name, uid }, labels, planned) {
       const entry = entries.get(nameOf(name)) ?? await create(name, labels, planned);
+      lost.delete(entry.name);
       entry.workUid = uid;
       return await adopt(entry, labels);
     },
@@ -326,7 +337,7 @@ export function openLedger(
         propagationPolicy: "Background",
       });
       entry.isDeleting = true;
-      if (!isThere) forget(entry);
+      if (!isThere) lose(entry);
     },
     async release(entry) {
       const live = await kube.get(refOf(entry.name));
@@ -348,7 +359,7 @@ export function openLedger(
     },
     lose(object) {
       const entry = entryOf(object);
-      if (entry !== undefined) forget(entry);
+      if (entry !== undefined) lose(entry);
       return entry;
     },
   };

@@ -86,11 +86,15 @@ export function mergeMetadata(
 /**
  * A short hash-like text of what the agent cares about in an object.
  *
- * Kinds that count generations do not count their status in them; for others any change counts.
+ * Kinds that count generations do not count their status in them; for others any change counts. Of what it only creates
+ * the agent cares whose it is.
  */
-export function markOf(object: JsonObject): string {
+export function markOf(object: JsonObject, strategy: string | undefined): string {
   const metadata = metadataOf(object);
   const { uid, generation, resourceVersion, labels, annotations, ownerReferences } = metadata;
+  if (strategy === "CreateOnly") {
+    return `${uid}:${Bun.hash(canonicalJson(ownerReferences ?? [])).toString(36)}`;
+  }
   const edition = typeof generation === "number" && generation > 0
     ? `g${generation}`
     : `v${resourceVersion}`;

@@ -106,7 +106,7 @@ export function isDrifted(slot: Slot, object: JsonObject | undefined, type: stri
   if (type === "ReadOnly" || slot.appliedHash === undefined) return false;
   if (isComplete(slot)) return false;
   if (object === undefined) return true;
-  return type !== "CreateOnly" && slot.mark !== undefined && slot.mark !== markOf(object);
+  return slot.mark !== undefined && slot.mark !== markOf(object, type);
 }
 
 /** True if a rule found the manifest's job to be done; it is then not applied again. */

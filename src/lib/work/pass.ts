@@ -15,7 +15,7 @@ import { type AppliedResource, type Ledger, type LedgerEntry, ownerReference } f
 import { locate, locateDefined } from "./locate.ts";
 import { draftMeta, parseWorkSpec, type WorkSpec } from "./manifest.ts";
 import { type Reading, readsWhole } from "./observe.ts";
-import { isOrphan, optionsFor } from "./options.ts";
+import { isOrphan, optionsFor, type Ownerships } from "./options.ts";
 import { listedUid, namesTheSame, recorded, unwanted, withPlanned } from "./plan.ts";
 import { pruneResources } from "./prune.ts";
 import { kindRank } from "./rank.ts";
@@ -65,13 +65,16 @@ const PARALLEL_MAX = 5;
 export async function applyWork(
   around: Surroundings,
   work: Work,
-  open: (planned: readonly AppliedResource[]) => Promise<LedgerEntry | undefined>,
+  open: (
+    planned: readonly AppliedResource[],
+    ownerships: Ownerships,
+  ) => Promise<LedgerEntry | undefined>,
   pruningSinceMs: () => number,
 ): Promise<PassResult | undefined> {
   const { kube, ledger, watches, log, nowMs, jsonRawBytesMax, witness } = around;
   const { specText = "", version } = work;
   const { spec, slots } = await layOut(kube, work);
-  const entry = await open(withPlanned([], slots));
+  const entry = await open(withPlanned([], slots), spec);
   if (entry === undefined) return undefined;
   watches.want(work.uid, interestsOf(slots));
   await ledger.writeResources(entry, withPlanned(entry.resources, slots));
@@ -95,12 +98,14 @@ export async function applyWork(
   for (const [slot, outcome] of results) witness?.turned(entry, slot, outcome);
 
   watches.want(work.uid, interestsOf(slots));
-  const { pending, errors } = await pruneResources(kube, log, unwanted(entry.resources, slots), {
+  const gone = unwanted(entry.resources, slots, results);
+  const { pending, errors } = await pruneResources(kube, log, gone, {
     owner: ownerReference(entry),
     sinceMs: pruningSinceMs(),
     nowMs: nowMs(),
     ownerships: spec,
     wanted: new Set(slots.flatMap(({ uid }) => uid ?? [])),
+    isCurrent,
   });
   for (const error of errors) log.warn("cannot prune", { resource_id: work.uid, error });
   if (errors.length > 0) witness?.undeletable(entry, errors.join("; "));

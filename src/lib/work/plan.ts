@@ -61,9 +61,9 @@ export function recorded(
   before: readonly AppliedResource[],
 ): AppliedResource[] {
   const listed = new Map(before.map((entry) => [keyOf(entry), entry]));
-  const unplaced = slots.filter(({ meta }) => meta.resource === "");
   const list = new Map(
-    before.filter((entry) => isWanted(entry, unplaced)).map((entry) => [keyOf(entry), entry]),
+    before.filter((entry) => mayBeWanted(entry, slots, results))
+      .map((entry) => [keyOf(entry), entry]),
   );
   for (const slot of slots) {
     if (slot.meta.resource === "") continue;
@@ -79,10 +79,12 @@ export function recorded(
 export function unwanted(
   resources: readonly AppliedResource[],
   slots: readonly Slot[],
+  results: ReadonlyMap<Slot, Outcome>,
 ): AppliedResource[] {
   const wanted = new Set(slots.map(({ meta }) => keyOf(meta)));
-  const unplaced = slots.filter(({ meta }) => meta.resource === "");
-  return resources.filter((entry) => !wanted.has(keyOf(entry)) && !isWanted(entry, unplaced));
+  return resources.filter((entry) =>
+    !wanted.has(keyOf(entry)) && !mayBeWanted(entry, slots, results)
+  );
 }
 
 /** The uid by which an object is listed. */
@@ -95,9 +97,21 @@ export function listedUid(
     undefined;
 }
 
-/** A manifest whose resource is not known keeps whatever might be its object. */
-function isWanted(entry: AppliedResource, unplaced: readonly Slot[]): boolean {
-  return unplaced.some(({ meta }) => entry.group === meta.group && entry.name === meta.name);
+/**
+ * True if this might be the object of a manifest whose resource is not known, or of one that was not seen: another group may
+ * show the same object.
+ */
+function mayBeWanted(
+  entry: AppliedResource,
+  slots: readonly Slot[],
+  results: ReadonlyMap<Slot, Outcome>,
+): boolean {
+  return slots.some((slot) => {
+    const { meta: { group, resource, namespace, name }, uid } = slot;
+    if (name !== entry.name) return false;
+    const isUnseen = uid === undefined && results.get(slot)?.isUnseen === true;
+    return resource === "" && group === entry.group || isUnseen && namespace === entry.namespace;
+  });
 }
 
 function toResource(meta: Slot["meta"], uid: string): AppliedResource {

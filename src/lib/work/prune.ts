@@ -53,7 +53,12 @@ export interface Pruning {
   ownerships: Ownerships | undefined;
   /** The uids of what the work has now: one object may have a name in two groups. */
   wanted?: ReadonlySet<string>;
+  /** False once the source has said something else: what is not gone by then stays for that. */
+  isCurrent?: () => boolean;
 }
+
+/** What became of an object; `later` if nothing was to be done any more. */
+type State = "gone" | "later" | Wait;
 
 /** Where an applied resource lives, as it was listed. */
 export function refOf({ group, version, resource, namespace, name }: AppliedResource): ObjectRef {
@@ -73,7 +78,7 @@ export async function pruneResources(
   resources: readonly AppliedResource[],
   pruning: Pruning,
 ): Promise<Pruned> {
-  const { sinceMs, nowMs } = pruning;
+  const { sinceMs, nowMs, isCurrent = () => true } = pruning;
   const ranks = Map.groupBy(resources, ({ resource }) => resourceRank(resource));
   const order = [...ranks.keys()].sort((a, b) => b - a);
   // Every rank in turn gets its patience before the ones below stop waiting for it.
@@ -88,6 +93,10 @@ export async function pruneResources(
     }
     const before = result.pending.length;
     for (let at = 0; at < group.length; at += PARALLEL_MAX) {
+      if (!isCurrent()) {
+        result.pending.push(...group.slice(at));
+        break;
+      }
       const batch = group.slice(at, at + PARALLEL_MAX);
       const states = await Promise.allSettled(
         batch.map((entry) => pruneUnchanged(kube, log, entry, pruning)),
@@ -100,7 +109,7 @@ export async function pruneResources(
           result.pending.push(entry);
         } else if (state.value !== "gone") {
           result.pending.push(entry);
-          result.waits.push(state.value);
+          if (state.value !== "later") result.waits.push(state.value);
         }
       });
     }
@@ -115,7 +124,7 @@ async function pruneUnchanged(
   log: Logger,
   entry: AppliedResource,
   pruning: Pruning,
-): Promise<"gone" | Wait> {
+): Promise<State> {
   for (let attempt = 1;; attempt++) {
     try {
       return await pruneOne(kube, log, entry, pruning);
@@ -130,8 +139,8 @@ async function pruneOne(
   kube: Kube,
   log: Logger,
   entry: AppliedResource,
-  { owner, ownerships, wanted }: Pruning,
-): Promise<"gone" | Wait> {
+  { owner, ownerships, wanted, isCurrent = () => true }: Pruning,
+): Promise<State> {
   const found = await read(kube, entry);
   if (found === undefined) return "gone";
   const { ref, live } = found;
@@ -140,10 +149,9 @@ async function pruneOne(
   // The owner tells whose it is. The uid in the list may be of an object that was made anew since.
   if (!owners.some(({ uid }) => uid === owner.uid)) return "gone";
   if (wanted?.has(String(metadata["uid"]))) return "gone";
+  if (!isCurrent()) return "later";
   // An orphan may still have its owner, where no version that says so was applied with it.
-  const isToStay = ownerships !== undefined &&
-    isOrphan(ownerships.deleteOption, entry, optionsFor(ownerships.configs, entry));
-  if (isToStay || owners.some((other) => isOtherLedger(other, owner))) {
+  if (isToStay(entry, ownerships) || owners.some((other) => isOtherLedger(other, owner))) {
     await releaseOwner(kube, ref, metadata, owner);
     return "gone";
   }
@@ -157,6 +165,12 @@ async function pruneOne(
   // Most objects go at once; seeing that here saves the caller a round of waiting.
   const after = metadataOf((await read(kube, entry))?.live);
   return after["uid"] === uid ? waitOf(entry, after) : "gone";
+}
+
+/** True if the source says that this object stays when the work lets it go. */
+export function isToStay(entry: AppliedResource, ownerships: Ownerships | undefined): boolean {
+  return ownerships !== undefined &&
+    isOrphan(ownerships.deleteOption, entry, optionsFor(ownerships.configs, entry));
 }
 
 function waitOf(entry: AppliedResource, metadata: JsonObject): Wait {

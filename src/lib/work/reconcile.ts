@@ -19,6 +19,7 @@ import {
   setWorkRefused,
   type Surroundings,
 } from "./pass.ts";
+import type { Ownerships } from "./options.ts";
 import { releasePredecessors } from "./predecessors.ts";
 import type { Works } from "./receive.ts";
 import { labelsOf } from "./report.ts";
@@ -110,7 +111,8 @@ export function createReconciler(
 
   const { changed } = told;
   const deletions = createDeletions({ kube, ledger, works, log, nowMs, changed, witness });
-  const finalise = async (entry: LedgerEntry) => await deletions.finalise(entry) === undefined;
+  const finalise = async (entry: LedgerEntry, ownerships?: Ownerships) =>
+    await deletions.finalise(entry, ownerships) === undefined;
 
   const pendingDelay = (memory: Memory) =>
     backoffMs(memory.pendingRounds++, PENDING, Math.random());
@@ -132,10 +134,11 @@ export function createReconciler(
   const entryOf = async (
     work: Work,
     planned: readonly AppliedResource[],
+    ownerships: Ownerships,
   ): Promise<LedgerEntry | undefined> => {
     const entry = await ledger.ensure(work, labelsOf(work), planned);
     if (!entry.isDeleting) return entry;
-    if (!await finalise(entry)) return undefined;
+    if (!await finalise(entry, ownerships)) return undefined;
     for (const slot of work.slots) {
       delete slot.appliedHash;
       slot.isKnown = false;
@@ -157,8 +160,8 @@ export function createReconciler(
     sight.hold(work.uid);
     try {
       let owned: LedgerEntry | undefined;
-      const enter = async (planned: readonly AppliedResource[]) => {
-        owned = await entryOf(work, planned);
+      const enter = async (planned: readonly AppliedResource[], ownerships: Ownerships) => {
+        owned = await entryOf(work, planned, ownerships);
         return owned;
       };
       const result = await applyWork(around, work, enter, () => {
@@ -236,7 +239,7 @@ export function createReconciler(
       if (work.specText === undefined) return await carryOut(work);
       return await applyLive(work);
     },
-    finalise,
+    finalise: (entry) => finalise(entry),
     see: sight.see,
     forget(uid) {
       memories.delete(uid);

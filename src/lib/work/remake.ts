@@ -3,7 +3,7 @@
 import type { JsonObject } from "../json.ts";
 import { KubeError } from "./kube_api.ts";
 import type { Kube, ObjectRef } from "./kube_api.ts";
-import { FIELD_OWNER, metadataOf } from "./work.ts";
+import { FIELD_OWNER, metadataOf, textOf } from "./work.ts";
 
 /** Kinds whose objects hold nothing but what they say, so that a new one is as good as the old one. */
 const REMADE = new Set(["Secret", "StorageClass", "CSIDriver"]);
@@ -32,8 +32,10 @@ export async function replaceOrRemake(
   // The name is taken by the old one, so another stands in for it.
   const trial = { ...fresh, metadata: { ...metadataOf(fresh), name } };
   await kube.create({ ...ref, name }, trial, { ...OPTIONS, isDryRun: true });
-  const uid = String(metadataOf(live)["uid"]);
-  await kube.delete(ref, { uid, propagationPolicy: "Background" });
+  const metadata = metadataOf(live);
+  const [uid, resourceVersion] = [textOf(metadata, "uid"), textOf(metadata, "resourceVersion")];
+  // As it was read: the new one has what others had written by then, and no more.
+  await kube.delete(ref, { uid, resourceVersion, propagationPolicy: "Background" });
   try {
     return await kube.create(ref, fresh, OPTIONS);
   } catch (error) {

@@ -16,13 +16,28 @@ const ATTEMPTS_MAX = 3;
 
 /** Applies a new manifest always, and one that was applied before only if the live object differs from it. */
 export async function applyServerSide(kube: Kube, target: Target): Promise<JsonObject | undefined> {
-  const { ref, ownership, isNew, strategy } = target;
-  const manifest = withoutNullTimes(target.manifest);
+  const { ref, strategy } = target;
+  const cleaned = { ...target, manifest: withoutNullTimes(target.manifest) };
   const rules = strategy.serverSideApply?.ignoreFields ?? [];
-  if (rules.length > 0) {
-    return await applyIgnoring(kube, { ...target, manifest }, await openRemover(rules));
+  const remover = rules.length > 0 ? await openRemover(rules) : undefined;
+  for (let attempt = 1;; attempt++) {
+    const live = await kube.get(ref);
+    try {
+      return remover === undefined
+        ? await applyWhole(kube, cleaned, live)
+        : await applyIgnoring(kube, cleaned, remover, live);
+    } catch (error) {
+      if (!isOutdated(error) || attempt === ATTEMPTS_MAX) throw error;
+    }
   }
-  const live = await kube.get(ref);
+}
+
+async function applyWhole(
+  kube: Kube,
+  target: Target,
+  live: JsonObject | undefined,
+): Promise<JsonObject | undefined> {
+  const { ownership, isNew, manifest } = target;
   if (!isNew && live !== undefined && isSatisfied(manifest, live, ownership)) return live;
   return await send(kube, target, manifest, live);
 }
@@ -37,28 +52,22 @@ async function applyIgnoring(
   kube: Kube,
   target: Target,
   remover: Remover,
+  live: JsonObject | undefined,
 ): Promise<JsonObject | undefined> {
   const { ref, ownership, manifest, strategy } = target;
   const reduced = remover.withoutPresent(manifest);
   const hash = goObjectHash(reduced);
-  for (let attempt = 1;; attempt++) {
-    const live = await kube.get(ref);
-    if (live === undefined) return await send(kube, target, annotated(manifest, hash), live);
-    const { annotations } = metadataOf(live);
-    const isSame = isObject(annotations) && annotations[SPEC_HASH_ANNOTATION] === hash;
-    const remove = isSame ? remover.withoutAll : remover.withoutPresent;
-    const [wanted, kept] = [remove(manifest), withoutIfItFits(live, remove)];
-    if (isSame && isSatisfied(wanted, kept, ownership)) {
-      return await patchOwners(kube, ref, live, ownership);
-    }
-    const manager = strategy.serverSideApply?.fieldManager || FIELD_OWNER;
-    const whole = withOwnedIgnored(wanted, { live, kept, manager });
-    try {
-      return await send(kube, target, annotated(atVersionOf(whole, live), hash), live);
-    } catch (error) {
-      if (!isOutdated(error) || attempt === ATTEMPTS_MAX) throw error;
-    }
+  if (live === undefined) return await send(kube, target, annotated(manifest, hash), live);
+  const { annotations } = metadataOf(live);
+  const isSame = isObject(annotations) && annotations[SPEC_HASH_ANNOTATION] === hash;
+  const remove = isSame ? remover.withoutAll : remover.withoutPresent;
+  const [wanted, kept] = [remove(manifest), withoutIfItFits(live, remove)];
+  if (isSame && isSatisfied(wanted, kept, ownership)) {
+    return await patchOwners(kube, ref, live, ownership);
   }
+  const manager = strategy.serverSideApply?.fieldManager || FIELD_OWNER;
+  const whole = withOwnedIgnored(wanted, { live, kept, manager });
+  return await send(kube, target, annotated(atVersionOf(whole, live), hash), live);
 }
 
 /** An expression may fail on what others have added; then nothing of the live object is ignored. */
@@ -70,10 +79,13 @@ function withoutIfItFits(live: JsonObject, remove: Remover["withoutAll"]): JsonO
   }
 }
 
-/** A live value that we send back must not undo what somebody has written since. */
+/**
+ * A live value that we send back must not undo what somebody has written since, nor outlive the object. Of one that is
+ * gone the server would make another, whatever version was named; the uid is what keeps it from that.
+ */
 function atVersionOf(manifest: JsonObject, live: JsonObject): JsonObject {
-  const { resourceVersion } = metadataOf(live);
-  return { ...manifest, metadata: { ...metadataOf(manifest), resourceVersion } };
+  const { uid, resourceVersion } = metadataOf(live);
+  return { ...manifest, metadata: { ...metadataOf(manifest), uid, resourceVersion } };
 }
 
 function isOutdated(error: unknown): boolean {
@@ -109,6 +121,7 @@ async function send(
 /**
  * The manifest with our owner reference, and with those of other works: to the server they are of the same manager, who would
  * take them away by not naming them. If another work comes in between, its watch sees that it was robbed, and it adds itself.
+ * One that goes in between must not come back: it would never go again, and keep the object.
  */
 function withOwners(
   manifest: JsonObject,
@@ -123,7 +136,12 @@ function withOwners(
   );
   const owners = mergeOwners([...own, ...shared], ownership);
   const isNamed = owners.length > 0;
-  return { ...manifest, metadata: isNamed ? { ...metadata, ownerReferences: owners } : metadata };
+  const whole = {
+    ...manifest,
+    metadata: isNamed ? { ...metadata, ownerReferences: owners } : metadata,
+  };
+  const isShared = shared.some(({ uid }) => uid !== ownership.owner.uid);
+  return live !== undefined && isShared ? atVersionOf(whole, live) : whole;
 }
 
 /** Go writes `creationTimestamp: null` into templates; to the server that is a change each time. */
