@@ -583,6 +583,7 @@ export interface ResourceClaimPendingRow {
   created_at: string;
   deleted_at: string | null;
   sent_at: string;
+  found_count: number;
 }
 
 /**
@@ -590,7 +591,8 @@ export interface ResourceClaimPendingRow {
  *
  * For agents that hold what they are believed to hold: nothing else is due. On its way is what was sent to this
  * connection and not reported since. In each lane it goes on after an id, so that all calls together look at each
- * pending resource once; so the rows come in the order of their ids.
+ * pending resource once; so the rows come in the order of their ids. No more than about 8 MB of specs are marked, and
+ * one at least: each row tells how many were found. Sizes are those on disk, which are known without reading them.
  *
  * `afterIds`: of creates and updates
  *

@@ -3,8 +3,10 @@
 import { expect, test } from "bun:test";
 import type { Db } from "../../src/lib/db/connect.ts";
 import { query } from "../../src/lib/db/query.ts";
+import { createBriefResync } from "../../src/lib/spec/brief_resync.ts";
 import { createSpecPublisher, type Publish } from "../../src/lib/spec/publish.ts";
 import { createSpecRedelivery } from "../../src/lib/spec/redeliver.ts";
+import { type CloudEvent, MANIFEST_BUNDLES } from "../../src/lib/wire/event.ts";
 import { testLogger } from "../harness/postgres.ts";
 import { openSpecs, type Specs } from "./specs.ts";
 
@@ -126,6 +128,33 @@ test(
       const ids = steps.flat().filter((id) => id.includes(lane));
       expect(ids).toEqual(Array.from(new Set(ids)).toSorted());
     }
+  },
+  20_000,
+);
+
+test(
+  "I10: of many large specs the answer to a brief resync marks 8 MB at once, until all have left",
+  async () => {
+    await using specs = await openSpecs();
+    await fill(specs.db, specs.consumer, "-create-", 10, MB);
+    await fill(specs.db, specs.consumer, "-deletion-", 10, MB);
+    const parts: string[][] = [[]];
+    const push = (event: CloudEvent) =>
+      void parts.at(-1)?.push(String(event.extensions["resourceid"]));
+    const room = async () => {
+      expect(await marked(specs)).toEqual(parts.flat().toSorted());
+      return parts.push([]) > 0;
+    };
+    const connectedAt = "2000-01-01T00:00:00Z";
+    const asker = { consumerName: specs.consumer, dataType: MANIFEST_BUNDLES };
+
+    const right = { isRight: true, statusDigest: "" };
+    const request = { ...asker, connectedAt, sourceId: "maestro" };
+    await createBriefResync(specs.db, log).answer({ push, room }, request, right);
+
+    expect(Math.max(...parts.map((ids) => ids.length))).toBe(8);
+    expect(parts.flat()).toHaveLength(20);
+    expect(await marked(specs)).toHaveLength(20);
   },
   20_000,
 );
