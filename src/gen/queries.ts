@@ -583,6 +583,7 @@ export interface ResourceClaimPendingRow {
   created_at: string;
   deleted_at: string | null;
   sent_at: string;
+  found_count: number;
 }
 
 /**
@@ -590,7 +591,8 @@ export interface ResourceClaimPendingRow {
  *
  * For agents that hold what they are believed to hold: nothing else is due. On its way is what was sent to this
  * connection and not reported since. In each lane it goes on after an id, so that all calls together look at each
- * pending resource once; so the rows come in the order of their ids.
+ * pending resource once; so the rows come in the order of their ids. No more than about 8 MB of specs are marked, and
+ * one at least: each row tells how many were found. Sizes are those on disk, which are known without reading them.
  *
  * `afterIds`: of creates and updates
  *
@@ -754,6 +756,7 @@ export interface ResourceFindDueRow {
   seen_count: number;
   last_id: string | null;
   due_ids: (string | null)[];
+  due_bytes: (number | null)[];
   rest_ms: number;
 }
 
@@ -763,7 +766,8 @@ export interface ResourceFindDueRow {
  * Due is what the backoff says, and what was last sent before its consumer connected: that message went to a
  * connection that is gone. And what was sent at a time that is yet to come: the clock was ahead, and by hours perhaps,
  * so no other time of it says anything. A walk looks at each pending resource once, however many wait: each step
- * begins where the last one ended, and looks at no more than a number of rows. Nothing is locked.
+ * begins where the last one ended, and looks at no more than a number of rows. Nothing is locked. Sizes are those of the
+ * specs on disk, which are known without reading them.
  *
  * `consumerNames`: one for each lane to look at
  *
@@ -1130,7 +1134,7 @@ export function resourceWhyNotCreated(
 
 /** A row of `spec_event/claim.sql`. */
 export interface SpecEventClaimRow {
-  taken_count: number;
+  found_count: number;
   id: string | null;
   consumer_name: string | null;
   data_type: string | null;
@@ -1144,12 +1148,16 @@ export interface SpecEventClaimRow {
 }
 
 /**
- * Takes the oldest events of each consumer, in fair turns, and marks their resources as sent.
+ * Takes the oldest events of each lane, in fair turns, and marks their resources as sent.
  *
  * One statement: the event is gone exactly when the ledger says that the resource was sent, so a
  * crash after it leaves a pending row that redelivery finds. Events that another server holds are
  * skipped, not waited for. A resource that was sent at this version already is not sent again, but its
- * event counts: the first row tells how many were taken, even if there is nothing to send.
+ * event counts: the first row tells how many were found, even if there is nothing to send.
+ *
+ * Of what was found no more is taken than about 8 MB of specs, and one event at least; the first lanes come first.
+ * How large specs are is guessed from some of them: to look at the size of each would take a sixth more time, and mostly
+ * they are small. Size is that on disk, which is known without reading the documents.
  *
  * Nobody waits for its commit to reach the disk. If a crash of the database takes it, it takes all of it, and
  * nothing that was committed before: the event is there again and is sent once more.
@@ -1158,15 +1166,20 @@ export interface SpecEventClaimRow {
  * and must still do when there are many. So rows are found by their place and by a list of ids, and
  * the condition is written in a way that the index of pending resources does not fit.
  *
- * `turnCount`: rows for each consumer and lane
+ * `consumerNames`: one for each lane
+ *
+ * `areDeletions`: which lane that is
+ *
+ * `turnCount`: rows for each lane
  */
 export function specEventClaim(
   db: Db,
   consumerNames: readonly (string | null)[],
+  areDeletions: readonly (boolean | null)[],
   turnCount: number,
   limitCount: number,
 ): Promise<SpecEventClaimRow[]> {
-  return query<SpecEventClaimRow>(db, specEventClaimText, [consumerNames, turnCount, limitCount]);
+  return query<SpecEventClaimRow>(db, specEventClaimText, [consumerNames, areDeletions, turnCount, limitCount]);
 }
 
 /** A row of `spec_event/consumers.sql`. */

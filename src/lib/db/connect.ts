@@ -93,8 +93,13 @@ const SEARCHES_MAX = 4;
  * Older PostgreSQL counts a forbidden step as so dear that it would compile the statement each time.
  */
 const PLANNING = { enable_seqscan: "off", jit: "off" };
-/** Left to itself PostgreSQL plans again for each short list of rows, which costs more than the rows do. */
-const KEPT_PLANS = { plan_cache_mode: "force_generic_plan" };
+/**
+ * Left to itself PostgreSQL plans again for each short list of rows, which costs more than the rows do.
+ *
+ * By a bitmap rows are found, and so locked, in the order of their places. By an index it is that of their ids, in which
+ * all statements lock: else two of them wait for each other until one gives up (tests/spec/lock_order.test.ts).
+ */
+const KEPT_PLANS = { plan_cache_mode: "force_generic_plan", enable_bitmapscan: "off" };
 
 /** Prepares a pool; the first query opens the first connection. */
 export function connect(address: string | DatabaseAddress, settings: ConnectSettings): Db {

@@ -131,7 +131,7 @@ async function readDigests(
   return askers.map((asker) => found.get(keyOf(asker)));
 }
 
-/** What a lane has too much of for one turn is left for the next. */
+/** What a lane has too much of for one turn, or all of them together, is left for the next. */
 async function claimPending(db: Db, turns: Turn[]): Promise<Claimed[]> {
   const laneCount = turnCount(turns.length * LANES);
   const rows = await q.resourceClaimPending(
@@ -143,6 +143,7 @@ async function claimPending(db: Db, turns: Turn[]): Promise<Claimed[]> {
     turns.map(({ after: [, id] }) => id),
     laneCount,
   );
+  const isCut = (rows[0]?.found_count ?? 0) > rows.length;
   const ofAsker = Map.groupBy(
     rows,
     ({ consumer_name: consumerName, data_type: dataType }) => keyOf({ consumerName, dataType }),
@@ -151,7 +152,7 @@ async function claimPending(db: Db, turns: Turn[]): Promise<Claimed[]> {
     const own = ofAsker.get(keyOf(turn)) ?? [];
     const deletions = own.filter(({ deleted_at }) => deleted_at !== null);
     const isOver = deletions.length < laneCount && own.length - deletions.length < laneCount;
-    if (isOver) return { rows: own, next: undefined };
+    if (isOver && !isCut) return { rows: own, next: undefined };
     const lastKept = own.findLast(({ deleted_at }) => deleted_at === null)?.id ?? turn.after[0];
     const lastDeleted = deletions.at(-1)?.id ?? turn.after[1];
     return { rows: own, next: { ...turn, after: [lastKept, lastDeleted] } };

@@ -16,7 +16,7 @@ import type { Logger } from "../log.ts";
 import type { CloudEvent } from "../wire/event.ts";
 import type { SentRow } from "./event.ts";
 import type { Everybody } from "./everybody.ts";
-import { CLAIM_MAX, sendSpecs, turnCount } from "./send.ts";
+import { CLAIM_MAX, LANES, sendSpecs, shuffle, turnCount } from "./send.ts";
 import { waitingOf } from "./waiting.ts";
 
 /** A consumer that can take more events now. */
@@ -45,17 +45,15 @@ export function isReadyNow(ready: Ready, consumerName: string): boolean {
 /** Hands an event to a consumer's connection. False: there is none any more; its next one repairs that. */
 export type Publish = (consumerName: string, event: CloudEvent) => boolean;
 
-/** Creates and updates are one, deletions the other. */
-const LANES = 2;
 /** Consumers in one statement, of whom each has its turn in each lane. */
-const TURN_MAX = CLAIM_MAX / LANES;
+const TURN_MAX = CLAIM_MAX / LANES.length;
 /**
  * The pump's pauses end on a grid, so the next run may be somewhat less than a sweep's pause away; then it would take two of them
  * until what a lost notification named is found.
  */
 const SLACK = 0.5;
 
-/** Events were taken whose resources need no sending: then there is one row, with nothing in it but the count. */
+/** Events were found whose resources need no sending: then there is one row, with nothing in it but the count. */
 function isSent(row: q.SpecEventClaimRow): row is q.SpecEventClaimRow & SentRow {
   return row.id !== null;
 }
@@ -67,15 +65,6 @@ async function withEvents(db: Db, ready: Ready): Promise<{ names: string[]; isLa
     among: (all) => q.specEventConsumers(db, all),
   });
   return { names, isLast: true };
-}
-
-/** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
-function shuffle<T>(items: T[]): T[] {
-  for (let last = items.length - 1; last > 0; last--) {
-    const other = Math.floor(Math.random() * (last + 1));
-    [items[last], items[other]] = [items[other] as T, items[last] as T];
-  }
-  return items;
 }
 
 export interface SpecPublisher {
@@ -108,11 +97,22 @@ export function createSpecPublisher(
     for (const name of taken) hinted.delete(name);
     const names = taken.filter((name) => isReadyNow(ready, name));
     if (names.length === 0) return;
-    const each = turnCount(names.length * LANES);
-    const rows = await q.specEventClaim(db, shuffle(names), each, CLAIM_MAX);
-    sendSpecs(rows.filter(isSent), publish, log, options.sourceId);
-    // Only who had a whole turn may have more.
-    if ((rows[0]?.taken_count ?? 0) >= each) { for (const name of names) hinted.add(name); }
+    const lanes = shuffle(
+      names.flatMap((name) => LANES.map((isDeletion) => ({ name, isDeletion }))),
+    );
+    const each = turnCount(lanes.length);
+    const rows = await q.specEventClaim(
+      db,
+      lanes.map(({ name }) => name),
+      lanes.map(({ isDeletion }) => isDeletion),
+      each,
+      CLAIM_MAX,
+    );
+    const sent = rows.filter(isSent);
+    sendSpecs(sent, publish, log, options.sourceId);
+    // Only who had a whole turn may have more, or whose events were too large to be taken all at once.
+    const found = rows[0]?.found_count ?? 0;
+    if (found >= each || found > sent.length) { for (const name of names) hinted.add(name); }
   };
   return {
     hint(consumerNames) {

@@ -12,7 +12,7 @@ import type { Db } from "../db/connect.ts";
 import type { Logger } from "../log.ts";
 import { isHere, type Publish, type Ready } from "./publish.ts";
 import { waitingOf } from "./waiting.ts";
-import { sendSpecs, turnCount } from "./send.ts";
+import { CLAIM_BYTES_MAX, LANES, sendSpecs, shuffle, turnCount } from "./send.ts";
 
 export interface SpecRedelivery {
   /** Notes that these consumers have connected, or can take more; none means that everybody may. */
@@ -38,8 +38,6 @@ interface Walk {
   touchedAt: number;
 }
 
-/** Creates and updates first, then deletions. */
-const LANES = [false, true];
 /** Consumers in one step; with more of them each gets its turn in a later one. */
 const STEP_CONSUMERS_MAX = 100;
 /** Rows that a step looks at, in all lanes together, and in one. */
@@ -110,12 +108,12 @@ export function createSpecRedelivery(
   };
 
   const step = async (turn: [string, Walk][]) => {
-    const lanes = turn.flatMap(([name, walk]) =>
+    const lanes = shuffle(turn.flatMap(([name, walk]) =>
       LANES.flatMap((isDeletion, lane) => {
         const after = walk.after[lane];
         return after === undefined ? [] : [{ name, walk, isDeletion, lane, after }];
       })
-    );
+    ));
     const lookCount = Math.min(LANE_LOOK_MAX, Math.ceil(LOOK_MAX / lanes.length));
     const looked = await q.resourceFindDue(
       db,
@@ -126,12 +124,20 @@ export function createSpecRedelivery(
       lookCount,
     );
     const sendCount = turnCount(lanes.length);
-    const steps = looked.flatMap(({ place, due_ids, seen_count, last_id, rest_ms }) => {
+    let bytes = 0;
+    const steps = looked.flatMap(({ place, due_ids, due_bytes, seen_count, last_id, rest_ms }) => {
       const found = lanes[place - 1];
       if (found === undefined) return [];
-      const ids = due_ids.slice(0, sendCount).filter((id) => id !== null);
-      const isEnd = seen_count < lookCount && due_ids.length <= sendCount;
-      const after = due_ids.length > sendCount ? ids.at(-1) : last_id ?? undefined;
+      const ids: string[] = [];
+      for (const [index, id] of due_ids.slice(0, sendCount).entries()) {
+        const size = due_bytes[index] ?? 0;
+        if (id === null || (bytes > 0 && bytes + size > CLAIM_BYTES_MAX)) break;
+        bytes += size;
+        ids.push(id);
+      }
+      const isWhole = ids.length === due_ids.length;
+      const isEnd = isWhole && seen_count < lookCount;
+      const after = isWhole ? last_id ?? undefined : ids.at(-1) ?? found.after;
       return [{ ...found, ids, after: isEnd ? undefined : after, restMs: rest_ms }];
     });
     await claim(steps);

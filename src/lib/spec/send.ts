@@ -9,9 +9,24 @@ export const CLAIM_MAX = 500;
 /** Most events of one consumer and lane in one turn; fewer if many consumers share it. */
 const TURN_MAX = 50;
 
+/** About so many bytes of specs in one statement, on disk; claim.sql says so too. In memory they are some times as much. */
+export const CLAIM_BYTES_MAX = 8_000_000;
+
+/** Creates and updates first, then deletions: each of them a lane of a consumer. */
+export const LANES = [false, true];
+
 /** Each of those who share a statement gets as much of it as the others. */
 export function turnCount(sharers: number): number {
   return Math.max(1, Math.min(TURN_MAX, Math.floor(CLAIM_MAX / sharers)));
+}
+
+/** Where a statement is too small for all of them, chance decides, so that nobody is always the last. */
+export function shuffle<T>(items: T[]): T[] {
+  for (let last = items.length - 1; last > 0; last--) {
+    const other = Math.floor(Math.random() * (last + 1));
+    [items[last], items[other]] = [items[other] as T, items[last] as T];
+  }
+  return items;
 }
 
 /** Sends by itself what this server accepts, for consumers that it reaches. */
