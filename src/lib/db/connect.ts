@@ -97,7 +97,7 @@ const PLANNING = { enable_seqscan: "off", jit: "off" };
  * Left to itself PostgreSQL plans again for each short list of rows, which costs more than the rows do.
  *
  * By a bitmap rows are found, and so locked, in the order of their places. By an index it is that of their ids, in which
- * all statements lock: else two of them wait for each other until one gives up (tests/spec/lock_order.test.ts).
+ * all statements lock: else two of them wait for each other until one gives up (decision 0058).
  */
 const KEPT_PLANS = { plan_cache_mode: "force_generic_plan", enable_bitmapscan: "off" };
 
