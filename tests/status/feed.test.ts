@@ -4,12 +4,13 @@ import { expect, test } from "bun:test";
 import { query } from "../../src/lib/db/query.ts";
 import { createReportAcceptor, readReport } from "../../src/lib/status/accept.ts";
 import { createFeed, type Feed } from "../../src/lib/status/feed.ts";
+import { type Change, readNow } from "../../src/lib/status/feed_page.ts";
 import { toFeedEvent } from "../../src/lib/status/status_teller.ts";
 import { keepFeed, purgeTombstones } from "../../src/lib/status/upkeep.ts";
 import type { CloudEvent } from "../../src/lib/wire/event.ts";
 import { nextSequence, statusEvent, type StatusEventParts } from "../harness/events.ts";
 import { testLogger } from "../harness/postgres.ts";
-import { openSpecs, type Specs } from "../spec/specs.ts";
+import { newUpdate, openSpecs, type Specs } from "../spec/specs.ts";
 
 interface Listener {
   feed: Feed;
@@ -292,6 +293,32 @@ test("what is older than its retention is purged, the rest stays", async () => {
     { what: "change", id: kept },
     { what: "tombstone", id: kept },
   ]);
+});
+
+test("whoever has seen a resource created, and joins a reader that has not, is told of no other creation", async () => {
+  await using specs = await openSpecs();
+  const feed = createFeed(specs.db);
+  const subscriber = (told: string[]) => ({
+    sources: () => undefined,
+    take(changes: readonly Change[]) {
+      for (const { version, is_current, is_creation } of changes) {
+        if (is_current) told.push(`${is_creation ? "created" : "changed"} ${version}`);
+      }
+    },
+    end: (error: Error) => expect.unreachable(error.message),
+  });
+  const [others, own]: [string[], string[]] = [[], []];
+  feed.attach(subscriber(others));
+  await feed.open();
+  const { id } = await specs.create();
+  const seen = await readNow(specs.db);
+
+  expect(feed.join(subscriber(own), seen)).toBeTrue();
+  await specs.acceptor.update(newUpdate(id, 1, "2"));
+  while (await feed.read());
+
+  expect(own).toEqual(["changed 2"]);
+  expect(others).toEqual(["created 2"]);
 });
 
 test("a source that subscribes while the feed is being read misses nothing of it", async () => {

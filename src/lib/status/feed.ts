@@ -69,8 +69,7 @@ export function createFeed(db: Db): Feed {
 
   const tell = (changes: readonly Change[], next: Cursor) => {
     for (const { subscriber, seen } of members) {
-      const isNew = (change: Change) => seen === undefined || comparePositions(change, seen) > 0;
-      subscriber.take(changes.filter(isNew), next);
+      subscriber.take(seen === undefined ? changes : changesAfter(changes, seen), next);
     }
   };
   const endAll = (error: MaestroError) => {
@@ -142,6 +141,22 @@ export function createFeed(db: Db): Feed {
 
 function isPage(page: unknown): page is Awaited<ReturnType<typeof readPage>> {
   return typeof page === "object" && page !== null && "changes" in page;
+}
+
+/**
+ * What a subscriber has not seen of a page. The page says of all changes of a resource that it was created within: to whoever
+ * has seen it created they are no creation.
+ */
+function changesAfter(changes: readonly Change[], seen: Cursor): Change[] {
+  const known = new Set<string>();
+  return changes.flatMap((change) => {
+    const life = `${change.resource_id} ${change.created_at}`;
+    if (comparePositions(change, seen) <= 0) {
+      if (change.is_creation) known.add(life);
+      return [];
+    }
+    return known.has(life) ? { ...change, is_creation: false } : change;
+  });
 }
 
 function placeOf({ xid, id }: Change, { epoch }: Cursor): Cursor {
