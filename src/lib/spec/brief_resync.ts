@@ -17,7 +17,7 @@ import { versionDigest as digestOf } from "../wire/status_hash.ts";
 import { formatTime } from "../wire/time.ts";
 import { toSpecEvent } from "./event.ts";
 import type { Delivery } from "./resync.ts";
-import { turnCount } from "./send.ts";
+import { LANES, turnCount } from "./send.ts";
 
 export interface BriefRequest {
   consumerName: string;
@@ -74,8 +74,6 @@ const BATCH = {
   stallMsMax: 30_000,
   meetsAll,
 };
-/** Two lanes: creates and updates, and deletions. */
-const LANES = 2;
 
 /** Makes the one that answers all agents of a server. */
 export function createBriefResync(db: Db, log: Logger): BriefResync {
@@ -133,7 +131,7 @@ async function readDigests(
 
 /** What a lane has too much of for one turn, or all of them together, is left for the next. */
 async function claimPending(db: Db, turns: Turn[]): Promise<Claimed[]> {
-  const laneCount = turnCount(turns.length * LANES);
+  const laneCount = turnCount(turns.length * LANES.length);
   const rows = await q.resourceClaimPending(
     db,
     turns.map(({ consumerName }) => consumerName),

@@ -12,7 +12,7 @@ const TURN_MAX = 50;
 /** About so many bytes of specs in one statement, on disk; claim.sql says so too. In memory they are some times as much. */
 export const CLAIM_BYTES_MAX = 8_000_000;
 
-/** Creates and updates first, then deletions: each of them a lane of a consumer. */
+/** Creates and updates are one lane of a consumer, deletions the other: whether it is that of deletions. */
 export const LANES = [false, true];
 
 /** Each of those who share a statement gets as much of it as the others. */

@@ -37,7 +37,8 @@ export interface Asking {
  * deleted, as it may have been away by then. An id without a resource and without a tombstone is passed over: a
  * server that was restored from a backup must not make sources forget what runs (promise I6).
  *
- * States are read and told in turns with the feed and with other answers to the source, so that none comes after a newer one (promise I7).
+ * States are read and told in turns with the feed and with other answers to the source, so that none comes after a
+ * newer one (promise I7).
  */
 export async function answerStatusResync(
   db: Db,

@@ -239,7 +239,7 @@ export function createReconciler(
       if (work.specText === undefined) return await carryOut(work);
       return await applyLive(work);
     },
-    finalise: (entry) => finalise(entry),
+    finalise,
     see: sight.see,
     forget(uid) {
       memories.delete(uid);
